@@ -1,0 +1,152 @@
+"""Deduplication metrics, in plain Python: from (gold, predicted) lists to numbers with intervals.
+
+    >>> from crm_dedup_plugin.metrics import evaluate
+    >>> evaluate(["DUPLICATE", "NO_MATCH"], ["DUPLICATE", None])["accuracy"]["value"]
+    0.5
+
+A prediction of None is an answer that could not be read: it counts as wrong, for every label.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from crm_dedup_plugin.schema import LABELS, is_truncated, parse
+
+UNREADABLE = "UNREADABLE"
+COLUMNS = (*LABELS, UNREADABLE)
+RESAMPLES = 1000
+
+Cells = Counter  # (gold, predicted) -> how many pairs
+
+
+def evaluate(
+    gold: Sequence[str],
+    predicted: Sequence[str | None],
+    slices: Sequence[str | None] | None = None,
+    seed: int = 7,
+) -> dict:
+    """Return accuracy, macro F1, precision, recall and F1 of each decision, the confusion matrix and the slices.
+
+    Every number is `{"value": x, "low": l, "high": h}`, a share between 0 and 1 with the 95% interval of a seeded
+    percentile bootstrap over the pairs. Raises ValueError on lists of unequal length, none at all, or unknown labels.
+    """
+    cells = _cells(gold, predicted)
+    named: dict[str, Callable[[Cells], float]] = {"accuracy": accuracy, "macro_f1": macro_f1}
+    for label in LABELS:
+        for name, score in (("precision", precision), ("recall", recall), ("f1", f1)):
+            named[f"{name}_{label.lower()}"] = lambda counts, label=label, score=score: score(counts, label)
+    result = with_intervals(cells, named, seed)
+    result["pairs"] = len(gold)
+    result["confusion"] = {label: {column: cells[label, column] for column in COLUMNS} for label in LABELS}
+    if slices is not None:
+        if len(slices) != len(gold):
+            raise ValueError(f"{len(slices)} slices for {len(gold)} pairs: give one a pair, or None")
+        result["slices"] = _by_slice(gold, predicted, slices, seed)
+    return result
+
+
+def evaluate_pairs(match: Sequence[int], predicted: Sequence[str | None], seed: int = 7) -> dict:
+    """Return two-way metrics: `match` is 1 for the same entity, 0 for different ones.
+
+    `precision`, `recall` and `f1` count POSSIBLE as no match. `coverage` is the share of pairs that were decided,
+    and `decided_f1` the F1 on those alone.
+    """
+    if any(value not in (0, 1) for value in match):
+        raise ValueError("labels of pairs must be 0 or 1")
+    cells = _cells(["DUPLICATE" if value else "NO_MATCH" for value in match], predicted)
+    named = {
+        "precision": lambda counts: precision(counts, "DUPLICATE"),
+        "recall": lambda counts: recall(counts, "DUPLICATE"),
+        "f1": lambda counts: f1(counts, "DUPLICATE"),
+        "coverage": lambda counts: _share(_sum(counts, lambda _, p: p in ("DUPLICATE", "NO_MATCH")), counts.total()),
+        "decided_f1": lambda counts: f1(_decided(counts), "DUPLICATE"),
+    }
+    result = with_intervals(cells, named, seed)
+    result["pairs"] = len(match)
+    result["confusion"] = {label: {column: cells[label, column] for column in COLUMNS} for label in ("DUPLICATE", "NO_MATCH")}
+    return result
+
+
+def answer_quality(answers: Sequence[str]) -> dict[str, float]:
+    """Return the share of answers that fit the schema, and the share that were cut off before their end."""
+    return {
+        "valid_json": _share(sum(parse(text) is not None for text in answers), len(answers)),
+        "truncated": _share(sum(is_truncated(text) for text in answers), len(answers)),
+    }
+
+
+def accuracy(cells: Cells) -> float:
+    """Return the share of pairs decided as labelled."""
+    return _share(_sum(cells, lambda g, p: g == p), cells.total())
+
+
+def precision(cells: Cells, label: str) -> float:
+    """Return how many of the pairs called `label` are; 0 where none was."""
+    return _share(cells[label, label], _sum(cells, lambda _, p: p == label))
+
+
+def recall(cells: Cells, label: str) -> float:
+    """Return how many of the pairs that are `label` were called so; 0 where there are none."""
+    return _share(cells[label, label], _sum(cells, lambda g, _: g == label))
+
+
+def f1(cells: Cells, label: str) -> float:
+    """Return the harmonic mean of precision and recall of `label`; 0 where it neither occurs nor is predicted."""
+    both = _sum(cells, lambda g, p: g == label) + _sum(cells, lambda _, p: p == label)
+    return _share(2 * cells[label, label], both)
+
+
+def macro_f1(cells: Cells) -> float:
+    """Return the mean F1 over the decisions that occur, as gold or as prediction."""
+    seen = {name for (g, p), count in cells.items() if count for name in (g, p)} & set(LABELS)
+    return _share(sum(f1(cells, label) for label in sorted(seen)), len(seen))
+
+
+def with_intervals(cells: Cells, named: dict[str, Callable[[Cells], float]], seed: int) -> dict[str, dict[str, float]]:
+    """Return each metric of `cells` with its 95% interval.
+
+    Drawing pairs with replacement only changes how often each (gold, predicted) cell occurs, so the cells are drawn.
+    """
+    rng = random.Random(seed)
+    keys, weights, total = list(cells), list(cells.values()), cells.total()
+    samples = [Counter(rng.choices(keys, weights, k=total)) for _ in range(RESAMPLES)]
+    result = {}
+    for name, score in named.items():
+        drawn = sorted(score(sample) for sample in samples)
+        low, high = drawn[int(0.025 * RESAMPLES)], drawn[int(0.975 * RESAMPLES) - 1]
+        result[name] = {"value": score(cells), "low": low, "high": high}
+    return result
+
+
+def _cells(gold: Sequence[str], predicted: Sequence[str | None]) -> Cells:
+    if len(gold) != len(predicted) or not gold:
+        raise ValueError(f"{len(gold)} gold labels and {len(predicted)} predictions: give one prediction a pair, and some pairs")
+    unknown = (set(gold) | set(predicted)) - {*LABELS, None} | ({None} & set(gold))
+    if unknown:
+        raise ValueError(f"unknown labels {sorted(map(str, unknown))}: use {', '.join(LABELS)}")
+    return Counter((g, p or UNREADABLE) for g, p in zip(gold, predicted, strict=True))
+
+
+def _by_slice(gold, predicted, slices, seed: int) -> dict[str, dict]:
+    names = sorted({name for name in slices if name is not None})
+    result = {}
+    for name in names:
+        rows = [(g, p) for g, p, s in zip(gold, predicted, slices, strict=True) if s == name]
+        cells = _cells(*zip(*rows, strict=True))
+        result[name] = {"pairs": len(rows), **with_intervals(cells, {"accuracy": accuracy, "macro_f1": macro_f1}, seed)}
+    return result
+
+
+def _decided(cells: Cells) -> Cells:
+    return Counter({(g, p): count for (g, p), count in cells.items() if p in ("DUPLICATE", "NO_MATCH")})
+
+
+def _sum(cells: Cells, wanted: Callable[[str, str], bool]) -> int:
+    return sum(count for (g, p), count in cells.items() if wanted(g, p))
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0

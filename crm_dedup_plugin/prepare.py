@@ -1,0 +1,146 @@
+"""Read labelled pairs, check every line, split them and write the splits: ``crm-dedup prepare``.
+
+Nothing is written unless every line is right; each file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from crm_dedup_plugin import demo_data
+from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.records import MAX_FIELD_CHARS, RecordError, check, normalise
+from crm_dedup_plugin.schema import LABELS, MAX_REASONING_CHARS
+from crm_dedup_plugin.splits import SPLITS, split
+
+ALLOWED = {"id", "slice", "cluster_a", "cluster_b", "input", "output"}
+MAX_ERRORS = 20
+
+
+class DataError(ValueError):
+    """Data that cannot be used; the message names each file, line, field and cure."""
+
+
+def prepare(source: Path, out: Path, fractions=(0.8, 0.1, 0.1), seed: int = 7, demo_pairs: int | None = None) -> dict:
+    """Split `source` into `out`/{train,val,test}.jsonl with a summary.json, which is returned.
+
+    Without `source`, or with `demo_pairs`, the pairs come from the generator and `source` is left alone.
+    Raises DataError or SplitError and writes nothing where the data are not right.
+    """
+    if demo_pairs is None and not source.exists():
+        demo_pairs = demo_data.DEFAULT_PAIRS
+        print(f"{source} does not exist: using a generated demo set of {demo_pairs} pairs (seed {seed})", file=sys.stderr)
+    if demo_pairs is not None:
+        lines, origin = (json.dumps(row) for row in demo_data.generate(demo_pairs, seed)), f"generated: {demo_pairs} pairs, seed {seed}"
+    else:
+        lines, origin = _lines(source), str(source)
+    rows, cut = validate(lines, origin)
+    parts = split(rows, tuple(fractions), seed)
+    for name, count in sorted(cut.items()):
+        print(f"warning: {name} was cut in {count} records, at {MAX_FIELD_CHARS} characters a field and the record's limit", file=sys.stderr)
+
+    texts = {name: "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in part) for name, part in parts.items()}
+    summary = {
+        "source": origin,
+        "seed": seed,
+        "fractions": list(fractions),
+        "splits": {name: _describe(part, texts[name]) for name, part in parts.items()},
+        "cut_fields": dict(sorted(cut.items())),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name in SPLITS:
+        write_atomically(out / f"{name}.jsonl", texts[name])
+    write_atomically(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    return summary
+
+
+def validate(lines: Iterable[str], origin: str) -> tuple[list[dict], Counter]:
+    """Return the rows with normalised records, and how often each field was cut; raises DataError on bad lines."""
+    rows, errors, seen, cut = [], [], {}, Counter()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = _row(line, cut)
+            if (key := row.get("id")) is not None and seen.setdefault(str(key), number) != number:
+                raise DataError(f"id: {key!r} is already on line {seen[str(key)]}: make ids unique or leave them out")
+            rows.append(row)
+        except ValueError as error:
+            errors.append(f"{origin}, line {number}: {error}")
+        if len(errors) == MAX_ERRORS:
+            errors.append(f"(stopped after {MAX_ERRORS} errors)")
+            break
+    if not rows and not errors:
+        errors.append(f"{origin}: no pairs in it: add one JSON object a line")
+    if errors:
+        raise DataError("\n".join(errors))
+    return rows, cut
+
+
+def _row(line: str, cut: Counter) -> dict:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON ({error}): write one object a line, in double quotes") from None
+    if not isinstance(row, dict):
+        raise DataError('not an object: write {"input": {...}, "output": {...}}')
+    if unknown := sorted(set(row) - ALLOWED):
+        raise DataError(f"{unknown[0]}: unknown key: use {', '.join(sorted(ALLOWED))}")
+    pair, answer = _object(row, "input", ("record_a", "record_b")), _object(row, "output", ("decision", "reasoning"))
+    clean = {}
+    for name in ("record_a", "record_b"):
+        try:
+            clean[name], shortened = normalise(check(pair[name]))
+        except RecordError as error:
+            raise DataError(f"input.{name}: {error}") from None
+        cut.update(shortened)
+    decision, reasoning = answer["decision"], answer["reasoning"]
+    if decision not in LABELS:
+        raise DataError(f"output.decision: {decision!r} is unknown: use {', '.join(LABELS)}")
+    if not isinstance(reasoning, str) or not reasoning.strip():
+        raise DataError("output.reasoning: must be a sentence: say which fields decide")
+    for name in ALLOWED - {"input", "output"}:
+        if not isinstance(row.get(name), (str, int, type(None))):
+            raise DataError(f"{name}: must be text or a number")
+    if len(reasoning) > MAX_REASONING_CHARS:
+        cut["output.reasoning"] += 1
+        reasoning = reasoning[:MAX_REASONING_CHARS].rstrip()
+    return {**row, "input": clean, "output": {"decision": decision, "reasoning": reasoning}}
+
+
+def _object(row: dict, name: str, keys: tuple[str, ...]) -> dict:
+    value = row.get(name)
+    if not isinstance(value, dict):
+        raise DataError(f"{name}: missing or not an object: it holds {' and '.join(keys)}")
+    for key in keys:
+        if key not in value:
+            raise DataError(f"{name}.{key}: missing: add it")
+    if unknown := sorted(set(value) - set(keys)):
+        raise DataError(f"{name}.{unknown[0]}: unknown key: use {' and '.join(keys)}")
+    return value
+
+
+def _lines(path: Path) -> Iterable[str]:
+    """Yield the lines of a UTF-8 file; a byte that is not UTF-8 becomes a DataError that names its line."""
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            try:
+                yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise DataError(f"{path}, line {number}: byte {error.start + 1} is not UTF-8: save the file as UTF-8") from None
+
+
+def _describe(rows: list[dict], text: str) -> dict:
+    decisions = Counter(row["output"]["decision"] for row in rows)
+    slices = Counter(row["slice"] for row in rows if row.get("slice") is not None)
+    return {
+        "pairs": len(rows),
+        "decisions": {label: decisions[label] for label in LABELS},
+        "slices": dict(sorted(slices.items())),
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }

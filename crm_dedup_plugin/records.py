@@ -1,0 +1,109 @@
+"""A CRM record: what one may hold, and the one form in which a model reads it.
+
+A record is a flat object of fields. `normalise` trims and cuts it, `to_json` writes it for the prompt.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+
+MAX_FIELD_CHARS = 300
+MAX_NAME_CHARS = 60
+MAX_RECORD_BYTES = 2400
+
+# Characters that would break the line structure of the prompt: controls, line and paragraph separators, lone surrogates.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# Every chat template spells its special tokens with one of these: <|im_end|>, </s>, [INST]. JSON lets us escape them.
+_ESCAPES = {ord("<"): "\\u003c", ord("["): "\\u005b"}
+
+
+class RecordError(ValueError):
+    """A record that cannot be used; the message names the field and the cure."""
+
+
+def check(record: object) -> dict:
+    """Return `record` if it is a usable flat object; raises RecordError otherwise."""
+    if not isinstance(record, dict):
+        raise RecordError(f"must be an object of CRM fields, not {_kind(record)}: write {{\"name\": \"...\"}}")
+    for name, value in record.items():
+        if isinstance(value, (dict, list)):
+            raise RecordError(f"field {_short(name)} holds {_kind(value)}: flatten it, one plain value a field")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise RecordError(f"field {_short(name)} is not a finite number: write it as text or leave it out")
+    if not any(_text(name) and _text(value) for name, value in record.items()):
+        raise RecordError("is empty: give at least one field with a value")
+    return record
+
+
+def normalise(record: dict) -> tuple[dict[str, str], list[str]]:
+    """Return the record as text fields within the limits, and the names of the fields that were cut.
+
+    Blank fields are left out. A name keeps `MAX_NAME_CHARS` characters, a value `MAX_FIELD_CHARS`, and the whole
+    record `MAX_RECORD_BYTES` bytes of JSON, later fields giving way first. Every tokenizer in use needs at most one
+    token a byte, so a prompt always fits its context. Normalising twice changes nothing.
+    """
+    fields: dict[str, str] = {}
+    cut: list[str] = []
+    room = MAX_RECORD_BYTES - len("{}")
+    for raw_name, raw_value in record.items():
+        name, value = _text(raw_name)[:MAX_NAME_CHARS].rstrip(), _text(raw_value)
+        if not name or not value or name in fields:
+            continue
+        kept = _fit(name, value[:MAX_FIELD_CHARS].rstrip(), room)
+        if kept:
+            fields[name] = kept
+            room -= _size({name: kept}) - len("{}") + len(",")
+        if kept != value:
+            cut.append(name)
+    return fields, cut
+
+
+def to_json(record: dict) -> str:
+    """Return the normalised record as one line of JSON that holds no special token of any chat template."""
+    fields, _ = normalise(record)
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPES)
+
+
+def identity(record: dict) -> str:
+    """Return a key that two records share exactly when they hold the same values, whatever case and field order."""
+    fields = {_text(name).casefold(): _text(value).casefold() for name, value in record.items()}
+    return json.dumps(sorted(item for item in fields.items() if all(item)))
+
+
+def _fit(name: str, value: str, room: int) -> str:
+    """Return the longest start of `value` whose JSON, beside its name, needs at most `room` bytes."""
+    if _size({name: value}) - len("{}") <= room:
+        return value
+    low, high = 0, len(value)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _size({name: value[:middle]}) - len("{}") <= room:
+            low = middle
+        else:
+            high = middle - 1
+    return value[:low].rstrip()
+
+
+def _size(fields: dict[str, str]) -> int:
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPES)
+    return len(text.encode())
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        value = str(value).lower()
+    return _CONTROL.sub(" ", _SURROGATE.sub("\ufffd", str(value))).strip()
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "text", type(None): "null", bool: "true or false"}
+    return names.get(type(value), "a number")
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= MAX_NAME_CHARS else name[:MAX_NAME_CHARS] + "...")

@@ -1,0 +1,102 @@
+"""The Axolotl plugin: ``plugins: [crm_dedup_plugin.training.plugin.CrmDedupPlugin]``.
+
+Trains right on a CPU, computes logits only for the answers, never reuses tokens or checkpoints of other data,
+and leaves a mark when a run has reached its last step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from axolotl.integrations.base import BasePlugin
+
+from crm_dedup_plugin import prompt, records, schema
+from crm_dedup_plugin.training import formatter, forward
+
+LOG = logging.getLogger(__name__)
+DONE = "crm_dedup_done.json"
+STARTED = "crm_dedup_started.json"
+
+
+class CrmDedupPlugin(BasePlugin):
+    """Glue between Axolotl's trainer and this task."""
+
+    def get_input_args(self) -> str:
+        """Name the keys that this plugin adds."""
+        return "crm_dedup_plugin.training.args.CrmDedupArgs"
+
+    def register(self, cfg: dict) -> None:
+        """Key the tokenised data by their content: Axolotl's own key is only the path of the file."""
+        prepared = Path(cfg.get("dataset_prepared_path") or "outputs/prepared")
+        cfg["dataset_prepared_path"] = str(prepared / fingerprint(cfg))
+
+    def pre_model_load(self, cfg) -> None:
+        """Drop what an earlier run left in the output folder if its data or settings were others."""
+        if int(os.environ.get("RANK", "0")) == 0 and not cfg.merge_lora:
+            claim(Path(cfg.output_dir), Path(cfg.dataset_prepared_path).name)
+
+    def get_training_args(self, cfg) -> dict:
+        """Keep Transformers on the CPU where there is nothing else."""
+        return {} if torch.cuda.is_available() else {"use_cpu": True, "dataloader_pin_memory": False}
+
+    def post_model_load(self, cfg, model) -> None:
+        """Repair 4-bit layers on a CPU and install the cheaper forward pass."""
+        if not torch.cuda.is_available():
+            keep_gradients(model)
+        forward.install(model, shared_prefix=bool(cfg.crm_dedup_shared_prefix))
+
+    def post_train(self, cfg, model) -> None:
+        """Mark the run as complete: a run that was interrupted leaves an adapter too, but never comes here."""
+        write_json(Path(cfg.output_dir) / DONE, {"fingerprint": Path(cfg.dataset_prepared_path).name})
+
+
+def keep_gradients(model: torch.nn.Module) -> None:
+    """Stop bitsandbytes from repacking 4-bit weights for AVX512-BF16 in evaluation mode.
+
+    The repacked layout has no backward pass: after the first evaluation, training would go on with wrong gradients.
+    """
+    import bitsandbytes
+
+    for module in model.modules():
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+
+
+def fingerprint(cfg: dict) -> str:
+    """Return a hash of all that decides what is learnt: the settings, the data files and the text of the prompt."""
+    digest = hashlib.sha256()
+    settings = {key: value for key, value in dict(cfg).items() if key not in ("axolotl_config_path", "dataset_prepared_path")}
+    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    for source in [*(cfg.get("datasets") or []), *(cfg.get("test_datasets") or [])]:
+        path = Path(source["path"])
+        if path.is_file():
+            digest.update(path.read_bytes())
+    for module in (prompt, records, schema, formatter):
+        digest.update(Path(module.__file__).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def claim(output_dir: Path, key: str) -> None:
+    """Make `output_dir` the home of the run `key`, keeping its checkpoints and removing those of any other run."""
+    started = output_dir / STARTED
+    if started.is_file() and json.loads(started.read_text()).get("fingerprint") == key:
+        return
+    for name in ("checkpoint-*", "adapter_*", "merged", DONE):
+        for path in output_dir.glob(name):
+            LOG.warning("removing %s: it belongs to a run with other data or settings", path)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    output_dir.mkdir(parents=True, exist_ok=True)
+    write_json(started, {"fingerprint": key})
+
+
+def write_json(path: Path, value: dict) -> None:
+    """Write `value` so that a reader sees either the whole file or none."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps(value) + "\n")
+    partial.replace(path)
