@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
+
+from crm_dedup_plugin.errors import UserError
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` as UTF-8 to `path`, whole or not at all; a file that already holds it is left untouched."""
     data = text.encode("utf-8", "surrogatepass")
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # of a run that was killed
+        stale.unlink(missing_ok=True)
     if path.is_file() and path.read_bytes() == data:
         return
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -18,5 +23,7 @@ def write_atomically(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} could not be written ({error.strerror}): make room, or choose a folder that you may write to") from None
     finally:
         partial.unlink(missing_ok=True)

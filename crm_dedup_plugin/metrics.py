@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from crm_dedup_plugin.schema import LABELS, is_truncated, parse
 
@@ -34,11 +35,7 @@ def evaluate(
     percentile bootstrap over the pairs. Raises ValueError on lists of unequal length, none at all, or unknown labels.
     """
     cells = _cells(gold, predicted)
-    named: dict[str, Callable[[Cells], float]] = {"accuracy": accuracy, "macro_f1": macro_f1}
-    for label in LABELS:
-        for name, score in (("precision", precision), ("recall", recall), ("f1", f1)):
-            named[f"{name}_{label.lower()}"] = lambda counts, label=label, score=score: score(counts, label)
-    result = with_intervals(cells, named, seed)
+    result = with_intervals(cells, _SCORES, seed)
     result["pairs"] = len(gold)
     result["confusion"] = {label: {column: cells[label, column] for column in COLUMNS} for label in LABELS}
     if slices is not None:
@@ -54,20 +51,23 @@ def evaluate_pairs(match: Sequence[int], predicted: Sequence[str | None], seed: 
     `precision`, `recall` and `f1` count POSSIBLE as no match. `coverage` is the share of pairs that were decided,
     and `decided_f1` the F1 on those alone.
     """
-    if any(value not in (0, 1) for value in match):
-        raise ValueError("labels of pairs must be 0 or 1")
-    cells = _cells(["DUPLICATE" if value else "NO_MATCH" for value in match], predicted)
-    named = {
-        "precision": lambda counts: precision(counts, "DUPLICATE"),
-        "recall": lambda counts: recall(counts, "DUPLICATE"),
-        "f1": lambda counts: f1(counts, "DUPLICATE"),
-        "coverage": lambda counts: _share(_sum(counts, lambda _, p: p in ("DUPLICATE", "NO_MATCH")), counts.total()),
-        "decided_f1": lambda counts: f1(_decided(counts), "DUPLICATE"),
-    }
-    result = with_intervals(cells, named, seed)
+    cells = _pair_cells(match, predicted)
+    result = with_intervals(cells, _PAIR_SCORES, seed)
     result["pairs"] = len(match)
     result["confusion"] = {label: {column: cells[label, column] for column in COLUMNS} for label in ("DUPLICATE", "NO_MATCH")}
     return result
+
+
+def scores(gold: Sequence[str], predicted: Sequence[str | None]) -> dict[str, float]:
+    """Return the values of `evaluate`, without intervals, by the names in `SCORE_NAMES`."""
+    cells = _cells(gold, predicted)
+    return {name: score(cells) for name, score in _SCORES.items()}
+
+
+def pair_scores(match: Sequence[int], predicted: Sequence[str | None]) -> dict[str, float]:
+    """Return the values of `evaluate_pairs`, without intervals, by the names in `PAIR_SCORE_NAMES`."""
+    cells = _pair_cells(match, predicted)
+    return {name: score(cells) for name, score in _PAIR_SCORES.items()}
 
 
 def answer_quality(answers: Sequence[str]) -> dict[str, float]:
@@ -130,6 +130,12 @@ def _cells(gold: Sequence[str], predicted: Sequence[str | None]) -> Cells:
     return Counter((g, p or UNREADABLE) for g, p in zip(gold, predicted, strict=True))
 
 
+def _pair_cells(match: Sequence[int], predicted: Sequence[str | None]) -> Cells:
+    if any(value not in (0, 1) for value in match):
+        raise ValueError("labels of pairs must be 0 or 1")
+    return _cells(["DUPLICATE" if value else "NO_MATCH" for value in match], predicted)
+
+
 def _by_slice(gold, predicted, slices, seed: int) -> dict[str, dict]:
     names = sorted({name for name in slices if name is not None})
     result = {}
@@ -150,3 +156,22 @@ def _sum(cells: Cells, wanted: Callable[[str, str], bool]) -> int:
 
 def _share(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
+
+
+_SCORES: dict[str, Callable[[Cells], float]] = {
+    "accuracy": accuracy,
+    "macro_f1": macro_f1,
+    **{
+        f"{name}_{label.lower()}": partial(score, label=label)
+        for label in LABELS
+        for name, score in (("precision", precision), ("recall", recall), ("f1", f1))
+    },
+}
+_PAIR_SCORES: dict[str, Callable[[Cells], float]] = {
+    **{name: partial(score, label="DUPLICATE") for name, score in (("precision", precision), ("recall", recall), ("f1", f1))},
+    "coverage": lambda cells: _share(_decided(cells).total(), cells.total()),
+    "decided_f1": lambda cells: f1(_decided(cells), "DUPLICATE"),
+}
+SCORE_NAMES = tuple(_SCORES)
+PAIR_SCORE_NAMES = tuple(_PAIR_SCORES)
+QUALITY_NAMES = ("valid_json", "truncated")

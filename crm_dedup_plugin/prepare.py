@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -20,6 +21,8 @@ from crm_dedup_plugin.splits import SPLITS, split
 
 ALLOWED = {"id", "slice", "cluster_a", "cluster_b", "input", "output"}
 MAX_ERRORS = 20
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class DataError(ValueError):
@@ -36,13 +39,18 @@ def prepare(source: Path, out: Path, fractions=(0.8, 0.1, 0.1), seed: int = 7, d
         demo_pairs = demo_data.DEFAULT_PAIRS
         print(f"{source} does not exist: using a generated demo set of {demo_pairs} pairs (seed {seed})", file=sys.stderr)
     if demo_pairs is not None:
-        lines, origin = (json.dumps(row) for row in demo_data.generate(demo_pairs, seed)), f"generated: {demo_pairs} pairs, seed {seed}"
+        origin = f"generated: {demo_pairs} pairs, seed {seed}"
+        rows, cut = validate((json.dumps(row).encode() for row in demo_data.generate(demo_pairs, seed)), origin)
+    elif source.is_dir():
+        raise DataError(f"{source} is a folder: name a file of labelled pairs, as in --data {source / 'all.jsonl'}")
     else:
-        lines, origin = _lines(source), str(source)
-    rows, cut = validate(lines, origin)
+        origin = str(source)
+        with source.open("rb") as file:
+            rows, cut = validate(file, origin)
     parts = split(rows, tuple(fractions), seed)
     for name, count in sorted(cut.items()):
-        print(f"warning: {name} was cut in {count} records, at {MAX_FIELD_CHARS} characters a field and the record's limit", file=sys.stderr)
+        limit = f"{MAX_REASONING_CHARS} characters" if name == "output.reasoning" else f"{MAX_FIELD_CHARS} characters a field and the record's limit"
+        print(f"warning: {name} was cut in {count} records, at {limit}", file=sys.stderr)
 
     texts = {name: "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in part) for name, part in parts.items()}
     summary = {
@@ -59,14 +67,15 @@ def prepare(source: Path, out: Path, fractions=(0.8, 0.1, 0.1), seed: int = 7, d
     return summary
 
 
-def validate(lines: Iterable[str], origin: str) -> tuple[list[dict], Counter]:
+def validate(lines: Iterable[bytes], origin: str) -> tuple[list[dict], Counter]:
     """Return the rows with normalised records, and how often each field was cut; raises DataError on bad lines."""
     rows, errors, seen, cut = [], [], {}, Counter()
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
         try:
-            row = _row(line, cut)
+            text = _decode(line, "utf-8-sig" if number == 1 else "utf-8")
+            if not text.strip():
+                continue
+            row = _row(text, cut)
             if (key := row.get("id")) is not None and seen.setdefault(str(key), number) != number:
                 raise DataError(f"id: {key!r} is already on line {seen[str(key)]}: make ids unique or leave them out")
             rows.append(row)
@@ -85,8 +94,12 @@ def validate(lines: Iterable[str], origin: str) -> tuple[list[dict], Counter]:
 def _row(line: str, cut: Counter) -> dict:
     try:
         row = json.loads(line)
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         raise DataError(f"not JSON ({error}): write one object a line, in double quotes") from None
+    except ValueError:
+        raise DataError(f"a number has more than {sys.get_int_max_str_digits()} digits: write it as text or leave it out") from None
+    except RecursionError:
+        raise DataError("lists or objects are nested too deeply: write one flat object a record") from None
     if not isinstance(row, dict):
         raise DataError('not an object: write {"input": {...}, "output": {...}}')
     if unknown := sorted(set(row) - ALLOWED):
@@ -106,11 +119,17 @@ def _row(line: str, cut: Counter) -> dict:
         raise DataError("output.reasoning: must be a sentence: say which fields decide")
     for name in ALLOWED - {"input", "output"}:
         if not isinstance(row.get(name), (str, int, type(None))):
-            raise DataError(f"{name}: must be text or a number")
+            raise DataError(f"{name}: must be text or a whole number")
     if len(reasoning) > MAX_REASONING_CHARS:
         cut["output.reasoning"] += 1
         reasoning = reasoning[:MAX_REASONING_CHARS].rstrip()
-    return {**row, "input": clean, "output": {"decision": decision, "reasoning": reasoning}}
+    labels = {name: _writable(value) for name, value in row.items()}
+    return {**labels, "input": clean, "output": {"decision": decision, "reasoning": _writable(reasoning)}}
+
+
+def _writable(value: object) -> object:
+    """Return a text without the halves of characters that JSON can spell and UTF-8 cannot; anything else as it is."""
+    return _SURROGATE.sub("\ufffd", value) if isinstance(value, str) else value
 
 
 def _object(row: dict, name: str, keys: tuple[str, ...]) -> dict:
@@ -125,19 +144,16 @@ def _object(row: dict, name: str, keys: tuple[str, ...]) -> dict:
     return value
 
 
-def _lines(path: Path) -> Iterable[str]:
-    """Yield the lines of a UTF-8 file; a byte that is not UTF-8 becomes a DataError that names its line."""
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            try:
-                yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise DataError(f"{path}, line {number}: byte {error.start + 1} is not UTF-8: save the file as UTF-8") from None
+def _decode(line: bytes, encoding: str) -> str:
+    try:
+        return line.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(f"byte {error.start + 1} is not UTF-8: save the file as UTF-8") from None
 
 
 def _describe(rows: list[dict], text: str) -> dict:
     decisions = Counter(row["output"]["decision"] for row in rows)
-    slices = Counter(row["slice"] for row in rows if row.get("slice") is not None)
+    slices = Counter(str(row["slice"]) for row in rows if row.get("slice") is not None)
     return {
         "pairs": len(rows),
         "decisions": {label: decisions[label] for label in LABELS},

@@ -1,0 +1,126 @@
+"""The command ``crm-dedup``: one subcommand a stage. Heavy packages are imported only where a stage needs them."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from pathlib import Path
+
+from crm_dedup_plugin import __version__
+from crm_dedup_plugin.errors import UserError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one subcommand; return 0, or 1 after printing what went wrong and how to mend it."""
+    options, rest = _parser().parse_known_args(argv)
+    if rest and options.command not in ("train", "kpi"):
+        _parser().error(f"unknown arguments: {' '.join(rest)}")
+    options.extra = [argument for argument in rest if argument != "--"]
+    try:
+        options.run(options)
+    except (UserError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: run the same command to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="crm-dedup", description="Teach small language models to deduplicate CRM records.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    prepare = commands.add_parser("prepare", help="check labelled pairs and split them into train, val and test")
+    prepare.add_argument("--data", type=Path, default=Path("data/all.jsonl"), help="labelled pairs, one JSON object a line (%(default)s)")
+    prepare.add_argument("--out", type=Path, default=Path("data/splits"), help="folder of the splits (%(default)s)")
+    prepare.add_argument("--fractions", type=float, nargs=3, default=(0.8, 0.1, 0.1), metavar=("TRAIN", "VAL", "TEST"))
+    prepare.add_argument("--seed", type=int, default=7)
+    prepare.add_argument("--demo", type=int, metavar="PAIRS", help="generate this many demo pairs instead of reading --data")
+    prepare.set_defaults(run=_prepare)
+
+    fetch = commands.add_parser("fetch", help="get SmolLM2-135M-Instruct, the model that runs anywhere")
+    fetch.set_defaults(run=_fetch)
+
+    train = commands.add_parser("train", help="train and merge a model; further --key=value go to Axolotl")
+    train.add_argument("model", help="name of a file in axolotl_configs/")
+    train.add_argument("--force", action="store_true", help="train again from the start")
+    train.set_defaults(run=_train)
+
+    kpi = commands.add_parser("kpi", help="measure a model on the test split; further options go to lm_eval")
+    kpi.add_argument("name", help="name of the results: results/NAME/")
+    kpi.add_argument("--model", help="folder or Hub id of the model (outputs/NAME-merged)")
+    kpi.add_argument("--force", action="store_true", help="measure again even if nothing changed")
+    kpi.set_defaults(run=_kpi)
+
+    table = commands.add_parser("table", help="print the results of some models beside each other")
+    table.add_argument("names", nargs="+")
+    table.set_defaults(run=_table)
+
+    prompt = commands.add_parser("prompt", help="print the prompt of the first pair of a split")
+    prompt.add_argument("file", type=Path)
+    prompt.set_defaults(run=_prompt)
+
+    schema = commands.add_parser("schema", help="print the JSON schema of an answer")
+    schema.set_defaults(run=_schema)
+    return parser
+
+
+def _prepare(options) -> None:
+    from crm_dedup_plugin.prepare import prepare
+
+    summary = prepare(options.data, options.out, options.fractions, options.seed, options.demo)
+    for name, part in summary["splits"].items():
+        decisions = ", ".join(f"{label} {count}" for label, count in part["decisions"].items())
+        print(f"{options.out / name}.jsonl: {part['pairs']} pairs ({decisions})")
+
+
+def _fetch(options) -> None:
+    from crm_dedup_plugin.base_model import TARGET, fetch
+
+    source = fetch()
+    print(f"{TARGET}: {source['model']} from {source['from']}")
+
+
+def _train(options) -> None:
+    from crm_dedup_plugin.base_model import TARGET, fetch
+    from crm_dedup_plugin.training.run import load_config, train
+
+    if load_config(options.model)[1]["base_model"] == str(TARGET):
+        fetch()
+    print(f"merged model: {train(options.model, options.extra, options.force)}")
+
+
+def _kpi(options) -> None:
+    from crm_dedup_plugin import report
+    from crm_dedup_plugin.evaluation.run import evaluate
+
+    result = evaluate(options.name, options.model, options.extra, options.force)
+    picture = Path("results") / options.name / "confusion.png"
+    report.confusion_png(result, picture, options.name)
+    print(report.table({options.name: result}), report.slices(result), sep="\n\n")
+    print(f"\nwritten: {picture.with_name('metrics.json')}, {picture}")
+
+
+def _table(options) -> None:
+    from crm_dedup_plugin import report
+
+    print(report.table({name: report.load(name) for name in options.names}))
+
+
+def _prompt(options) -> None:
+    from crm_dedup_plugin.prepare import validate
+    from crm_dedup_plugin.prompt import build
+
+    with options.file.open("rb") as lines:
+        rows, _ = validate(itertools.islice(lines, 1), str(options.file))
+    print(build(**rows[0]["input"]))
+
+
+def _schema(options) -> None:
+    from crm_dedup_plugin.schema import SCHEMA
+
+    print(json.dumps(SCHEMA, indent=2))

@@ -1,0 +1,76 @@
+"""Merge a trained adapter into its base model: Axolotl's merge, with what QLoRA never touched put back.
+
+`axolotl merge-lora` rounds every matrix to 4 bits on the way, embeddings and language-model head too, although
+training saw those in full. Each tensor that no adapter changed is taken from the base model again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from crm_dedup_plugin.errors import UserError
+
+ADAPTER = "adapter_model.safetensors"
+TEMPLATE = "chat_template.jinja"
+
+
+def merge(config: Path, base_model: str, output_dir: Path, target: Path, overrides: list[str] = ()) -> None:
+    """Write the merged model of `output_dir` to `target` (safetensors, tokenizer, chat template), whole or not at all."""
+    merged = output_dir / "merged"
+    shutil.rmtree(merged, ignore_errors=True)
+    command = [sys.executable, "-m", "axolotl.cli.merge_lora", str(config), *overrides]
+    if subprocess.run(command).returncode:
+        raise UserError(f"the merge failed: its last lines are above; the adapter is safe in {output_dir}")
+    restore(merged, Path(base_model) if Path(base_model).is_dir() else _cached(base_model), output_dir / ADAPTER)
+    # Axolotl copies the base model's template; the configuration may have trained with another (`chat_template`).
+    template = output_dir / TEMPLATE
+    if template.is_file():
+        shutil.copy(template, merged / TEMPLATE)
+    old = target.with_name(target.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    merged.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def restore(merged: Path, base: Path, adapter: Path) -> list[str]:
+    """Copy from `base` every tensor of `merged` that `adapter` did not change; return the names of those that differed."""
+    with safe_open(adapter, "pt") as file:
+        changed = {key.removeprefix("base_model.model.").rpartition(".lora_")[0] + ".weight" for key in file.keys()}
+    where = {key: path for path in base.glob("*.safetensors") for key in _keys(path)}
+    restored = []
+    for path in sorted(merged.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
+        for key in sorted(set(tensors) - changed):
+            original = _tensor(where[key], key).to(tensors[key].dtype)
+            if not torch.equal(tensors[key], original):
+                tensors[key] = original
+                restored.append(key)
+        partial = path.with_suffix(".part")
+        save_file(tensors, partial, metadata={"format": "pt", **(metadata or {})})
+        partial.replace(path)
+    return restored
+
+
+def _cached(base_model: str) -> Path:
+    return Path(snapshot_download(base_model, allow_patterns=["*.safetensors", "*.json"], local_files_only=True))
+
+
+def _keys(path: Path) -> list[str]:
+    with safe_open(path, "pt") as file:
+        return list(file.keys())
+
+
+def _tensor(path: Path, key: str) -> torch.Tensor:
+    with safe_open(path, "pt") as file:
+        return file.get_tensor(key)

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The main job, once, on any machine: `make demo`. Run again, it redoes only what is missing or has changed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+crm_dedup=.venv/bin/crm-dedup
+
+step() { printf '\n== %s (%s)\n' "$1" "$(date +%H:%M:%S)"; }
+
+step "1/5 the base model"
+$crm_dedup fetch
+step "2/5 the data"
+$crm_dedup prepare
+step "3/5 training and merging: up to 15 minutes on two cores"
+$crm_dedup train smollm2-135m
+step "4/5 the base model, measured"
+$crm_dedup kpi smollm2-135m-base --model outputs/smollm2-135m-base
+step "5/5 the fine-tuned model, measured"
+$crm_dedup kpi smollm2-135m
+step "base against fine-tuned, on the same test pairs"
+$crm_dedup table smollm2-135m-base smollm2-135m

@@ -1,0 +1,46 @@
+"""Fixtures that several test files share: a quiet environment and real weights."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+QUIET = {
+    "AXOLOTL_DO_NOT_TRACK": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "WANDB_MODE": "disabled",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+os.environ.update(QUIET)  # before the first import of Axolotl or of the Hub's client: they read it only then
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    """No telemetry and no network from a test, or from a process that it starts."""
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def base_model() -> Path:
+    """The folder of SmolLM2-135M-Instruct, fetched once if it is not there."""
+    from huggingface_hub import constants
+
+    from crm_dedup_plugin.base_model import fetch
+
+    target = ROOT / "outputs" / "smollm2-135m-base"
+    with pytest.MonkeyPatch.context() as online:
+        online.setattr(constants, "HF_HUB_OFFLINE", False)
+        fetch(target)
+    return target
+
+
+@pytest.fixture(scope="session")
+def tokenizer(base_model):
+    """The real tokenizer of SmolLM2."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(base_model)

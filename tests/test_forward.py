@@ -1,0 +1,128 @@
+"""The cheaper forward pass gives the loss and the gradients of the stock one."""
+
+import copy
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from crm_dedup_plugin.training import forward
+
+PREFIX = 40
+
+
+@pytest.fixture(scope="module")
+def stock():
+    torch.manual_seed(7)
+    config = LlamaConfig(
+        vocab_size=128, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, pad_token_id=0
+    )
+    model = get_peft_model(LlamaForCausalLM(config), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:  # zeros at first: nothing would reach lora_A
+            torch.nn.init.normal_(weight, std=0.1)
+    return model.train()
+
+
+def make_batch(lengths, prefix=PREFIX, answer=6, seed=0):
+    """Return a right-padded batch whose rows share `prefix` tokens and end in an answer of `answer` tokens."""
+    draw = torch.Generator().manual_seed(seed)
+    rows = torch.randint(3, 128, (len(lengths), max(lengths)), generator=draw)
+    rows[:, :prefix] = torch.arange(3, 3 + prefix)
+    places = torch.arange(max(lengths))
+    ends = torch.tensor(lengths)[:, None]
+    mask = (places < ends).long()
+    labels = torch.where((places >= ends - answer) & (places < ends), rows, -100)
+    return {"input_ids": rows * mask, "attention_mask": mask, "labels": labels}
+
+
+def outcome(model, batch, **extra):
+    model.zero_grad()
+    loss = model(**batch, **extra).loss
+    loss.backward()
+    return loss.detach(), {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def assert_equal(stock, shared_prefix, batch, **extra):
+    ours = copy.deepcopy(stock)
+    forward.install(ours, shared_prefix)
+    loss, gradients = outcome(stock, batch, **extra)
+    our_loss, our_gradients = outcome(ours, batch, **extra)
+    torch.testing.assert_close(our_loss, loss, rtol=1e-4, atol=1e-6)
+    assert our_gradients.keys() == gradients.keys()
+    for name, gradient in gradients.items():
+        assert gradient.abs().max() > 0
+        torch.testing.assert_close(our_gradients[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+def spy(monkeypatch):
+    """Return a list that receives the length of every shared prefix that is used."""
+    used = []
+    original = forward._after_prefix
+
+    def after_prefix(decoder, input_ids, attention_mask, labels, length):
+        used.append(length)
+        return original(decoder, input_ids, attention_mask, labels, length)
+
+    monkeypatch.setattr(forward, "_after_prefix", after_prefix)
+    return used
+
+
+@pytest.mark.parametrize("shared_prefix", [False, True])
+@pytest.mark.parametrize("lengths", [[64, 51, 60, 47, 64, 58], [64, 64], [57, 64, 48]], ids=str)
+def test_padded_rows_of_unequal_length(stock, shared_prefix, lengths, monkeypatch):
+    used = spy(monkeypatch)
+    assert_equal(stock, shared_prefix, make_batch(lengths))
+    assert used == ([PREFIX - 1] if shared_prefix else [])
+
+
+@pytest.mark.parametrize("shared_prefix", [False, True])
+def test_the_mean_over_the_whole_step_is_taken_where_the_trainer_gives_its_size(stock, shared_prefix):
+    assert_equal(stock, shared_prefix, make_batch([64, 50]), num_items_in_batch=torch.tensor(37))
+
+
+@pytest.mark.parametrize("batch", [make_batch([64]), make_batch([64, 50], prefix=3), make_batch([64, 50], prefix=20)], ids=["one row", "3 tokens", "20 tokens"])
+def test_a_batch_with_too_little_to_share_takes_the_plain_path(stock, batch, monkeypatch):
+    used = spy(monkeypatch)
+    assert_equal(stock, True, batch)
+    assert not used
+
+
+def test_rows_that_are_all_the_same_share_only_what_stands_before_the_answer(stock):
+    batch = make_batch([64])
+    assert_equal(stock, True, {name: value.repeat(3, 1) for name, value in batch.items()})
+
+
+def test_no_token_of_an_answer_is_ever_part_of_the_prefix():
+    batch = make_batch([64, 50])
+    batch["labels"][1, 33] = 5
+    assert forward._shared_length(batch["input_ids"], batch["labels"]) == 32
+
+
+def test_packed_rows_do_not_see_each_other(stock):
+    apart = [make_batch([length], prefix=1, seed=length) for length in (50, 30, 44)]
+    packed = {name: torch.cat([part[name] for part in apart], dim=1) for name in ("input_ids", "labels")}
+    packed["position_ids"] = torch.cat([torch.arange(part["input_ids"].shape[1]) for part in apart])[None]
+    ours = copy.deepcopy(stock)
+    forward.install(ours, shared_prefix=False)
+    with torch.no_grad():
+        mean = sum(ours(**part).loss for part in apart) / len(apart)
+        torch.testing.assert_close(ours(**packed).loss, mean, rtol=1e-4, atol=1e-6)
+
+
+def test_without_labels_the_model_answers_as_before(stock):
+    ours = copy.deepcopy(stock).eval()
+    forward.install(ours, shared_prefix=True)
+    stock_eval = copy.deepcopy(stock).eval()
+    question = make_batch([50, 50])["input_ids"]
+    with torch.no_grad():
+        torch.testing.assert_close(ours(input_ids=question).logits, stock_eval(input_ids=question).logits)
+    arguments = {"input_ids": question, "attention_mask": torch.ones_like(question), "max_new_tokens": 5, "do_sample": False}
+    assert torch.equal(ours.generate(**arguments), stock_eval.generate(**arguments))
+
+
+def test_no_logits_are_kept_in_training(stock):
+    ours = copy.deepcopy(stock)
+    forward.install(ours, shared_prefix=True)
+    assert ours(**make_batch([64, 50])).logits is None

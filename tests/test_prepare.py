@@ -1,0 +1,154 @@
+"""Data preparation: from right data, whole and disjoint splits; the same data give the same bytes."""
+
+import hashlib
+import io
+import json
+import tempfile
+from contextlib import redirect_stderr
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crm_dedup_plugin.cli import main
+from crm_dedup_plugin.demo_data import DEFAULT_PAIRS
+from crm_dedup_plugin.prepare import DataError, prepare
+from crm_dedup_plugin.records import MAX_FIELD_CHARS, normalise
+from crm_dedup_plugin.schema import LABELS, MAX_REASONING_CHARS
+from crm_dedup_plugin.splits import SPLITS, SplitError
+
+
+def row(number: int, **changes) -> dict:
+    records = {"record_a": {"name": f"left {number}"}, "record_b": {"name": f"right {number}"}}
+    output = {"decision": LABELS[number % 3], "reasoning": "names differ"}
+    return {"id": f"r{number}", "slice": "test", "cluster_a": f"c{number // 2}", "input": records, "output": output} | changes
+
+
+def text(rows) -> bytes:
+    return b"".join(one if isinstance(one, bytes) else json.dumps(one).encode() + b"\n" for one in rows)
+
+
+def read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def run(tmp_path: Path, content: bytes, *options: str) -> tuple[int, Path]:
+    (tmp_path / "all.jsonl").write_bytes(content)
+    out = tmp_path / "out"
+    return main(["prepare", "--data", str(tmp_path / "all.jsonl"), "--out", str(out), *options]), out
+
+
+def test_right_data_become_three_disjoint_files_and_a_summary(tmp_path, capsys):
+    code, out = run(tmp_path, text(row(number) for number in range(120)))
+    assert (code, sorted(path.name for path in out.iterdir())) == (0, ["summary.json", "test.jsonl", "train.jsonl", "val.jsonl"])
+    summary, printed = json.loads((out / "summary.json").read_text()), capsys.readouterr().out
+    parts = {name: read(out / f"{name}.jsonl") for name in SPLITS}
+    assert sorted(one["id"] for part in parts.values() for one in part) == sorted(f"r{number}" for number in range(120))
+    for name, part in parts.items():
+        described = summary["splits"][name]
+        assert described["pairs"] == sum(described["decisions"].values()) == described["slices"]["test"] == len(part)
+        assert described["sha256"] == hashlib.sha256((out / f"{name}.jsonl").read_bytes()).hexdigest()
+        assert f"{name}.jsonl: {len(part)} pairs (DUPLICATE" in printed
+    clusters = [{one["cluster_a"] for one in part} for part in parts.values()]
+    assert len(set.union(*clusters)) == sum(map(len, clusters)) == 60
+
+
+def test_without_data_a_demo_set_is_made_and_announced(tmp_path, capsys):
+    assert main(["prepare", "--data", str(tmp_path / "all.jsonl"), "--out", str(tmp_path / "out")]) == 0
+    assert f"all.jsonl does not exist: using a generated demo set of {DEFAULT_PAIRS} pairs" in capsys.readouterr().err
+    assert not (tmp_path / "all.jsonl").exists()
+    assert sum(len(read(tmp_path / "out" / f"{name}.jsonl")) for name in SPLITS) == DEFAULT_PAIRS
+
+
+def test_a_byte_order_mark_windows_line_ends_and_blank_lines_are_accepted(tmp_path):
+    lines = [json.dumps(row(number)).encode() for number in range(60)]
+    assert run(tmp_path, b"\xef\xbb\xbf" + b"\r\n\r\n".join(lines) + b"\r\n \r\n")[0] == 0
+    windows = {name: (tmp_path / "out" / f"{name}.jsonl").read_bytes() for name in SPLITS}
+    assert run(tmp_path, b"\n".join(lines))[0] == 0
+    assert windows == {name: (tmp_path / "out" / f"{name}.jsonl").read_bytes() for name in SPLITS}
+
+
+def test_long_texts_are_cut_with_a_warning(tmp_path, capsys):
+    long = row(0, input={"record_a": {"note": "x" * 1000}, "record_b": {"name": "y"}}, output={"decision": "DUPLICATE", "reasoning": "r" * 999})
+    _, out = run(tmp_path, text([long, *map(row, range(1, 60))]))
+    (kept,) = [one for name in SPLITS for one in read(out / f"{name}.jsonl") if one["id"] == "r0"]
+    assert kept["input"]["record_a"]["note"] == "x" * MAX_FIELD_CHARS
+    assert kept["output"]["reasoning"] == "r" * MAX_REASONING_CHARS
+    assert json.loads((out / "summary.json").read_text())["cut_fields"] == {"note": 1, "output.reasoning": 1}
+    warnings = capsys.readouterr().err
+    assert f"warning: note was cut in 1 records, at {MAX_FIELD_CHARS} characters a field" in warnings
+    assert f"warning: output.reasoning was cut in 1 records, at {MAX_REASONING_CHARS} characters\n" in warnings
+
+
+ODD = "a\u2028b\u2029c\x85d\x0be\rf\ng\x1ch\ud800i"
+
+
+def test_odd_line_breaks_and_half_characters_stay_inside_their_line(tmp_path):
+    def odd(number: int) -> dict:
+        records = {"record_a": {ODD: f"{ODD}{number}"}, "record_b": {"n": number}}
+        output = {"decision": LABELS[number % 3], "reasoning": ODD}
+        return row(number, id=f"{number}{ODD}", slice=ODD, cluster_a=f"{ODD}{number}", input=records, output=output)
+
+    code, out = run(tmp_path, text(map(odd, range(60))))
+    assert code == 0
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    for name in SPLITS:
+        with (out / f"{name}.jsonl").open(encoding="utf-8") as lines:
+            kept = [json.loads(line) for line in lines]
+        assert len(kept) == summary["splits"][name]["pairs"]
+        assert all(one["output"]["reasoning"] == one["slice"] == ODD.replace("\ud800", "\ufffd") for one in kept)
+
+
+def test_slices_may_be_numbers_and_texts(tmp_path):
+    code, out = run(tmp_path, text(row(number, slice=number % 2 or "none") for number in range(60)))
+    slices = [part["slices"] for part in json.loads((out / "summary.json").read_text())["splits"].values()]
+    assert (code, sum(part["1"] + part["none"] for part in slices)) == (0, 60)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
+    for name, seed in (("one", "3"), ("two", "3"), ("three", "4")):
+        assert main(["prepare", "--demo", "90", "--seed", seed, "--fractions", "0.6", "0.2", "0.2", "--out", str(tmp_path / name)]) == 0
+    one, two, three = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two", "three"))
+    assert one == two
+    assert not set(one.values()) & set(three.values())
+    assert [len(read(tmp_path / "one" / f"{name}.jsonl")) for name in SPLITS] == [54, 18, 18]
+
+
+def test_a_second_run_leaves_the_files_untouched(tmp_path):
+    def stamps():
+        return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (tmp_path / "out").iterdir()}
+
+    run(tmp_path, text(map(row, range(60))))
+    before = stamps()
+    assert run(tmp_path, text(map(row, range(60))))[0] == 0
+    assert stamps() == before
+
+
+texts = st.text(st.characters() | st.sampled_from('\r\n\x85\u2028\ud800\udfff"\\'), max_size=20)
+records = st.dictionaries(texts, texts, min_size=1, max_size=4)
+labels = texts | st.integers() | st.none()
+rows = st.tuples(records, records, texts, st.dictionaries(st.sampled_from(("id", "slice", "cluster_a", "cluster_b")), labels))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(rows, min_size=9, max_size=20), st.booleans(), st.booleans())
+def test_any_flat_records_are_prepared_or_refused(drawn, escape, usable):
+    lines = []
+    for number, (left, right, reason, rest) in enumerate(drawn):
+        if usable:
+            left, right, reason = {"n": f"{number}"} | left, {"m": f"{number}"} | right, f"x{reason}"
+            rest = {"slice": rest.get("slice"), "id": f"{number}{rest.get('id')}"}
+        output = {"decision": LABELS[number % 3], "reasoning": reason}
+        lines.append(json.dumps({**rest, "input": {"record_a": left, "record_b": right}, "output": output}, ensure_ascii=escape))
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = Path(folder) / "all.jsonl", Path(folder) / "out"
+        source.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
+        try:
+            with redirect_stderr(io.StringIO()):
+                prepare(source, out)
+        except (DataError, SplitError):
+            assert not out.exists()
+            return
+        for name in SPLITS:
+            for one in read(out / f"{name}.jsonl"):
+                assert all(normalise(part) == (part, []) for part in one["input"].values())

@@ -1,0 +1,110 @@
+"""Tables and pictures show the numbers of the metrics, each with its interval."""
+
+import json
+import struct
+
+import pytest
+
+from crm_dedup_plugin import metrics, report
+from crm_dedup_plugin.schema import LABELS
+
+
+def result(unreadable: int = 0, wrong: int = 4) -> dict:
+    gold = [label for label in LABELS for _ in range(10)]
+    predicted = ["NO_MATCH" if number < wrong else label for number, label in enumerate(gold)]
+    predicted[20 : 20 + unreadable] = [None] * unreadable
+    slices = [("easy", "hard, very", None)[number % 3] for number in range(30)]
+    return {**metrics.evaluate(gold, predicted, slices), "valid_json": 1 - unreadable / 30, "truncated": 0.0}
+
+
+def shown(metric: dict) -> str:
+    return f"{metric['value']:.2f} ({metric['low']:.2f}-{metric['high']:.2f})"
+
+
+def cells(text: str) -> dict[str, list[str]]:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    return {first: rest for first, *rest in rows}
+
+
+def test_the_table_shows_each_number_of_each_model_with_its_interval():
+    one, two = result(), result(unreadable=3, wrong=0)
+    rows = cells(report.table({"base": one, "tuned": two}))
+    assert rows[""] == ["base", "tuned"]
+    for key, title in report.ROWS.items():
+        assert rows[title] == [shown(one[key]), shown(two[key])]
+    assert rows["accuracy"][0].startswith("0.87 (0.7")
+    assert rows["valid JSON"] == ["100.0%", "90.0%"]
+    assert rows["truncated answers"] == ["0.0%", "0.0%"]
+    assert rows["pairs"] == ["30", "30"]
+    assert {"macro F1", "precision DUPLICATE", *(f"F1 {label}" for label in LABELS)} <= set(rows)
+
+
+def test_the_slices_are_shown_the_weakest_first():
+    measured = result()
+    rows = cells(report.slices(measured))
+    names = [name for name in rows if name in measured["slices"]]
+    values = [measured["slices"][name]["accuracy"]["value"] for name in names]
+    assert sorted(names) == ["easy", "hard, very"]
+    assert values == sorted(values) and values[0] < values[1]
+    for name in names:
+        part = measured["slices"][name]
+        assert rows[name] == [str(part["pairs"]), shown(part["accuracy"]), shown(part["macro_f1"])]
+
+
+def test_a_result_without_slices_has_an_empty_table():
+    measured = result()
+    del measured["slices"]
+    assert report.slices(measured).splitlines()[0].strip("|").split() == ["slice", "|", "pairs", "|", "accuracy", "|", "macro", "F1"]
+    assert len(report.slices(measured).splitlines()) == 2
+
+
+def size(path) -> tuple[int, int]:
+    head = path.read_bytes()[:24]
+    assert head.startswith(b"\x89PNG\r\n\x1a\n")
+    return struct.unpack(">II", head[16:24])
+
+
+def test_the_picture_is_a_png_with_a_column_for_unreadable_answers_only_if_there_are_any(tmp_path):
+    report.confusion_png(result(), tmp_path / "three.png", "mine")
+    report.confusion_png(result(unreadable=2), tmp_path / "four.png", "mine")
+    (width, height), (wider, same) = size(tmp_path / "three.png"), size(tmp_path / "four.png")
+    assert 500 < width < wider < 1200
+    assert 400 < height == same < 800
+    assert all(5_000 < path.stat().st_size < 200_000 for path in tmp_path.iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["four.png", "three.png"]
+
+
+@pytest.mark.parametrize("unreadable", [0, 2])
+def test_the_picture_shows_counts_and_shares(tmp_path, monkeypatch, unreadable):
+    import matplotlib.axes
+
+    drawn, ticks = {}, {}
+    text, xticks = matplotlib.axes.Axes.text, matplotlib.axes.Axes.set_xticks
+    monkeypatch.setattr(matplotlib.axes.Axes, "text", lambda self, x, y, s, **kw: (drawn.update({(y, x): s}), text(self, x, y, s, **kw))[1])
+    monkeypatch.setattr(matplotlib.axes.Axes, "set_xticks", lambda self, at, names: (ticks.update(x=names), xticks(self, at, names))[1])
+    measured = result(unreadable)
+    report.confusion_png(measured, tmp_path / "a.png", "mine")
+    assert tuple(ticks["x"]) == (metrics.COLUMNS if unreadable else LABELS)
+    assert (drawn[0, 0], drawn[0, 2]) == ("6\n60%", "4\n40%")
+    assert unreadable == 0 or drawn[2, 3] == "2\n20%"
+
+
+def test_the_same_result_gives_the_same_bytes(tmp_path):
+    for name in ("a.png", "b.png"):
+        report.confusion_png(result(), tmp_path / name, "mine")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_label_without_pairs_can_be_drawn(tmp_path):
+    measured = metrics.evaluate(["DUPLICATE", "NO_MATCH"], ["DUPLICATE", "POSSIBLE"])
+    report.confusion_png(measured, tmp_path / "a.png", "mine")
+    assert size(tmp_path / "a.png")[0] > 500
+
+
+def test_results_are_loaded_by_name_or_their_absence_explained(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"results/mine/metrics\.json does not exist: run `make kpi-mine` first"):
+        report.load("mine")
+    (tmp_path / "results" / "mine").mkdir(parents=True)
+    (tmp_path / "results" / "mine" / "metrics.json").write_text(json.dumps(result()))
+    assert report.load("mine") == result()

