@@ -21,6 +21,7 @@ from crm_dedup_plugin.splits import SPLITS, split
 
 ALLOWED = {"id", "slice", "cluster_a", "cluster_b", "input", "output"}
 MAX_ERRORS = 20
+DEFAULT_SOURCE = Path("data/all.jsonl")
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -32,10 +33,10 @@ class DataError(ValueError):
 def prepare(source: Path, out: Path, fractions=(0.8, 0.1, 0.1), seed: int = 7, demo_pairs: int | None = None) -> dict:
     """Split `source` into `out`/{train,val,test}.jsonl with a summary.json, which is returned.
 
-    Without `source`, or with `demo_pairs`, the pairs come from the generator and `source` is left alone.
+    Without a file `all.jsonl`, or with `demo_pairs`, the pairs come from the generator and `source` is left alone.
     Raises DataError or SplitError and writes nothing where the data are not right.
     """
-    if demo_pairs is None and not source.exists():
+    if demo_pairs is None and source.name == DEFAULT_SOURCE.name and not source.exists():
         demo_pairs = demo_data.DEFAULT_PAIRS
         print(f"{source} does not exist: using a generated demo set of {demo_pairs} pairs (seed {seed})", file=sys.stderr)
     if demo_pairs is not None:
@@ -43,6 +44,8 @@ def prepare(source: Path, out: Path, fractions=(0.8, 0.1, 0.1), seed: int = 7, d
         rows, cut = validate((json.dumps(row).encode() for row in demo_data.generate(demo_pairs, seed)), origin)
     elif source.is_dir():
         raise DataError(f"{source} is a folder: name a file of labelled pairs, as in --data {source / 'all.jsonl'}")
+    elif not source.exists():
+        raise DataError(f"{source} does not exist: name a file of labelled pairs with --data, or generate a demo set with --demo 1500")
     else:
         origin = str(source)
         with source.open("rb") as file:

@@ -27,7 +27,7 @@ class RecordError(ValueError):
 def check(record: object) -> dict:
     """Return `record` if it is a usable flat object; raises RecordError otherwise."""
     if not isinstance(record, dict):
-        raise RecordError(f"must be an object of CRM fields, not {_kind(record)}: write {{\"name\": \"...\"}}")
+        raise RecordError(f'must be an object of CRM fields, not {_kind(record)}: write {{"name": "..."}}')
     for name, value in record.items():
         if isinstance(value, (dict, list)):
             raise RecordError(f"field {_short(name)} holds {_kind(value)}: flatten it, one plain value a field")

@@ -34,7 +34,7 @@ def hostile_records() -> list[dict]:
 @pytest.fixture(scope="session")
 def hostile_split(tmp_path_factory) -> Path:
     records = hostile_records()
-    pairs = [(left, right) for left in records for right in records[::3]]
+    pairs = list(zip(records, records[1:] + records[:1], strict=True))
     rows = [
         {"id": f"h{n}", "slice": f"s{n % 3}", "input": {"record_a": a, "record_b": b}, "output": {"decision": schema.LABELS[n % 3], "reasoning": "."}}
         for n, (a, b) in enumerate(pairs)
@@ -127,12 +127,12 @@ def test_missing_files_say_what_to_give(tmp_path):
 @pytest.mark.parametrize("answer", ["11, 12, 13", "", "```json\n{", '{"name": "x"}', '{"decision": "MAYBE", "reasoning": ""}'])
 def test_the_canary_sees_answers_of_other_shapes(answer):
     with pytest.raises(task.UnconstrainedError):
-        task.screen([("canary", "", answer), ("1", "DUPLICATE", "x")])
+        task.screen([(task.CANARY["id"], "", answer), ("1", "DUPLICATE", "x")])
 
 
 @pytest.mark.parametrize("answer", ['{"decision":"POSSIBLE","reasoning":"1, 2"}', '{ "decision": "NO_MATCH", "reasoning": "cut'])
 def test_the_canary_accepts_what_a_grammar_writes(answer):
-    assert task.screen([("canary", "", answer), ("1", "DUPLICATE", "x")]) == (["DUPLICATE"], ["x"])
+    assert task.screen([(task.CANARY["id"], "", answer), ("1", "DUPLICATE", "x")]) == (["DUPLICATE"], ["x"])
 
 
 def test_transformers_under_the_same_schema(base_model, hostile_split):
@@ -148,7 +148,8 @@ def test_transformers_under_the_same_schema(base_model, hostile_split):
         metadata=metadata,
         apply_chat_template=True,
         batch_size=2,
-        limit=5,
+        device="cpu",
+        limit=4,
         bootstrap_iters=0,
     )
     assert result["results"]["crm_dedup_hf"]["valid_json,none"] == 1.0

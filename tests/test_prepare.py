@@ -105,13 +105,28 @@ def test_slices_may_be_numbers_and_texts(tmp_path):
     assert (code, sum(part["1"] + part["none"] for part in slices)) == (0, 60)
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
+def test_the_seed_decides_the_bytes(tmp_path):
+    written = []
     for name, seed in (("one", "3"), ("two", "3"), ("three", "4")):
-        assert main(["prepare", "--demo", "90", "--seed", seed, "--fractions", "0.6", "0.2", "0.2", "--out", str(tmp_path / name)]) == 0
-    one, two, three = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two", "three"))
-    assert one == two
-    assert not set(one.values()) & set(three.values())
-    assert [len(read(tmp_path / "one" / f"{name}.jsonl")) for name in SPLITS] == [54, 18, 18]
+        (tmp_path / name).mkdir()
+        code, out = run(tmp_path / name, text(map(row, range(120))), "--seed", seed)
+        assert code == 0
+        written.append({part: (out / f"{part}.jsonl").read_bytes() for part in SPLITS})
+    assert written[0] == written[1]
+    assert not set(written[0].values()) & set(written[2].values())
+
+
+def test_options_decide_the_number_of_demo_pairs_and_their_shares(tmp_path):
+    assert main(["prepare", "--demo", "90", "--fractions", "0.6", "0.2", "0.2", "--out", str(tmp_path)]) == 0
+    assert [len(read(tmp_path / f"{name}.jsonl")) for name in SPLITS] == [54, 18, 18]
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["fractions"], summary["seed"], summary["source"]) == ([0.6, 0.2, 0.2], 7, "generated: 90 pairs, seed 7")
+
+
+def test_demo_pairs_leave_the_own_data_alone(tmp_path):
+    code, out = run(tmp_path, b"not even JSON", "--demo", "60")
+    assert (code, len(read(out / "train.jsonl"))) == (0, 48)
+    assert (tmp_path / "all.jsonl").read_bytes() == b"not even JSON"
 
 
 def test_a_second_run_leaves_the_files_untouched(tmp_path):

@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from crm_dedup_plugin import metrics, prompt, records, schema
@@ -43,14 +44,15 @@ def evaluate(name: str, model: str | None = None, extra: list[str] = (), force: 
         return json.loads(target.read_text())
 
     with tempfile.TemporaryDirectory(prefix="crm-dedup-") as folder:
-        command = lm_eval_command(model, folder, data, list(extra))
+        command, began = lm_eval_command(model, folder, data, list(extra)), time.monotonic()
         if subprocess.run(command, env={**environment(model), **os.environ}).returncode:
             raise UserError(f"the evaluation of {model} failed: its last lines are above")
-        answers = _answers(Path(folder))
+        answers, seconds = _answers(Path(folder)), round(time.monotonic() - began, 1)
     result = summarise(answers) | {
         "model": model,
         "inputs": inputs,
         "seed": SEED,
+        "seconds": seconds,
         "command": "lm_eval " + shlex.join(lm_eval_command(model, "FOLDER", data, list(extra))[3:]),
         "versions": {package: _version(package) for package in PACKAGES},
     }
@@ -99,9 +101,7 @@ def _answers(folder: Path) -> list[dict]:
     (path,) = folder.rglob("samples_crm_dedup_*.jsonl")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     docs = [(row["doc"], row["filtered_resps"][0]) for row in sorted(rows, key=lambda row: row["doc_id"])]
-    return [
-        {"gold": doc["gold"], "slice": doc["slice"], "answer": answer} for doc, answer in docs if doc["id"] != task.CANARY["id"]
-    ]
+    return [{"gold": doc["gold"], "slice": doc["slice"], "answer": answer} for doc, answer in docs if doc["id"] != task.CANARY["id"]]
 
 
 def _inputs(model: str, extra: list[str], data: Path) -> dict[str, str]:
@@ -126,5 +126,3 @@ def _version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-

@@ -17,7 +17,7 @@ from crm_dedup_plugin.records import check
 ROOT = Path(__file__).resolve().parents[2]
 TEST_SPLIT = ROOT / "data" / "splits" / "test.jsonl"
 CANARY = {
-    "id": "canary",
+    "id": "",
     "prompt": "Count from 1 to 30. Write only the numbers, with commas between them.",
     "gen_prefix": "1, 2, 3, 4, 5, 6, 7, 8, 9, 10,",
     "gold": "",
@@ -39,12 +39,12 @@ def load_split(data: str | None = None, pretrained: str | None = None, **_) -> d
     """
     global _model_name
     _model_name = pretrained
-    return _dataset(_rows(Path(data) if data else TEST_SPLIT, "run `make prep` or give --metadata '{\"data\": \"FILE\"}'"), _pair)
+    return _dataset(_rows(Path(data) if data else TEST_SPLIT, 'run `make prep` or give --metadata \'{"data": "FILE"}\''), _pair)
 
 
 def load_pairs(pairs: str | None = None, **_) -> dict[str, datasets.Dataset]:
     """Return labelled pairs from the file `pairs`: ``{"label": 0 | 1, "record_a": {...}, "record_b": {...}}`` a line."""
-    cure = "give a file of labelled pairs with --metadata '{\"pairs\": \"FILE\"}'"
+    cure = 'give a file of labelled pairs with --metadata \'{"pairs": "FILE"}\''
     if not pairs:
         raise ValueError(f"no pairs to evaluate: {cure}")
     return _dataset(_rows(Path(pairs), cure), _labelled_pair)
@@ -142,7 +142,7 @@ def _dataset(rows: list[dict], convert) -> dict[str, datasets.Dataset]:
 def _pair(number: int, row: dict) -> dict:
     pair = row["input"]
     return {
-        "id": str(row.get("id", number)),
+        "id": str(row["id"]) if row.get("id") not in (None, "") else f"line {number + 1}",
         "prompt": prompt.build(check(pair["record_a"]), check(pair["record_b"])),
         "gen_prefix": "",
         "gold": row["output"]["decision"],
@@ -155,4 +155,4 @@ def _labelled_pair(number: int, row: dict) -> dict:
         raise ValueError(f"pair {number + 1}: label {row.get('label')!r} must be 1 (the same entity) or 0 (different ones)")
     output = {"decision": str(row["label"])}
     pair = {"record_a": row["record_a"], "record_b": row["record_b"]}
-    return _pair(number, {"id": row.get("pair_id", number), "input": pair, "output": output})
+    return _pair(number, {"id": row.get("pair_id"), "input": pair, "output": output})

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from pathlib import Path
 
 import torch
@@ -37,7 +38,8 @@ class CrmDedupPlugin(BasePlugin):
         cfg["dataset_prepared_path"] = str(prepared / fingerprint(cfg))
 
     def pre_model_load(self, cfg) -> None:
-        """Drop what an earlier run left in the output folder if its data or settings were others."""
+        """Start the clock, and drop what an earlier run left in the output folder if its data or settings were others."""
+        self.began = time.monotonic()
         if int(os.environ.get("RANK", "0")) == 0 and not cfg.merge_lora:
             claim(Path(cfg.output_dir), Path(cfg.dataset_prepared_path).name)
 
@@ -53,7 +55,8 @@ class CrmDedupPlugin(BasePlugin):
 
     def post_train(self, cfg, model) -> None:
         """Mark the run as complete: a run that was interrupted leaves an adapter too, but never comes here."""
-        write_json(Path(cfg.output_dir) / DONE, {"fingerprint": Path(cfg.dataset_prepared_path).name})
+        seconds = round(time.monotonic() - self.began, 1)
+        write_json(Path(cfg.output_dir) / DONE, {"fingerprint": Path(cfg.dataset_prepared_path).name, "seconds": seconds})
 
 
 def keep_gradients(model: torch.nn.Module) -> None:

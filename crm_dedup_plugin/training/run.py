@@ -6,6 +6,7 @@ that spare a wasted download, the memory of what was done, and the merge.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.files import write_atomically
 
 CONFIGS = Path("axolotl_configs")
 MANIFEST = "crm_dedup.json"
@@ -68,9 +70,14 @@ def train(model: str, overrides: list[str], force: bool = False) -> Path:
         "config": str(config),
         "overrides": overrides,
         "base_model": settings["base_model"],
-        "training": json.loads((output_dir / DONE).read_text()),
+        "train_sha256": hashlib.sha256(Path(settings["datasets"][0]["path"]).read_bytes()).hexdigest(),
+        "seconds": json.loads((output_dir / DONE).read_text())["seconds"],
     }
-    manifest.write_text(json.dumps(details, indent=2) + "\n")
+    text = json.dumps(details, indent=2) + "\n"
+    write_atomically(manifest, text)
+    report = Path("results") / model / "training.json"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(report, text)
     return target
 
 
@@ -100,17 +107,22 @@ def preflight(model: str, settings: dict) -> None:
         if not Path(source["path"]).is_file():
             raise UserError(f"{source['path']} does not exist: run `make prep` first")
     if settings.get("bf16") is True and not torch.cuda.is_available():
-        raise UserError(f"{model} needs an NVIDIA GPU with 24 GB and CUDA, and there is none here: train it on one, or try `make demo`, which needs none")
+        raise UserError(
+            f"{model} needs an NVIDIA GPU with 24 GB and CUDA, and there is none here: train it on one, or try `make demo`, which needs none"
+        )
     base = settings["base_model"]
     size = _local_size(Path(base)) if Path(base).is_dir() else _hub_size(base)
     free = shutil.disk_usage(".").free
     needed = int(size * (1.2 if Path(base).is_dir() else 2.2)) + 2**30
     if free < needed:
-        raise UserError(f"{free / 2**30:.1f} GiB of disk are free and {model} needs about {needed / 2**30:.1f}: make room, or set HF_HOME to a larger disk")
+        raise UserError(
+            f"{free / 2**30:.1f} GiB of disk are free and {model} needs about {needed / 2**30:.1f}: make room, or set HF_HOME to a larger disk"
+        )
 
 
 def _hub_size(base: str) -> int:
     """Return the bytes still to download; raises UserError where the model is gated, unknown or out of reach."""
+    import httpx
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
@@ -130,8 +142,10 @@ def _hub_size(base: str) -> int:
         raise UserError(f"{base} is gated: accept its licence on its page on the Hub, then log in with `hf auth login`") from None
     except RepositoryNotFoundError:
         raise UserError(f"{base} is not on the Hub, or this account may not see it: check base_model, then `hf auth login`") from None
-    except (OSError, HfHubHTTPError) as error:
-        raise UserError(f"the Hub cannot be reached for {base} ({type(error).__name__}): check the network, or set base_model to a local folder") from None
+    except (OSError, HfHubHTTPError, httpx.HTTPError) as error:
+        raise UserError(
+            f"the Hub cannot be reached for {base} ({type(error).__name__}): check the network, or set base_model to a local folder"
+        ) from None
 
 
 def _launch_options() -> list[str]:

@@ -1,0 +1,206 @@
+"""Around the training: what belongs to which run, what is known before it starts, and what an interruption looks like."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import huggingface_hub
+import pytest
+import torch
+import yaml
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+from crm_dedup_plugin import prompt
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.training import merge, plugin, run
+
+CONFIGS = Path(__file__).parents[1] / "axolotl_configs"
+SMALL, LARGE = "smollm2-135m", "qwen3-4b"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty project with the real configurations, splits of one line, and a base model without weights."""
+    for name in run.QUIET:
+        monkeypatch.setenv(name, run.QUIET[name])  # put back after the test: train() sets them for good
+    monkeypatch.delenv("ACCELERATE_ARGS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(CONFIGS, "axolotl_configs")
+    for split in ("train", "val"):
+        path = Path(f"data/splits/{split}.jsonl")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"input": {}}\n')
+    Path("outputs/smollm2-135m-base").mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+
+class Launches(list):
+    """Stands for the training process: notes each command, and writes what a run with this outcome writes."""
+
+    def __init__(self, monkeypatch, code=0, finished=True):
+        self.code, self.finished = code, finished
+        monkeypatch.setattr(run.subprocess, "run", self.launch)
+        monkeypatch.setattr(merge, "merge", self.merge)
+
+    def launch(self, command, **_):
+        self.append(command)
+        folder = Path(next((word.split("=")[1] for word in command if word.startswith("--output_dir=")), f"outputs/{SMALL}"))
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.finished:
+            (folder / plugin.DONE).write_text("{}")
+        return SimpleNamespace(returncode=self.code)
+
+    def merge(self, config, base_model, output_dir, target, overrides):
+        self.merged_from = output_dir
+        target.mkdir(parents=True, exist_ok=True)
+
+
+def test_a_finished_run_is_merged_and_not_repeated(project, monkeypatch, capsys):
+    launches = Launches(monkeypatch)
+    target = run.train(SMALL, [])
+    assert json.loads((target / run.MANIFEST).read_text())["base_model"] == "outputs/smollm2-135m-base"
+    assert launches[0][-3:] == ["-m", "axolotl.cli.train", f"axolotl_configs/{SMALL}.yml"]
+    run.train(SMALL, [])
+    assert len(launches) == 1 and "up to date" in capsys.readouterr().out
+    run.train(SMALL, ["--max_steps=5"])
+    run.train(SMALL, ["--max_steps=5"], force=True)
+    assert len(launches) == 3 and launches[2][-1] == "--max_steps=5"
+
+
+@pytest.mark.parametrize(("code", "finished"), [(0, False), (1, False), (1, True)])
+def test_an_interrupted_run_is_an_error_that_tells_how_to_go_on(project, monkeypatch, code, finished):
+    folder = project / "outputs" / SMALL
+    folder.mkdir()
+    (folder / plugin.DONE).write_text("{}")  # of an earlier run: it must not vouch for this one
+    Launches(monkeypatch, code, finished)
+    with pytest.raises(UserError, match=r"stopped before its last step.*run the same command to go on"):
+        run.train(SMALL, [])
+    assert not (project / f"outputs/{SMALL}-merged").exists()
+
+
+def test_an_overridden_output_folder_is_where_the_adapter_is_looked_for(project, monkeypatch):
+    launches = Launches(monkeypatch)
+    run.train(SMALL, ["--output_dir=outputs/other"])
+    assert launches.merged_from == Path("outputs/other")
+
+
+@pytest.mark.parametrize("option", ["--max_steps", "max_steps=5", "5"])
+def test_an_option_in_another_form_is_an_error(project, option):
+    with pytest.raises(UserError, match="--key=value"):
+        run.train(SMALL, [option])
+
+
+def test_an_unknown_model_lists_the_known_ones(project):
+    with pytest.raises(UserError, match="llama32-3b, mistral7b, phi4mini, qwen3-4b, smollm2-135m"):
+        run.train("gpt5", [])
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_missing_split_names_the_command_that_makes_it(project, split):
+    Path(f"data/splits/{split}.jsonl").unlink()
+    with pytest.raises(UserError, match=f"{split}.jsonl does not exist: run `make prep`"):
+        run.train(LARGE, [])
+
+
+def test_a_large_model_needs_a_gpu(project, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="needs an NVIDIA GPU"):
+        run.train(LARGE, [])
+    with pytest.raises(UserError, match="needs an NVIDIA GPU"):
+        run.train(SMALL, ["--bf16=true"])
+
+
+def hub_error(kind):
+    return kind("no", response=httpx.Response(403, request=httpx.Request("GET", "https://hub.example")))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (hub_error(GatedRepoError), r"is gated: accept its licence .* `hf auth login`"),
+        (hub_error(RepositoryNotFoundError), "is not on the Hub, or this account may not see it"),
+        (ConnectionError("down"), "the Hub cannot be reached"),
+    ],
+)
+def test_what_the_hub_refuses_is_known_before_any_download(project, gpu, monkeypatch, error, message):
+    class Api:
+        def auth_check(self, name):
+            assert name == "Qwen/Qwen3-4B-Instruct-2507"
+            raise error
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    with pytest.raises(UserError, match=message):
+        run.train(LARGE, [])
+
+
+def test_a_base_model_that_was_never_fetched_is_an_error(project):
+    Path("outputs/smollm2-135m-base").rmdir()
+    with pytest.raises(UserError, match="crm-dedup fetch"):
+        run.train(SMALL, [])
+
+
+def test_a_full_disk_is_known_before_any_download(project, gpu, monkeypatch):
+    file = SimpleNamespace(rfilename="model.safetensors", size=8 * 2**30)
+    info = SimpleNamespace(siblings=[file, SimpleNamespace(rfilename="README.md", size=None)])
+    api = SimpleNamespace(auth_check=lambda name: None, model_info=lambda name, files_metadata: info)
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: api)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2 * 2**30))
+    with pytest.raises(UserError, match=r"2.0 GiB of disk are free and qwen3-4b needs about 18.6"):
+        run.train(LARGE, [])
+
+
+@pytest.fixture
+def settings(project):
+    return yaml.safe_load(Path(f"axolotl_configs/{LARGE}.yml").read_text())
+
+
+def test_the_fingerprint_follows_data_settings_and_prompt(settings, monkeypatch):
+    keys = [plugin.fingerprint(settings)]
+    Path("data/splits/train.jsonl").write_text('{"input": {"a": 1}}\n')
+    keys.append(plugin.fingerprint(settings))
+    Path("data/splits/val.jsonl").write_text('{"input": {"a": 1}}\n')
+    keys.append(plugin.fingerprint(settings))
+    keys.append(plugin.fingerprint({**settings, "lora_r": 16}))
+    changed = Path("prompt.py")
+    changed.write_text(Path(prompt.__file__).read_text().replace("data steward", "clerk"))
+    monkeypatch.setattr(prompt, "__file__", str(changed))
+    keys.append(plugin.fingerprint(settings))
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_fingerprint_follows_nothing_else(settings):
+    key = plugin.fingerprint(settings)
+    Path("data/splits/train.jsonl").touch()
+    Path("data/splits/test.jsonl").write_text("x")
+    same = dict(reversed(settings.items())) | {"axolotl_config_path": "/elsewhere.yml", "dataset_prepared_path": "elsewhere"}
+    assert plugin.fingerprint(same) == key
+    plugin.CrmDedupPlugin().register(same)
+    assert same["dataset_prepared_path"] == f"elsewhere/{key}"
+
+
+def test_a_run_keeps_its_own_checkpoints_and_removes_those_of_another(tmp_path):
+    home = tmp_path / "model"
+    plugin.claim(home, "first")
+    (home / "checkpoint-25").mkdir()
+    (home / "merged").mkdir()
+    for name in ("adapter_model.safetensors", plugin.DONE, "notes.txt"):
+        (home / name).write_text("x")
+    plugin.claim(home, "first")
+    assert {path.name for path in home.iterdir()} >= {"checkpoint-25", "merged", "adapter_model.safetensors", plugin.DONE}
+    plugin.claim(home, "second")
+    assert {path.name for path in home.iterdir()} == {"notes.txt", plugin.STARTED}
+    plugin.claim(home, "second")
+    assert json.loads((home / plugin.STARTED).read_text()) == {"fingerprint": "second"}
+
+
+def test_checkpoints_of_unknown_origin_are_removed(tmp_path):
+    (tmp_path / "checkpoint-25").mkdir()
+    plugin.claim(tmp_path, "first")
+    assert not (tmp_path / "checkpoint-25").exists()
