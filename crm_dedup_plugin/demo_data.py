@@ -10,30 +10,12 @@ import random
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 
+from crm_dedup_plugin.demo_words import BRAND, CITY, FIRST, LAST, LEGAL, MAIL, STREET, TITLE, TRADE
 from crm_dedup_plugin.schema import LABELS
 
 DEFAULT_PAIRS = 1500
 _SPARE_FIELD = 0.1  # how often a record carries a field that decides nothing
 _THIN = 0.7  # share of undecidable pairs that know too little; the others contradict themselves
-
-_FIRST = {  # given name: its short form
-    "Alexander": "Alex", "Andrew": "Andy", "Anthony": "Tony", "Barbara": "Barb", "Benjamin": "Ben", "Catherine": "Kate",
-    "Charles": "Charlie", "Christina": "Tina", "Christopher": "Chris", "Daniel": "Dan", "Deborah": "Debbie",
-    "Edward": "Ted", "Elizabeth": "Liz", "Frederick": "Fred", "Gabriela": "Gabi", "Gregory": "Greg", "Isabella": "Bella",
-    "Jacqueline": "Jackie", "James": "Jim", "Jennifer": "Jen", "Jonathan": "Jon", "Joseph": "Joe", "Katarina": "Kat",
-    "Kenneth": "Ken", "Lawrence": "Larry", "Margaret": "Maggie", "Matthew": "Matt", "Michael": "Mike", "Natalia": "Nat",
-    "Nicholas": "Nick", "Patricia": "Pat", "Rebecca": "Becky", "Richard": "Rick", "Robert": "Bob", "Samantha": "Sam",
-    "Stephen": "Steve", "Susanna": "Sue", "Theodore": "Theo", "Thomas": "Tom", "Timothy": "Tim", "Valentina": "Val",
-    "Victoria": "Vicky", "William": "Bill", "Zachary": "Zach",
-}  # fmt: skip
-_LAST = ["Abbott", "Almeida", "Andersen", "Bakker", "Baumann", "Becker", "Bennett", "Bergstrom", "Bianchi", "Bishop", "Brandt", "Carlsen", "Castillo", "Chandra", "Chen", "Dawson", "Delgado", "Dubois", "Eriksson", "Farrell", "Ferrari", "Fischer", "Fletcher", "Foster", "Garcia", "Gibson", "Hansen", "Hartmann", "Hughes", "Ibrahim", "Ivanov", "Jensen", "Johansson", "Kaplan", "Keller", "Kowalski", "Kumar", "Lambert", "Larsen", "Lehmann", "Lopez", "Malik", "Marino", "Mendes", "Meyer", "Moreau", "Murphy", "Nakamura", "Nguyen", "Novak", "Okafor", "Olsen", "Park", "Patel", "Petrov", "Quinn", "Ramirez", "Rossi", "Sanders", "Santos", "Schmidt", "Silva", "Singh", "Sorensen", "Takahashi", "Tanaka", "Turner", "Vargas", "Virtanen", "Vogel", "Wagner", "Walsh", "Weber", "Whitfield", "Yilmaz", "Zimmermann"]
-_CITY = ["Aberdeen", "Antwerp", "Austin", "Bergen", "Bologna", "Boston", "Bremen", "Bristol", "Calgary", "Chicago", "Denver", "Dublin", "Geneva", "Ghent", "Graz", "Hamburg", "Leeds", "Leipzig", "Lisbon", "Lyon", "Malmo", "Milan", "Nantes", "Oslo", "Ottawa", "Porto", "Seattle", "Seville", "Tampa", "Turin", "Utrecht", "Zurich"]
-_STREET = ["Birch", "Bridge", "Canal", "Castle", "Cedar", "Chapel", "Church", "Garden", "Harbour", "High", "Hill", "King", "Lake", "Market", "Meadow", "Mill", "Oak", "Park", "Queen", "River", "School", "Spring", "Station", "Victoria", "West", "Willow"]
-_BRAND = ["Acorn", "Alpine", "Amber", "Apex", "Aster", "Atlas", "Aurora", "Beacon", "Blue", "Boreal", "Cobalt", "Copper", "Crescent", "Delta", "Ember", "Everest", "Falcon", "Granite", "Harbor", "Helix", "Horizon", "Indigo", "Juniper", "Keystone", "Lantern", "Lumen", "Maple", "Meridian", "Nimbus", "North", "Orchid", "Pioneer", "Quartz", "Raven", "Sierra", "Solstice", "Summit", "Terra", "Titan", "Umbra", "Vertex", "Violet", "Willow", "Zenith"]
-_TRADE = ["Analytics", "Bakery", "Capital", "Consulting", "Dental", "Electric", "Energy", "Engineering", "Foods", "Freight", "Furniture", "Insurance", "Interiors", "Labs", "Logistics", "Machinery", "Media", "Motors", "Optics", "Partners", "Pharma", "Plastics", "Robotics", "Security", "Software", "Steel", "Systems", "Textiles", "Travel", "Ventures"]
-_LEGAL = (("Incorporated", "Inc."), ("Limited", "Ltd"), ("GmbH", "G.m.b.H."), ("Corporation", "Corp."), ("AB", ""))
-_TITLE = ("Account Manager", "Buyer", "Controller", "Head of Sales", "Office Manager", "Operations Lead", "Project Manager")
-_MAIL = ("mailbox.example", "post.example", "inbox.example", "webmail.example")
 
 _STYLES = (  # concept: field name, in the manner of three kinds of CRM export
     {"first": "first_name", "last": "last_name", "mobile": "mobile", "dob": "date_of_birth", "tax": "tax_id",
@@ -76,22 +58,22 @@ def generate(pairs: int = DEFAULT_PAIRS, seed: int = 7) -> Iterator[dict]:
 def _person(rng: random.Random, **known: str) -> dict[str, str]:
     office = _company(rng)
     person = {
-        "first": rng.choice(list(_FIRST)), "last": rng.choice(_LAST), "company": office["name"],
-        "title": rng.choice(_TITLE), "phone": office["phone"], "street": office["street"], "city": office["city"], **known,
+        "first": rng.choice(list(FIRST)), "last": rng.choice(LAST), "company": office["name"],
+        "title": rng.choice(TITLE), "phone": office["phone"], "street": office["street"], "city": office["city"], **known,
     }  # fmt: skip
     first, last = person["first"], person["last"]
     user = rng.choice((f"{first}.{last}", f"{first[0]}{last}", f"{last}{rng.randint(2, 99)}", f"{first}{rng.randint(2, 99)}"))
     birth = f"{rng.randint(1950, 2003)}-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
-    return {**person, "email": f"{user.lower()}@{rng.choice(_MAIL)}", "mobile": _number(rng), "dob": birth}
+    return {**person, "email": f"{user.lower()}@{rng.choice(MAIL)}", "mobile": _number(rng), "dob": birth}
 
 
 def _company(rng: random.Random, **known: str) -> dict[str, str]:
-    name = known.get("name") or f"{rng.choice(_BRAND)} {rng.choice(_TRADE)} {rng.choice(_LEGAL)[0]}"
+    name = known.get("name") or f"{rng.choice(BRAND)} {rng.choice(TRADE)} {rng.choice(LEGAL)[0]}"
     brand, trade, _ = name.split()
     return {
         "name": name, "domain": f"{brand}{trade}.example".lower(), "phone": _number(rng),
-        "tax": str(rng.randint(10**8, 10**9 - 1)), "street": f"{rng.randint(1, 240)} {rng.choice(_STREET)} Street",
-        "city": rng.choice(_CITY), **known,
+        "tax": str(rng.randint(10**8, 10**9 - 1)), "street": f"{rng.randint(1, 240)} {rng.choice(STREET)} Street",
+        "city": rng.choice(CITY), **known,
     }  # fmt: skip
 
 
@@ -112,7 +94,9 @@ def _number(rng: random.Random) -> str:
 
 def _typo(text: str, rng: random.Random) -> str:
     at = rng.randrange(1, len(text) - 1)
-    return rng.choice((text[:at] + text[at + 1 :], text[:at] + text[at] + text[at:], text[: at - 1] + text[at] + text[at - 1] + text[at + 1 :]))  # fmt: skip
+    dropped, doubled = text[:at] + text[at + 1 :], text[:at] + text[at] + text[at:]
+    swapped = text[: at - 1] + text[at] + text[at - 1] + text[at + 1 :]
+    return rng.choice((dropped, doubled, swapped))
 
 
 def _worn(entity: dict[str, str], rng: random.Random) -> dict[str, str]:
@@ -127,7 +111,7 @@ def _worn(entity: dict[str, str], rng: random.Random) -> dict[str, str]:
     if "first" in worn:
         change = rng.random()
         if change < 0.4:
-            worn["first"] = _FIRST[worn["first"]]
+            worn["first"] = FIRST[worn["first"]]
         elif change < 0.75:
             key = rng.choice(("first", "last"))
             worn[key] = _typo(worn[key], rng)
@@ -142,7 +126,7 @@ def _renamed(name: str, rng: random.Random) -> str:
     body, legal = name.rsplit(" ", 1)
     change = rng.random()
     if change < 0.5:
-        return f"{body} {dict(_LEGAL)[legal]}".strip()
+        return f"{body} {dict(LEGAL)[legal]}".strip()
     return f"{_typo(body, rng)} {legal}" if change < 0.75 else body.upper()
 
 
@@ -180,14 +164,14 @@ def _same_account(rng):
 
 def _relative(rng):
     person = _person(rng)
-    other = _person(rng, first=_other(rng, _FIRST, person["first"]), **_shared(person, "last", "street", "city"))
+    other = _person(rng, first=_other(rng, FIRST, person["first"]), **_shared(person, "last", "street", "city"))
     must, may = (*_NAMES, "street", "city", rng.choice(("email", "mobile", "dob"))), ("email", "mobile")
     return _keep(person, rng, must, may), _keep(other, rng, must, may)
 
 
 def _colleague(rng):
     person = _person(rng)
-    names = {"first": _other(rng, _FIRST, person["first"]), "last": _other(rng, _LAST, person["last"])}
+    names = {"first": _other(rng, FIRST, person["first"]), "last": _other(rng, LAST, person["last"])}
     other = _person(rng, **names, **_shared(person, "company", "phone", "street", "city"))
     must, may = (*_NAMES, "company", "phone"), ("email", "mobile", "title", "city", "street")
     return _keep(person, rng, must, may), _keep(other, rng, must, may)
@@ -202,7 +186,7 @@ def _namesake(rng):
 
 def _branch(rng):
     company = _company(rng)
-    other = _company(rng, name=company["name"], city=_other(rng, _CITY, company["city"]))
+    other = _company(rng, name=company["name"], city=_other(rng, CITY, company["city"]))
     must, may = ("name", "street", "city", "phone"), ("domain", "tax")
     return _keep(company, rng, must, may), _keep(other, rng, must, may)
 
@@ -210,7 +194,7 @@ def _branch(rng):
 def _similar_account(rng):
     company = _company(rng)
     brand, trade, legal = company["name"].split()
-    other = _company(rng, name=f"{brand} {_other(rng, _TRADE, trade)} {legal}", city=company["city"])
+    other = _company(rng, name=f"{brand} {_other(rng, TRADE, trade)} {legal}", city=company["city"])
     must, may = ("name", "city", rng.choice(("tax", "domain", "phone"))), ("domain", "phone")
     return _keep(company, rng, must, may), _keep(other, rng, must, may)
 
@@ -246,7 +230,13 @@ def _torn_account(rng):
 _DUPLICATE = (("same_contact", _same_contact), ("moved_contact", _moved_contact), ("same_account", _same_account))
 _THIN_PAIRS = (("thin_contact", _thin_contact), ("thin_account", _thin_account))
 _TORN_PAIRS = (("torn_contact", _torn_contact), ("torn_account", _torn_account))
-_NO_MATCH = (("relative", _relative), ("colleague", _colleague), ("namesake", _namesake), ("branch", _branch), ("similar_account", _similar_account))  # fmt: skip
+_NO_MATCH = (
+    ("relative", _relative),
+    ("colleague", _colleague),
+    ("namesake", _namesake),
+    ("branch", _branch),
+    ("similar_account", _similar_account),
+)
 
 
 # -- what the steward writes ------------------------------------------------------------------------------------------
@@ -272,7 +262,8 @@ def _compare(key: str, left: str, right: str) -> str:
         return "same"
     if key == "name":
         left, right = (" ".join(text.split()[:2]) for text in (left, right))
-    short = key == "first" and any(full.casefold() in (left, right) and nick.casefold() in (left, right) for full, nick in _FIRST.items())
+    names = {left, right}
+    short = key == "first" and any(names == {full.casefold(), nick.casefold()} for full, nick in FIRST.items())
     if key in ("first", "last", "name", "street") and (short or SequenceMatcher(None, left, right).ratio() > 0.72):
         return "close"
     return "differs"

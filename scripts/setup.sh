@@ -41,7 +41,7 @@ echo "setup: installing $(grep -c == "$list") packages of $list into .venv (abou
 touch .venv/installing
 rm -f "$stamp"
 install=(.venv/bin/python -m pip install --disable-pip-version-check --progress-bar off)
-short() { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing|ERROR|error)|No space' | cut -c1-100 || true; }
+short() { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing|ERROR|error)|No space' | sed -u -E 's/^(.{100}).*/\1/' || true; }
 if [ -n "${TORCH_INDEX_URL:-}" ]; then
   "${install[@]}" --no-deps --index-url "$TORCH_INDEX_URL" "$(grep '^torch==' "$list")" 2>&1 | short
 fi

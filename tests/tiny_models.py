@@ -23,7 +23,7 @@ OVERRIDES = {
     "num_epochs": "1",
     "learning_rate": "0.02",
     "logging_steps": "1",
-    "dataset_num_proc": "1",
+    "dataset_num_proc": "0",
     "dataloader_num_workers": "0",
 }
 

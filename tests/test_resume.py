@@ -1,0 +1,51 @@
+"""A training run that is killed: nothing half-made stays behind, and the next run goes on from the last checkpoint."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny_models
+import yaml
+
+COMMAND = [sys.executable, "-m", "crm_dedup_plugin", "train", "tiny"]
+STEPS = 120
+
+
+@pytest.fixture
+def workplace(tmp_path, tokenizer) -> Path:
+    """A folder with a two-layer model and its configuration: SmolLM2's own, but for size and length."""
+    tiny_models.write_splits(tmp_path)
+    tiny_models.build("llama32-3b", tmp_path / "base" / "tiny", tokenizer)
+    settings = yaml.safe_load((tiny_models.CONFIGS / "smollm2-135m.yml").read_text())
+    settings |= {"base_model": "base/tiny", "output_dir": "outputs/tiny", "max_steps": STEPS, "save_steps": 10, "micro_batch_size": 2}
+    settings |= {"num_epochs": 50, "lr_scheduler_kwargs": {"num_decay_steps": 20}}
+    (tmp_path / "axolotl_configs").mkdir()
+    (tmp_path / "axolotl_configs" / "tiny.yml").write_text(yaml.safe_dump(settings))
+    return tmp_path
+
+
+def test_a_killed_run_goes_on_and_ends_whole(workplace):
+    outputs = workplace / "outputs"
+    first = subprocess.Popen(COMMAND, cwd=workplace, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 240
+    while not (outputs / "tiny" / "checkpoint-20" / "trainer_state.json").is_file():
+        assert first.poll() is None and time.monotonic() < deadline, "no checkpoint came"
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    assert not (outputs / "tiny-merged").exists()
+
+    second = subprocess.run(COMMAND, cwd=workplace, capture_output=True, text=True)
+    assert second.returncode == 0, second.stderr[-3000:]
+    began = [int(step) for step in re.findall(r"(\d+)/%d \[" % STEPS, second.stderr)]
+    assert min(step for step in began if step) > 10, "the second run began anew"
+    assert {path.name for path in (outputs / "tiny-merged").iterdir()} >= {"model.safetensors", "tokenizer.json", "chat_template.jinja"}
+
+    third = subprocess.run(COMMAND, cwd=workplace, capture_output=True, text=True)
+    assert third.returncode == 0
+    assert "up to date" in third.stdout
