@@ -15,9 +15,8 @@ PREFIX = 40
 @pytest.fixture(scope="module")
 def stock():
     torch.manual_seed(7)
-    config = LlamaConfig(
-        vocab_size=128, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, pad_token_id=0
-    )
+    sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = LlamaConfig(vocab_size=128, pad_token_id=0, **sizes)
     model = get_peft_model(LlamaForCausalLM(config), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
     for name, weight in model.named_parameters():
         if "lora_B" in name:  # zeros at first: nothing would reach lora_A
@@ -82,10 +81,10 @@ def test_the_mean_over_the_whole_step_is_taken_where_the_trainer_gives_its_size(
     assert_equal(stock, shared_prefix, make_batch([64, 50]), num_items_in_batch=torch.tensor(37))
 
 
-@pytest.mark.parametrize("batch", [make_batch([64]), make_batch([64, 50], prefix=3), make_batch([64, 50], prefix=20)], ids=["one row", "3 tokens", "20 tokens"])
-def test_a_batch_with_too_little_to_share_takes_the_plain_path(stock, batch, monkeypatch):
+@pytest.mark.parametrize(("lengths", "prefix"), [([64], PREFIX), ([64, 50], 3), ([64, 50], forward.MIN_SHARED_TOKENS)])
+def test_a_batch_with_too_little_to_share_takes_the_plain_path(stock, lengths, prefix, monkeypatch):
     used = spy(monkeypatch)
-    assert_equal(stock, True, batch)
+    assert_equal(stock, True, make_batch(lengths, prefix))
     assert not used
 
 

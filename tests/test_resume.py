@@ -42,7 +42,7 @@ def test_a_killed_run_goes_on_and_ends_whole(workplace):
 
     second = subprocess.run(COMMAND, cwd=workplace, capture_output=True, text=True)
     assert second.returncode == 0, second.stderr[-3000:]
-    began = [int(step) for step in re.findall(r"(\d+)/%d \[" % STEPS, second.stderr)]
+    began = [int(step) for step in re.findall(rf"(\d+)/{STEPS} \[", second.stderr)]
     assert min(step for step in began if step) > 10, "the second run began anew"
     assert {path.name for path in (outputs / "tiny-merged").iterdir()} >= {"model.safetensors", "tokenizer.json", "chat_template.jinja"}
 

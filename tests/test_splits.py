@@ -151,7 +151,7 @@ def test_fractions_that_make_no_sense_are_refused(fractions):
 
 def test_too_few_of_a_decision_are_refused_with_the_counts_and_the_cure():
     rows = [make(number, LABELS[number % 3]) for number in range(8)]
-    with pytest.raises(SplitError, match="in the data .DUPLICATE 3, POSSIBLE 3, NO_MATCH 2.: add pairs of NO_MATCH"):
+    with pytest.raises(SplitError, match=r"in the data .DUPLICATE 3, POSSIBLE 3, NO_MATCH 2.: add pairs of NO_MATCH"):
         split(rows)
     with pytest.raises(SplitError, match="DUPLICATE 0, POSSIBLE 0, NO_MATCH 0"):
         split([])
@@ -159,5 +159,5 @@ def test_too_few_of_a_decision_are_refused_with_the_counts_and_the_cure():
 
 def test_one_giant_group_is_refused_with_the_reason():
     rows = [make(number, LABELS[number % 3], (number, number + 1)) for number in range(300)]
-    with pytest.raises(SplitError, match="in the val split.*the pairs form 1 groups that share entities, and a group cannot be divided"):
+    with pytest.raises(SplitError, match=r"in the val split.*the pairs form 1 groups that share entities, and a group cannot be divided"):
         split(rows)

@@ -22,7 +22,11 @@ ROOT = Path(__file__).parents[1]
 MODELS = sorted(tiny_models.TWINS)
 SHARDED = "mistral7b"
 NF4 = BitsAndBytesConfig(
-    load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.float32, bnb_4bit_quant_storage=torch.bfloat16
+    load_in_4bit=True,
+    bnb_4bit_quant_type="nf4",
+    bnb_4bit_use_double_quant=True,
+    bnb_4bit_compute_dtype=torch.float32,
+    bnb_4bit_quant_storage=torch.bfloat16,
 )
 
 
@@ -39,7 +43,7 @@ def workspace(tokenizer, tmp_path_factory):
 @pytest.fixture(scope="module")
 def restored(workspace):
     """Train and merge all twins; return for each the tensors that Axolotl's merge had changed without need."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(Path(tiny_models.__file__)), *MODELS]
     done = subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -49,8 +53,8 @@ def restored(workspace):
         names[base.name] = original(merged, base, adapter)
 
     def merge_one(name):
-        outputs = Path("outputs")
-        merge.merge(tiny_models.CONFIGS / f"{name}.yml", f"base/{name}", outputs / name, outputs / f"{name}-merged", tiny_models.arguments(name))
+        config, adapter = tiny_models.CONFIGS / f"{name}.yml", Path("outputs") / name
+        merge.merge(config, f"base/{name}", adapter, Path(f"{adapter}-merged"), tiny_models.arguments(name))
 
     with contextlib.chdir(workspace), pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as two_at_a_time:
         patch.setattr(merge, "restore", restore)
@@ -109,15 +113,13 @@ def test_the_merged_model_answers_as_the_trained_adapter_did(restored, workspace
     merged = logits(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), tokenizer)
     learnt, lost = (trained - before).norm(), (merged - trained).norm()
     assert learnt > 0.05 * before.norm()
-    assert lost < 0.05 * learnt
+    assert lost < 0.01 * learnt
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_merged_model_is_asked_with_the_template_it_was_trained_with(restored, workspace, name):
-    texts = [
-        AutoTokenizer.from_pretrained(workspace / "outputs" / folder).apply_chat_template([{"role": "user", "content": "?"}], tokenize=False)
-        for folder in (name, f"{name}-merged")
-    ]
+    tokenizers = [AutoTokenizer.from_pretrained(workspace / "outputs" / folder) for folder in (name, f"{name}-merged")]
+    texts = [tokenizer.apply_chat_template([{"role": "user", "content": "?"}], tokenize=False) for tokenizer in tokenizers]
     assert texts[0] == texts[1]
     assert ("<|start_header_id|>" in texts[0]) is (name == "llama32-3b")
     assert "Today Date" not in texts[0]

@@ -1,8 +1,8 @@
 """Two-layer twins of the supported models, and a process that trains them: ``python tests/tiny_models.py MODEL...``."""
 
 import gc
+import importlib
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -41,9 +41,11 @@ def build(name: str, folder: Path, tokenizer, **saving) -> Path:
         tokenizer.add_special_tokens({"additional_special_tokens": tokens})
         tokenizer.bos_token, tokenizer.eos_token = tokens[0], tokens[-1]
         tokenizer.save_pretrained(folder)
-    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
     ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    config = getattr(transformers, kind)(vocab_size=len(tokenizer), tie_word_embeddings=tied, max_position_embeddings=4096, **sizes, **ids)
+    rest = {"vocab_size": len(tokenizer), "tie_word_embeddings": tied, "max_position_embeddings": 4096}
+    config = getattr(transformers, kind)(**sizes, **heads, **ids, **rest)
     model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     model.save_pretrained(folder, **saving)
     return folder
@@ -67,11 +69,11 @@ def arguments(name: str) -> list[str]:
 
 def train(names: list[str]) -> None:
     """Train each of `names` through Axolotl's command line, in this process: starting one takes longer than the training."""
-    import axolotl.core.builders
-    import axolotl.train
     import fire
     from axolotl.cli.train import do_cli
 
+    for module in ("axolotl.core.builders", "axolotl.train"):
+        importlib.import_module(module)
     for name in names:
         gc.freeze()  # Axolotl collects garbage at every turn, a third of a second each among all these modules
         sys.argv = ["axolotl", str(CONFIGS / f"{name}.yml"), *arguments(name)]
@@ -79,5 +81,4 @@ def train(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "2")
     train(sys.argv[1:])

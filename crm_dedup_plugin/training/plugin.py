@@ -40,6 +40,8 @@ class CrmDedupPlugin(BasePlugin):
     def pre_model_load(self, cfg) -> None:
         """Start the clock, and drop what an earlier run left in the output folder if its data or settings were others."""
         self.began = time.monotonic()
+        if not torch.cuda.is_available():
+            use_all_cores()
         if int(os.environ.get("RANK", "0")) == 0 and not cfg.merge_lora:
             claim(Path(cfg.output_dir), Path(cfg.dataset_prepared_path).name)
 
@@ -57,6 +59,12 @@ class CrmDedupPlugin(BasePlugin):
         """Mark the run as complete: a run that was interrupted leaves an adapter too, but never comes here."""
         seconds = round(time.monotonic() - self.began, 1)
         write_json(Path(cfg.output_dir) / DONE, {"fingerprint": Path(cfg.dataset_prepared_path).name, "seconds": seconds})
+
+
+def use_all_cores() -> None:
+    """Share the cores out among the processes: `accelerate launch` gives each a single thread unless told otherwise."""
+    if os.environ.get("OMP_NUM_THREADS", "1") == "1":
+        torch.set_num_threads(max(len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1))
 
 
 def keep_gradients(model: torch.nn.Module) -> None:
