@@ -14,7 +14,7 @@ from crm_dedup_plugin.demo_words import BRAND, CITY, FIRST, LAST, LEGAL, MAIL, S
 from crm_dedup_plugin.schema import LABELS
 
 DEFAULT_PAIRS = 1500
-_SPARE_FIELD = 0.1  # how often a record carries a field that decides nothing
+_SPARE_FIELD = 0.05  # how often a record carries a field that decides nothing
 _THIN = 0.7  # share of undecidable pairs that know too little; the others contradict themselves
 
 _STYLES = (  # concept: field name, in the manner of three kinds of CRM export
