@@ -13,7 +13,7 @@ import tiny_models
 import yaml
 
 COMMAND = [sys.executable, "-m", "crm_dedup_plugin", "train", "tiny"]
-STEPS = 120
+STEPS = 60
 
 
 @pytest.fixture

@@ -23,8 +23,12 @@ class SchemaProcessor(LogitsProcessor):
     def __deepcopy__(self, memo) -> SchemaProcessor:
         return SchemaProcessor(self.model_name)
 
-    def __repr__(self) -> str:
-        return "SchemaProcessor()"
+    # The harness puts requests with equal options into one batch, and gives each request a copy of the options.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SchemaProcessor)
+
+    def __hash__(self) -> int:
+        return hash(SchemaProcessor)
 
     def __call__(self, input_ids, scores):
         """Return `scores` (rows, vocabulary) with the forbidden tokens at minus infinity."""

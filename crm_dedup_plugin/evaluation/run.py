@@ -67,7 +67,7 @@ def lm_eval_command(model: str, output: str, data: Path, extra: list[str]) -> li
     return [
         *(sys.executable, "-m", "lm_eval", "--include_path", "lm_eval_tasks", "--tasks", "crm_dedup"),
         *("--model", "vllm", "--model_args", json.dumps(arguments), "--apply_chat_template", "--batch_size", "auto"),
-        *("--metadata", json.dumps({"data": str(data)}), "--output_path", output, "--log_samples", *extra),
+        *("--metadata", json.dumps({"data": os.path.relpath(data)}), "--output_path", output, "--log_samples", *extra),
     ]
 
 
