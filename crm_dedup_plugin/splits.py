@@ -73,7 +73,8 @@ def connected(rows: list[dict]) -> list[list[int]]:
 
 def entities(row: dict) -> set[tuple[str, str]]:
     """Return the keys of all that must not be on two sides: the clusters of a row, and its two records."""
-    keys = {("cluster", str(row[name])) for name in ("cluster_a", "cluster_b") if str(row.get(name) or "").strip()}
+    clusters = (row.get(name) for name in ("cluster_a", "cluster_b"))
+    keys = {("cluster", str(cluster)) for cluster in clusters if cluster is not None and str(cluster).strip()}
     return keys | {("record", identity(row["input"][name])) for name in ("record_a", "record_b")}
 
 
