@@ -18,6 +18,7 @@ import torch
 from axolotl.integrations.base import BasePlugin
 
 from crm_dedup_plugin import prompt, records, schema
+from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.training import formatter, forward
 
 LOG = logging.getLogger(__name__)
@@ -58,7 +59,8 @@ class CrmDedupPlugin(BasePlugin):
     def post_train(self, cfg, model) -> None:
         """Mark the run as complete: a run that was interrupted leaves an adapter too, but never comes here."""
         seconds = round(time.monotonic() - self.began, 1)
-        write_json(Path(cfg.output_dir) / DONE, {"fingerprint": Path(cfg.dataset_prepared_path).name, "seconds": seconds})
+        mark = {"fingerprint": Path(cfg.dataset_prepared_path).name, "seconds": seconds}
+        write_atomically(Path(cfg.output_dir) / DONE, json.dumps(mark) + "\n")
 
 
 def use_all_cores() -> None:
@@ -103,11 +105,4 @@ def claim(output_dir: Path, key: str) -> None:
             LOG.warning("removing %s: it belongs to a run with other data or settings", path)
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     output_dir.mkdir(parents=True, exist_ok=True)
-    write_json(started, {"fingerprint": key})
-
-
-def write_json(path: Path, value: dict) -> None:
-    """Write `value` so that a reader sees either the whole file or none."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(value) + "\n")
-    partial.replace(path)
+    write_atomically(started, json.dumps({"fingerprint": key}) + "\n")
