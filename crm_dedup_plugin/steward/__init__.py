@@ -1,0 +1,1 @@
+"""What a data steward sees in two records, decides and writes: `fields`, `evidence`, `policy`, `reasoning`."""
