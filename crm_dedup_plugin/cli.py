@@ -40,7 +40,17 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--fractions", type=float, nargs=3, default=(0.8, 0.1, 0.1), metavar=("TRAIN", "VAL", "TEST"))
     prepare.add_argument("--seed", type=int, default=7)
     prepare.add_argument("--demo", type=int, metavar="PAIRS", help="generate this many demo pairs instead of reading --data")
+    prepare.add_argument("--augment", nargs="+", default=(), choices=("swapped", "shuffled", "injected", "oversampled"), help="training pairs")
     prepare.set_defaults(run=_prepare)
+
+    synth = commands.add_parser("synth", help="generate labelled pairs of CRM records from an invented world")
+    synth.add_argument("--n", type=int, default=50_000, metavar="PAIRS", help="how many (%(default)s)")
+    synth.add_argument("--seed", type=int, default=7)
+    synth.add_argument("--out", type=Path, default=Path("data/all.jsonl"), help="file to write (%(default)s)")
+    synth.add_argument("--compact", action="store_true", help="few fields, few countries: what a small model can learn in minutes")
+    synth.add_argument("--unseen", action="store_true", help="countries, scripts, field names and damage that training never has")
+    synth.add_argument("--force", action="store_true", help="replace the file")
+    synth.set_defaults(run=_synth)
 
     fetch = commands.add_parser("fetch", help="get SmolLM2-135M-Instruct, the model that runs anywhere")
     fetch.set_defaults(run=_fetch)
@@ -54,6 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     kpi.add_argument("name", help="name of the results: results/NAME/")
     kpi.add_argument("--model", help="folder or Hub id of the model (outputs/NAME-merged)")
     kpi.add_argument("--force", action="store_true", help="measure again even if nothing changed")
+    kpi.add_argument("--tasks", nargs="+", metavar="TASK", help="tasks in lm_eval_tasks/ besides crm_dedup (all whose data are there)")
+    kpi.add_argument("--no-probabilities", action="store_true", help="leave out calibration and the threshold for automatic merges")
+    kpi.add_argument("--limit", type=int, metavar="PAIRS", help="the first pairs of each task only")
+    kpi.add_argument("--per-file", type=int, metavar="PAIRS", help="this many pairs of each public benchmark only")
     kpi.set_defaults(run=_kpi)
 
     table = commands.add_parser("table", help="print the results of some models beside each other")
@@ -72,10 +86,20 @@ def _parser() -> argparse.ArgumentParser:
 def _prepare(options) -> None:
     from crm_dedup_plugin.prepare import prepare
 
-    summary = prepare(options.data, options.out, options.fractions, options.seed, options.demo)
+    summary = prepare(options.data, options.out, options.fractions, options.seed, options.demo, tuple(options.augment))
     for name, part in summary["splits"].items():
         decisions = ", ".join(f"{label} {count}" for label, count in part["decisions"].items())
         print(f"{options.out / name}.jsonl: {part['pairs']} pairs ({decisions})")
+
+
+def _synth(options) -> None:
+    from crm_dedup_plugin.synth.command import synthesise
+    from crm_dedup_plugin.synth.generate import Settings
+
+    if options.compact and options.unseen:
+        raise UserError("--compact and --unseen cannot be combined: leave one out")
+    card = synthesise(options.n, options.seed, options.out, Settings(options.compact, options.unseen), options.force)
+    print(f"{options.out}: {card['pairs']} pairs; card: {options.out.with_name(options.out.stem)}.card.md")
 
 
 def _fetch(options) -> None:
@@ -98,11 +122,12 @@ def _kpi(options) -> None:
     from crm_dedup_plugin import report
     from crm_dedup_plugin.evaluation.run import evaluate
 
-    result = evaluate(options.name, options.model, options.extra, options.force)
-    picture = Path("results") / options.name / "confusion.png"
-    report.confusion_png(result, picture, options.name)
-    print(report.table({options.name: result}), report.slices(result), sep="\n\n")
-    print(f"\nwritten: {picture.with_name('metrics.json')}, {picture}")
+    selection = {"tasks": options.tasks, "probabilities": not options.no_probabilities, "limit": options.limit, "per_file": options.per_file}
+    result = evaluate(options.name, options.model, options.extra, options.force, **selection)
+    folder = Path("results") / options.name
+    pictures = report.pictures(result, folder, options.name)
+    print(report.table({options.name: result}), report.slices(result), report.tasks(result), sep="\n\n")
+    print(f"\nwritten: {', '.join(map(str, (folder / 'metrics.json', *pictures)))}")
 
 
 def _table(options) -> None:

@@ -13,15 +13,16 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from crm_dedup_plugin import demo_data
 from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.records import MAX_FIELD_CHARS, RecordError, check, normalise
 from crm_dedup_plugin.schema import LABELS, MAX_REASONING_CHARS
 from crm_dedup_plugin.splits import SPLITS, split
+from crm_dedup_plugin.steward.identity import identities
 
 ALLOWED = {"id", "slice", "cluster_a", "cluster_b", "input", "output"}
 MAX_ERRORS = 20
 DEFAULT_SOURCE = Path("data/all.jsonl")
+DEMO_PAIRS = 1500
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -30,18 +31,23 @@ class DataError(ValueError):
     """Data that cannot be used; the message names each file, line, field and cure."""
 
 
-def prepare(source: Path, out: Path, fractions=(0.8, 0.1, 0.1), seed: int = 7, demo_pairs: int | None = None) -> dict:
+def prepare(
+    source: Path, out: Path, fractions=(0.8, 0.1, 0.1), seed: int = 7, demo_pairs: int | None = None, augmentations: tuple[str, ...] = ()
+) -> dict:
     """Split `source` into `out`/{train,val,test}.jsonl with a summary.json, which is returned.
 
     Without a file `all.jsonl`, or with `demo_pairs`, the pairs come from the generator and `source` is left alone.
+    `augmentations` (see `augment`) apply to the training split.
     Raises DataError or SplitError and writes nothing where the data are not right.
     """
     if demo_pairs is None and source.name == DEFAULT_SOURCE.name and not source.exists():
-        demo_pairs = demo_data.DEFAULT_PAIRS
+        demo_pairs = DEMO_PAIRS
         print(f"{source} does not exist: using a generated demo set of {demo_pairs} pairs (seed {seed})", file=sys.stderr)
     if demo_pairs is not None:
-        origin = f"generated: {demo_pairs} pairs, seed {seed}"
-        rows, cut = validate((json.dumps(row).encode() for row in demo_data.generate(demo_pairs, seed)), origin)
+        from crm_dedup_plugin.synth.generate import Settings, generate
+
+        origin = f"generated: {demo_pairs} compact pairs, seed {seed}"
+        rows, cut = validate((json.dumps(row).encode() for row in generate(demo_pairs, seed, Settings(compact=True))), origin)
     elif source.is_dir():
         raise DataError(f"{source} is a folder: name a file of labelled pairs, as in --data {source / 'all.jsonl'}")
     elif not source.exists():
@@ -50,7 +56,11 @@ def prepare(source: Path, out: Path, fractions=(0.8, 0.1, 0.1), seed: int = 7, d
         origin = str(source)
         with source.open("rb") as file:
             rows, cut = validate(file, origin)
-    parts = split(rows, tuple(fractions), seed)
+    parts = split(rows, tuple(fractions), seed, identities)
+    if augmentations:
+        from crm_dedup_plugin.augment import augment
+
+        parts["train"] = augment(parts["train"], tuple(augmentations), seed)
     for name, count in sorted(cut.items()):
         limit = f"{MAX_REASONING_CHARS} characters" if name == "output.reasoning" else f"{MAX_FIELD_CHARS} characters a field and the record's limit"
         print(f"warning: {name} was cut in {count} records, at {limit}", file=sys.stderr)
@@ -60,6 +70,7 @@ def prepare(source: Path, out: Path, fractions=(0.8, 0.1, 0.1), seed: int = 7, d
         "source": origin,
         "seed": seed,
         "fractions": list(fractions),
+        "augmentations": list(augmentations),
         "splits": {name: _describe(part, texts[name]) for name, part in parts.items()},
         "cut_fields": dict(sorted(cut.items())),
     }

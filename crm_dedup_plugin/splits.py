@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
+from collections.abc import Callable
 
 from crm_dedup_plugin.records import identity
 from crm_dedup_plugin.schema import LABELS
@@ -18,8 +19,12 @@ class SplitError(ValueError):
     """Rows that cannot be split as asked; the message names the shortage and the cure."""
 
 
-def split(rows: list[dict], fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), seed: int = 7) -> dict[str, list[dict]]:
+def split(
+    rows: list[dict], fractions: tuple[float, float, float] = (0.8, 0.1, 0.1), seed: int = 7, keys: Callable[[dict], set] | None = None
+) -> dict[str, list[dict]]:
     """Return the rows of each of `SPLITS`, in a seeded random order.
+
+    `keys` names what else, beside clusters and records, must not be on two sides, as `entities` does.
 
     Groups of connected pairs are placed one by one, the largest first, each where it brings the counts of every
     decision nearest to `fractions`. Raises SplitError where a fraction makes no sense or a decision would be
@@ -31,7 +36,7 @@ def split(rows: list[dict], fractions: tuple[float, float, float] = (0.8, 0.1, 0
     _require(totals, "in the data")
 
     rng = random.Random(seed)
-    groups = connected(rows)
+    groups = connected(rows, keys)
     rng.shuffle(groups)
     groups.sort(key=len, reverse=True)
 
@@ -50,8 +55,8 @@ def split(rows: list[dict], fractions: tuple[float, float, float] = (0.8, 0.1, 0
     return placed
 
 
-def connected(rows: list[dict]) -> list[list[int]]:
-    """Return groups of row numbers: two rows share a group if a chain of shared clusters or equal records joins them."""
+def connected(rows: list[dict], keys: Callable[[dict], set] | None = None) -> list[list[int]]:
+    """Return groups of row numbers: two rows share a group if a chain of shared clusters, equal records or `keys` joins them."""
     parent = list(range(len(rows)))
 
     def root(node: int) -> int:
@@ -62,7 +67,7 @@ def connected(rows: list[dict]) -> list[list[int]]:
 
     first_seen: dict[tuple[str, str], int] = {}
     for number, row in enumerate(rows):
-        for key in entities(row):
+        for key in entities(row) | (keys(row) if keys else set()):
             other = first_seen.setdefault(key, number)
             parent[root(number)] = root(other)
     groups = defaultdict(list)
