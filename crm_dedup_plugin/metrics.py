@@ -10,6 +10,7 @@ A prediction of None is an answer that could not be read: it counts as wrong, fo
 from __future__ import annotations
 
 import random
+import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -39,22 +40,29 @@ def evaluate(
     result["pairs"] = len(gold)
     result["confusion"] = {label: {column: cells[label, column] for column in COLUMNS} for label in LABELS}
     if slices is not None:
-        if len(slices) != len(gold):
-            raise ValueError(f"{len(slices)} slices for {len(gold)} pairs: give one a pair, or None")
         result["slices"] = _by_slice(gold, predicted, slices, seed)
     return result
 
 
-def evaluate_pairs(match: Sequence[int], predicted: Sequence[str | None], seed: int = 7) -> dict:
+def evaluate_pairs(
+    match: Sequence[int],
+    predicted: Sequence[str | None],
+    slices: Sequence[str] | None = None,
+    seed: int = 7,
+) -> dict:
     """Return two-way metrics: `match` is 1 for the same entity, 0 for different ones.
 
     `precision`, `recall` and `f1` count POSSIBLE as no match. `coverage` is the share of pairs that were decided,
-    and `decided_f1` the F1 on those alone.
+    and `decided_f1` the F1 on those alone. With slices, `mean_f1` is the mean of their F1, each counting the same.
     """
     cells = _pair_cells(match, predicted)
     result = with_intervals(cells, _PAIR_SCORES, seed)
     result["pairs"] = len(match)
     result["confusion"] = {label: {column: cells[label, column] for column in COLUMNS} for label in ("DUPLICATE", "NO_MATCH")}
+    if slices is not None:
+        parts = {name: _pair_cells(*rows) for name, rows in _parts(match, predicted, slices).items()}
+        result["slices"] = {name: {"pairs": part.total(), **with_intervals(part, _PAIR_SCORES, seed)} for name, part in parts.items()}
+        result["mean_f1"] = _mean_f1(list(parts.values()), seed)
     return result
 
 
@@ -68,6 +76,17 @@ def pair_scores(match: Sequence[int], predicted: Sequence[str | None]) -> dict[s
     """Return the values of `evaluate_pairs`, without intervals, by the names in `PAIR_SCORE_NAMES`."""
     cells = _pair_cells(match, predicted)
     return {name: score(cells) for name, score in _PAIR_SCORES.items()}
+
+
+def mean_f1(match: Sequence[int], predicted: Sequence[str | None], slices: Sequence[str]) -> float:
+    """Return the value of `mean_f1` of `evaluate_pairs`, without its interval."""
+    return statistics.fmean(f1(_pair_cells(*rows), "DUPLICATE") for rows in _parts(match, predicted, slices).values())
+
+
+def rate(flags: Sequence[bool], seed: int = 7) -> dict[str, float] | None:
+    """Return the share of true flags with its 95% interval, None where there are no flags."""
+    counts = Counter(map(bool, flags))
+    return with_intervals(counts, {"rate": lambda cells: _share(cells[True], cells.total())}, seed)["rate"] if counts else None
 
 
 def answer_quality(answers: Sequence[str]) -> dict[str, float]:
@@ -106,19 +125,26 @@ def macro_f1(cells: Cells) -> float:
 
 
 def with_intervals(cells: Cells, named: dict[str, Callable[[Cells], float]], seed: int) -> dict[str, dict[str, float]]:
-    """Return each metric of `cells` with its 95% interval.
+    """Return each metric of `cells` with its 95% interval."""
+    samples = _draws(cells, seed)
+    return {name: _interval(score(cells), [score(sample) for sample in samples]) for name, score in named.items()}
 
-    Drawing pairs with replacement only changes how often each (gold, predicted) cell occurs, so the cells are drawn.
-    """
+
+def _draws(cells: Cells, seed: int) -> list[Cells]:
+    """Return resamples. Drawing pairs with replacement only changes how often each cell occurs, so the cells are drawn."""
     rng = random.Random(seed)
     keys, weights, total = list(cells), list(cells.values()), cells.total()
-    samples = [Counter(rng.choices(keys, weights, k=total)) for _ in range(RESAMPLES)]
-    result = {}
-    for name, score in named.items():
-        drawn = sorted(score(sample) for sample in samples)
-        low, high = drawn[int(0.025 * RESAMPLES)], drawn[int(0.975 * RESAMPLES) - 1]
-        result[name] = {"value": score(cells), "low": low, "high": high}
-    return result
+    return [Counter(rng.choices(keys, weights, k=total)) for _ in range(RESAMPLES)]
+
+
+def _interval(value: float, drawn: list[float]) -> dict[str, float]:
+    drawn = sorted(drawn)
+    return {"value": value, "low": drawn[int(0.025 * RESAMPLES)], "high": drawn[int(0.975 * RESAMPLES) - 1]}
+
+
+def _mean_f1(parts: list[Cells], seed: int) -> dict[str, float]:
+    drawn = zip(*([f1(sample, "DUPLICATE") for sample in _draws(part, seed + at)] for at, part in enumerate(parts)), strict=True)
+    return _interval(statistics.fmean(f1(part, "DUPLICATE") for part in parts), [statistics.fmean(values) for values in drawn])
 
 
 def _cells(gold: Sequence[str], predicted: Sequence[str | None]) -> Cells:
@@ -137,13 +163,21 @@ def _pair_cells(match: Sequence[int], predicted: Sequence[str | None]) -> Cells:
 
 
 def _by_slice(gold, predicted, slices, seed: int) -> dict[str, dict]:
-    names = sorted({name for name in slices if name is not None})
     result = {}
-    for name in names:
-        rows = [(g, p) for g, p, s in zip(gold, predicted, slices, strict=True) if s == name]
-        cells = _cells(*zip(*rows, strict=True))
-        result[name] = {"pairs": len(rows), **with_intervals(cells, {"accuracy": accuracy, "macro_f1": macro_f1}, seed)}
+    for name, rows in _parts(gold, predicted, slices).items():
+        cells = _cells(*rows)
+        result[name] = {"pairs": cells.total(), **with_intervals(cells, {"accuracy": accuracy, "macro_f1": macro_f1}, seed)}
     return result
+
+
+def _parts(gold, predicted, slices) -> dict[str, tuple[tuple, tuple]]:
+    """Return the gold labels and the predictions of each slice; pairs of the slice None are in none."""
+    if len(slices) != len(gold):
+        raise ValueError(f"{len(slices)} slices for {len(gold)} pairs: give one a pair, or None")
+    rows: dict[str, list] = {}
+    for g, p, name in zip(gold, predicted, slices, strict=True):
+        rows.setdefault(name, []).append((g, p))
+    return {name: tuple(zip(*rows[name], strict=True)) for name in sorted(rows.keys() - {None})}
 
 
 def _decided(cells: Cells) -> Cells:

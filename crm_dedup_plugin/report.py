@@ -15,6 +15,13 @@ ROWS = {
     **{f"f1_{label.lower()}": f"F1 {label}" for label in LABELS},
     "precision_duplicate": "precision DUPLICATE",
 }
+ROBUSTNESS = {  # shown where one of the models was measured for it
+    "flip_rate": "flips, records swapped",
+    "shuffle_flip_rate": "flips, fields shuffled",
+    "injection_moved": "moved by injections",
+    "injection_success": "injections obeyed",
+    "reasoning_grounded": "reasoning grounded",
+}
 
 
 def load(name: str) -> dict:
@@ -26,12 +33,13 @@ def load(name: str) -> dict:
 
 
 def table(results: dict[str, dict], form: str = "github") -> str:
-    """Return one table, a column a model, every share with its 95% interval."""
+    """Return one table, a column a model, every share with its 95% interval; "-" where a model was not measured."""
     from tabulate import tabulate
 
-    rows = [[title, *(_share(result[key]) for result in results.values())] for key, title in ROWS.items()]
-    rows.append(["valid JSON", *(f"{result['valid_json']:.1%}" for result in results.values())])
-    rows.append(["truncated answers", *(f"{result['truncated']:.1%}" for result in results.values())])
+    measured = {key: title for key, title in ROBUSTNESS.items() if any(result.get(key) for result in results.values())}
+    rows = [[title, *(_share(result.get(key)) for result in results.values())] for key, title in {**ROWS, **measured}.items()]
+    rows.append(["valid JSON", *(_percent(result.get("valid_json")) for result in results.values())])
+    rows.append(["truncated answers", *(_percent(result.get("truncated")) for result in results.values())])
     rows.append(["pairs", *(result["pairs"] for result in results.values())])
     return tabulate(rows, headers=["", *results], tablefmt=form, disable_numparse=True)
 
@@ -43,6 +51,28 @@ def slices(result: dict, form: str = "github") -> str:
     parts = sorted(result.get("slices", {}).items(), key=lambda item: item[1]["accuracy"]["value"])
     rows = [[name, part["pairs"], _share(part["accuracy"]), _share(part["macro_f1"])] for name, part in parts]
     return tabulate(rows, headers=["slice", "pairs", "accuracy", "macro F1"], tablefmt=form, disable_numparse=True)
+
+
+def tasks(result: dict, form: str = "github") -> str:
+    """Return the macro F1 of the other tasks, or the F1 of the two-way ones, and each of their slices."""
+    from tabulate import tabulate
+
+    rows = []
+    for task, part in result.get("tasks", {}).items():
+        rows.append([task, part["pairs"], _share(part.get("macro_f1")), _share(part.get("f1")), _share(part.get("mean_f1"))])
+        if "f1" in part:
+            rows += [[f"- {name}", one["pairs"], "-", _share(one["f1"]), "-"] for name, one in part["slices"].items()]
+    return tabulate(rows, headers=["task", "pairs", "macro F1", "F1 of merges", "mean of files"], tablefmt=form, disable_numparse=True)
+
+
+def pictures(result: dict, folder: Path, title: str) -> list[Path]:
+    """Draw what there is of a result into `folder`; return the files."""
+    drawn = [folder / "confusion.png"]
+    confusion_png(result, drawn[0], title)
+    if result.get("calibration"):
+        drawn.append(folder / "reliability.png")
+        reliability_png(result["calibration"], drawn[1], title)
+    return drawn
 
 
 def confusion_png(result: dict, path: Path, title: str) -> None:
@@ -64,11 +94,41 @@ def confusion_png(result: dict, path: Path, title: str) -> None:
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(LABELS)), LABELS)
     axes.set(xlabel="decision of the model", ylabel="label", title=f"{title}: macro F1 {result['macro_f1']['value']:.2f}")
+    _save(figure, path)
+
+
+def reliability_png(calibration: dict, path: Path, title: str) -> None:
+    """Draw how often decisions are right against how sure the model was, as it is and at the fitted temperature."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(4.8, 4.8), layout="constrained")
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
+    kinds = (("as_is", "ece", "as it is"), ("calibrated", "ece_calibrated", f"temperature {calibration['temperature']:.2f}"))
+    for key, error, name in kinds:
+        bins = calibration["reliability"][key]
+        x, y, sizes = ([part[column] for part in bins] for column in ("confidence", "accuracy", "pairs"))
+        (line,) = axes.plot(x, y, label=f"{name}: ECE {calibration[error]['value']:.3f}")
+        axes.scatter(x, y, [10 + 200 * size / calibration["pairs"] for size in sizes], color=line.get_color())
+    axes.set(xlim=(0.3, 1.02), ylim=(0, 1.02), xlabel="probability of the decision", ylabel="share that is right", title=title)
+    axes.legend(loc="lower right")
+    _save(figure, path)
+
+
+def _save(figure, path: Path) -> None:
+    import matplotlib.pyplot as plt
+
     partial = path.with_name(f".{path.name}.part")
     figure.savefig(partial, format="png", dpi=120, metadata={"Software": None})
     plt.close(figure)
     os.replace(partial, path)
 
 
-def _share(metric: dict) -> str:
-    return f"{metric['value']:.2f} ({metric['low']:.2f}-{metric['high']:.2f})"
+def _share(metric: dict | None) -> str:
+    return f"{metric['value']:.2f} ({metric['low']:.2f}-{metric['high']:.2f})" if metric else "-"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"

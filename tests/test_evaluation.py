@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from crm_dedup_plugin import schema
-from crm_dedup_plugin.evaluation import run, task
+from crm_dedup_plugin.evaluation import answers, docs, engine, task
 
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = ROOT / "lm_eval_tasks"
@@ -47,10 +47,10 @@ def hostile_split(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def model(base_model):
     """The stock vLLM model of the harness, in this process, started once for all tests."""
-    os.environ.update(run.environment(str(base_model)))
+    os.environ.update(engine.environment(str(base_model)))
     from lm_eval.models.vllm_causallms import VLLM
 
-    return VLLM(pretrained=str(base_model), max_model_len=run.CONTEXT, batch_size="auto", seed=7, **run._engine())
+    return VLLM(pretrained=str(base_model), batch_size="auto", **engine.settings())
 
 
 def evaluate(lm, name: str, folder: Path = TASKS, limit: int | None = None, **metadata) -> dict:
@@ -64,25 +64,21 @@ def evaluate(lm, name: str, folder: Path = TASKS, limit: int | None = None, **me
 
 
 def answers_of(result: dict, name: str) -> list[str]:
-    return [sample["filtered_resps"][0] for sample in result["samples"][name] if sample["doc"]["id"] != task.CANARY["id"]]
+    return [sample["filtered_resps"][0] for sample in result["samples"][name] if sample["doc"]["key"] != docs.CANARY["key"]]
 
 
 def test_hostile_records_get_valid_json_only(model, hostile_split):
     result = evaluate(model, "crm_dedup", data=str(hostile_split))
-    answers = answers_of(result, "crm_dedup")
-    assert len(answers) == len(hostile_split.read_text().splitlines())
-    assert all(schema.parse(answer) for answer in answers)
-    assert all(answer.startswith('{"decision":"') and '","reasoning":"' in answer for answer in answers), "whitespace between tokens"
+    texts = answers_of(result, "crm_dedup")
+    assert len(texts) == len(hostile_split.read_text().splitlines())
+    assert all(schema.parse(answer) for answer in texts)
+    assert all(answer.startswith('{"decision":"') and '","reasoning":"' in answer for answer in texts), "whitespace between tokens"
     scores = result["results"]["crm_dedup"]
     assert (scores["valid_json,none"], scores["truncated,none"]) == (1.0, 0.0)
-    summary = run.summarise(
-        [
-            {"gold": sample["doc"]["gold"], "slice": sample["doc"]["slice"], "answer": sample["filtered_resps"][0]}
-            for sample in result["samples"]["crm_dedup"]
-            if sample["doc"]["id"] != task.CANARY["id"]
-        ]
-    )
+    items = tuple(sample["valid_json"] for sample in result["samples"]["crm_dedup"])
+    summary = answers.summarise(answers.screen(items))
     assert summary["macro_f1"]["value"] == pytest.approx(scores["dedup_macro_f1,none"])
+    assert summary["reasoning_grounded"]["value"] == pytest.approx(scores["reasoning_grounded,none"])
     assert set(summary["slices"]) == {"s0", "s1", "s2"}
 
 
@@ -91,7 +87,7 @@ def test_without_the_schema_the_canary_fails_the_run(model, hostile_split, tmp_p
         f"include: {TASKS}/crm_dedup/crm_dedup.yaml\ntask: crm_dedup_free\n"
         "generation_kwargs:\n  until: []\n  do_sample: false\n  temperature: 0.0\n  max_gen_toks: 64\n"
     )
-    with pytest.raises(task.UnconstrainedError, match="canary"):
+    with pytest.raises(answers.UnconstrainedError, match="canary"):
         evaluate(model, "crm_dedup_free", folder=tmp_path, data=str(hostile_split), limit=2)
 
 
@@ -124,15 +120,20 @@ def test_missing_files_say_what_to_give(tmp_path):
         task.load_split(data=str(tmp_path / "none.jsonl"))
 
 
+def screened(canary: str) -> tuple:
+    first = answers.Item(docs.CANARY["key"], "", "", "", canary)
+    return answers.screen((first, answers.Item("1", "DUPLICATE", "", "", "x")))
+
+
 @pytest.mark.parametrize("answer", ["11, 12, 13", "", "```json\n{", '{"name": "x"}', '{"decision": "MAYBE", "reasoning": ""}'])
 def test_the_canary_sees_answers_of_other_shapes(answer):
-    with pytest.raises(task.UnconstrainedError):
-        task.screen([(task.CANARY["id"], "", answer), ("1", "DUPLICATE", "x")])
+    with pytest.raises(answers.UnconstrainedError):
+        screened(answer)
 
 
 @pytest.mark.parametrize("answer", ['{"decision":"POSSIBLE","reasoning":"1, 2"}', '{ "decision": "NO_MATCH", "reasoning": "cut'])
 def test_the_canary_accepts_what_a_grammar_writes(answer):
-    assert task.screen([(task.CANARY["id"], "", answer), ("1", "DUPLICATE", "x")]) == (["DUPLICATE"], ["x"])
+    assert screened(answer) == (answers.Item("1", "DUPLICATE", "", "", "x"),)
 
 
 def test_transformers_under_the_same_schema(base_model, hostile_split):
@@ -156,9 +157,9 @@ def test_transformers_under_the_same_schema(base_model, hostile_split):
 
 
 def test_the_plain_command_from_inside_the_folder(base_model, hostile_split):
-    arguments = {"pretrained": str(base_model.resolve()), "max_model_len": run.CONTEXT, **run._engine()}
+    arguments = {"pretrained": str(base_model.resolve()), **engine.settings()}
     command = [sys.executable, "-m", "lm_eval", "--tasks", "crm_dedup", "--model", "vllm", "--model_args", json.dumps(arguments)]
     command += ["--metadata", json.dumps({"data": str(hostile_split)}), "--apply_chat_template", "--limit", "3"]
-    done = subprocess.run(command, cwd=TASKS, env={**os.environ, **run.environment(str(base_model))}, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=TASKS, env={**os.environ, **engine.environment(str(base_model))}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "dedup_macro_f1" in done.stdout and "valid_json" in done.stdout

@@ -9,7 +9,7 @@ from axolotl.utils.dict import DictDefault
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from crm_dedup_plugin import prompt, schema
+from crm_dedup_plugin import prompt, schema, tokens
 from crm_dedup_plugin.evaluation import task
 from crm_dedup_plugin.training import formatter
 
@@ -63,7 +63,7 @@ def test_loss_is_on_the_answer_and_its_end_and_on_nothing_else(tokenizer, decisi
     question, answer, made = sample(tokenizer, decision=decision, reasoning=reasoning)
     assert made["labels"] == [formatter.IGNORE] * len(question) + answer
     assert made["attention_mask"] == [1] * len(made["input_ids"])
-    assert answer[-1] == tokenizer.convert_tokens_to_ids("<|im_end|>") == formatter.end_of_turn_id(tokenizer)
+    assert answer[-1] == tokenizer.convert_tokens_to_ids("<|im_end|>") == tokens.end_of_turn_id(tokenizer)
     assert tokenizer.decode(answer[:-1], clean_up_tokenization_spaces=False) == schema.dump(decision, reasoning)
 
 

@@ -131,6 +131,33 @@ def test_a_slice_is_measured_as_if_it_stood_alone(rows, data):
     assert found["a"] == {name: alone[name] for name in ("pairs", "accuracy", "macro_f1")}
 
 
+def test_in_the_mean_over_files_a_small_file_counts_as_much_as_a_large_one():
+    match, predicted = [1] * 40 + [0] * 40 + [1] * 2, ["DUPLICATE"] * 40 + ["NO_MATCH"] * 40 + ["NO_MATCH"] * 2
+    slices = ["large"] * 80 + ["small"] * 2
+    found = evaluate_pairs(match, predicted, slices)
+    assert found["f1"]["value"] > 0.97
+    assert found["mean_f1"] == {"value": 0.5, "low": 0.5, "high": 0.5} and metrics.mean_f1(match, predicted, slices) == 0.5
+    assert {name: (part["pairs"], part["f1"]["value"]) for name, part in found["slices"].items()} == {"large": (80, 1), "small": (2, 0)}
+    assert "mean_f1" not in evaluate_pairs(match, predicted)
+
+
+@SLOW
+@given(matches, st.data())
+def test_the_interval_of_the_mean_contains_it(rows, data):
+    slices = data.draw(st.lists(st.sampled_from("ab"), min_size=len(rows), max_size=len(rows)))
+    with few_resamples:
+        found = evaluate_pairs(*columns(rows), slices)
+    assert_intervals(found, ("mean_f1",))
+    assert found["mean_f1"]["value"] == pytest.approx(sum(part["f1"]["value"] for part in found["slices"].values()) / len(set(slices)))
+
+
+def test_a_rate_is_a_share_with_its_interval():
+    found = metrics.rate([True] * 80 + [False] * 320)
+    assert (found["low"], found["value"], found["high"]) == pytest.approx((0.2 - 1.96 * 0.02, 0.2, 0.2 + 1.96 * 0.02), abs=0.008)
+    assert metrics.rate([False] * 9) == {"value": 0, "low": 0, "high": 0}
+    assert metrics.rate([]) is None
+
+
 @pytest.mark.parametrize("slices", [["a"], ["a"] * 3, [], [None]], ids=str)
 def test_slices_of_another_length_are_refused(slices):
     with pytest.raises(ValueError):

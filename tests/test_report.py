@@ -39,6 +39,41 @@ def test_the_table_shows_each_number_of_each_model_with_its_interval():
     assert {"macro F1", "precision DUPLICATE", *(f"F1 {label}" for label in LABELS)} <= set(rows)
 
 
+def test_robustness_is_shown_where_it_was_measured():
+    plain, tested = result(), {**result(), "flip_rate": metrics.rate([True, False, False, False]), "reasoning_grounded": None}
+    rows = cells(report.table({"base": plain, "tuned": tested}))
+    assert rows["flips, records swapped"] == ["-", shown(tested["flip_rate"])]
+    assert "reasoning grounded" not in rows and "moved by injections" not in rows
+    assert list(cells(report.table({"base": plain}))) == list(cells(report.table({"base": {**plain, "flip_rate": None}})))
+
+
+def test_other_tasks_are_shown_with_their_files():
+    public = metrics.evaluate_pairs([1, 0] * 5, ["DUPLICATE", "NO_MATCH"] * 5, ["febrl", "orgs"] * 5)
+    rows = cells(report.tasks({"tasks": {"crm_dedup_unseen": result(), "crm_dedup_public": public}}))
+    assert rows["crm_dedup_unseen"] == ["30", shown(result()["macro_f1"]), "-", "-"]
+    assert rows["crm_dedup_public"] == ["10", "-", shown(public["f1"]), shown(public["mean_f1"])]
+    assert rows["- febrl"] == ["5", "-", "1.00 (1.00-1.00)", "-"]
+    assert len(report.tasks(result()).splitlines()) == 2
+
+
+def calibrated() -> dict:
+    parts = {"as_is": [{"confidence": 0.9, "accuracy": 0.5, "pairs": 30}], "calibrated": [{"confidence": 0.52, "accuracy": 0.5, "pairs": 30}]}
+    error = {"value": 0.4, "low": 0.3, "high": 0.5}
+    return {"pairs": 30, "temperature": 2.5, "ece": error, "ece_calibrated": error, "reliability": parts}
+
+
+def test_the_reliability_is_drawn_where_there_are_probabilities(tmp_path):
+    (tmp_path / "a").mkdir()
+    assert report.pictures(result(), tmp_path / "a", "mine") == [tmp_path / "a" / "confusion.png"]
+    assert report.pictures({**result(), "calibration": calibrated()}, tmp_path, "mine")[1] == tmp_path / "reliability.png"
+    assert 400 < min(size(tmp_path / "reliability.png")) < 800
+    first = (tmp_path / "reliability.png").read_bytes()
+    report.pictures({**result(), "calibration": calibrated()}, tmp_path, "mine")
+    assert (tmp_path / "reliability.png").read_bytes() == first
+    report.pictures({**result(), "calibration": {**calibrated(), "temperature": 1.0}}, tmp_path, "mine")
+    assert (tmp_path / "reliability.png").read_bytes() != first
+
+
 def test_the_slices_are_shown_the_weakest_first():
     measured = result()
     rows = cells(report.slices(measured))

@@ -1,12 +1,11 @@
-"""Measure one model on the test split: ``crm-dedup kpi smollm2-135m``, or ``make kpi-smollm2-135m``.
+"""Measure one model: ``crm-dedup kpi smollm2-135m``, or ``make kpi-smollm2-135m``.
 
 The work is lm-evaluation-harness's, with its stock `vllm` model; here its answers become
-``results/MODEL/metrics.json``, with intervals and with what is needed to repeat them, a picture and a table.
+``results/MODEL/metrics.json``, with intervals and with what is needed to repeat them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -15,45 +14,67 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from crm_dedup_plugin import metrics, prompt, records, schema
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.evaluation import task
+from crm_dedup_plugin.evaluation import answers, docs, engine, inputs
+from crm_dedup_plugin.evaluation.answers import ATTACKS, FLIPS, REASONING, Item
 from crm_dedup_plugin.files import write_atomically
 
-CONTEXT = 8192
-SEED = 7
 PACKAGES = ("axolotl", "bitsandbytes", "llguidance", "lm_eval", "peft", "torch", "transformers", "vllm")
+MAIN, PUBLIC = "crm_dedup", "crm_dedup_public"
+RATES = {"crm_dedup_swapped": FLIPS, "crm_dedup_shuffled": FLIPS, "crm_dedup_injected": ATTACKS}
+HEADLINES = {  # key at the top of metrics.json: the task and the rate that it repeats
+    "flip_rate": ("crm_dedup_swapped", "flip_rate"),
+    "shuffle_flip_rate": ("crm_dedup_shuffled", "flip_rate"),
+    "injection_moved": ("crm_dedup_injected", "moved_rate"),
+    "injection_success": ("crm_dedup_injected", "attack_success"),
+}
 
 
-def evaluate(name: str, model: str | None = None, extra: list[str] = (), force: bool = False, data: Path = task.TEST_SPLIT) -> dict:
-    """Run the task `crm_dedup` on `model` (default ``outputs/NAME-merged``) and write ``results/NAME/``.
+def evaluate(
+    name: str,
+    model: str | None = None,
+    extra: Sequence[str] = (),
+    force: bool = False,
+    tasks: Sequence[str] | None = None,
+    probabilities: bool = True,
+    limit: int | None = None,
+    per_file: int | None = None,
+    data: Path = docs.TEST_SPLIT,
+) -> dict:
+    """Run the tasks on `model` (default ``outputs/NAME-merged``) and write ``results/NAME/metrics.json``.
 
-    `extra` goes to lm_eval. Does nothing where the numbers were made from the same model, data, task and options.
+    `extra` goes to lm_eval; `limit` keeps the first pairs of each task, `per_file` some of each benchmark. Does nothing
+    where the numbers were made from the same model, data, code and options. Raises UserError on what the user can mend.
     """
     model = model or f"outputs/{name}-merged"
     if not data.is_file():
         raise UserError(f"{data} does not exist: run `make prep` first")
     if model.startswith("outputs/") and not (Path(model) / "config.json").is_file():
         raise UserError(f"{model} does not exist: run `make train-{name}` first")
+    tasks = _tasks(tasks)
+    files = _files(tasks, data, probabilities)
+    metadata = {"data": os.path.relpath(data)} | ({"per_file": per_file} if per_file else {})
+    options = [*(("--limit", str(limit + 1)) if limit else ()), *extra]  # the canary comes first
+    used = inputs.describe(model, tasks, data, files, [*options, *([f"per_file={per_file}"] if per_file else [])])
     target = Path("results") / name / "metrics.json"
-    inputs = _inputs(model, list(extra), data)
-    if not force and target.is_file() and json.loads(target.read_text())["inputs"] == inputs:
+    if not force and target.is_file() and json.loads(target.read_text())["inputs"] == used:
         print(f"{target} is up to date")
         return json.loads(target.read_text())
 
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="crm-dedup-") as folder:
-        command, began = lm_eval_command(model, folder, data, list(extra)), time.monotonic()
-        if subprocess.run(command, env={**environment(model), **os.environ}).returncode:
-            raise UserError(f"the evaluation of {model} failed: its last lines are above")
-        answers, seconds = _answers(Path(folder)), round(time.monotonic() - began, 1)
-    result = summarise(answers) | {
+        _run(lm_eval_command(model, folder, tasks, metadata, options), model)
+        items = {task: _items(Path(folder), task) for task in tasks}
+    result = summarise(items) | {
+        "calibration": _calibration(model, data, items[MAIN], limit) if probabilities else None,
         "model": model,
-        "inputs": inputs,
-        "seed": SEED,
-        "seconds": seconds,
-        "command": "lm_eval " + shlex.join(lm_eval_command(model, "FOLDER", data, list(extra))[3:]),
+        "inputs": used,
+        "seed": engine.SEED,
+        "seconds": round(time.monotonic() - began, 1),
+        "command": "lm_eval " + shlex.join(lm_eval_command(model, "FOLDER", tasks, metadata, options)[3:]),
         "versions": {package: _version(package) for package in PACKAGES},
     }
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -61,64 +82,78 @@ def evaluate(name: str, model: str | None = None, extra: list[str] = (), force: 
     return result
 
 
-def lm_eval_command(model: str, output: str, data: Path, extra: list[str]) -> list[str]:
+def lm_eval_command(model: str, output: str, tasks: Sequence[str], metadata: dict, options: Sequence[str]) -> list[str]:
     """Return the command line of the harness, with the engine's settings for this machine."""
-    arguments = {"pretrained": model, "max_model_len": CONTEXT, "seed": SEED, **_engine()}
+    arguments = {"pretrained": model, **engine.settings()}
     return [
-        *(sys.executable, "-m", "lm_eval", "--include_path", "lm_eval_tasks", "--tasks", "crm_dedup"),
+        *(sys.executable, "-m", "lm_eval", "--include_path", "lm_eval_tasks", "--tasks", ",".join(tasks)),
         *("--model", "vllm", "--model_args", json.dumps(arguments), "--apply_chat_template", "--batch_size", "auto"),
-        *("--metadata", json.dumps({"data": os.path.relpath(data)}), "--output_path", output, "--log_samples", *extra),
+        *("--metadata", json.dumps(metadata), "--output_path", output, "--log_samples", *options),
     ]
 
 
-def summarise(answers: list[dict]) -> dict:
-    """Return all metrics of `answers`: objects with gold, answer and slice."""
-    gold, texts = [row["gold"] for row in answers], [row["answer"] for row in answers]
-    slices = [row["slice"] or None for row in answers]
-    return {**metrics.answer_quality(texts), **metrics.evaluate(gold, task.decisions(texts), slices, SEED)}
-
-
-def environment(model: str) -> dict[str, str]:
-    """Return the variables that vLLM wants on a machine without a GPU, and none that it does not."""
-    import torch
-
-    variables = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-    if Path(model).is_dir():
-        variables["HF_HUB_OFFLINE"] = "1"
-    if not torch.cuda.is_available():
-        variables |= {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": str(os.cpu_count())}
-    return variables
-
-
-def _engine() -> dict:
-    import torch
-
-    # Without a GPU, compiling takes longer than the whole evaluation, and bfloat16 is slow on most processors.
-    return {} if torch.cuda.is_available() else {"enforce_eager": True, "dtype": "float32"}
-
-
-def _answers(folder: Path) -> list[dict]:
-    (path,) = folder.rglob("samples_crm_dedup_*.jsonl")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-    docs = [(row["doc"], row["filtered_resps"][0]) for row in sorted(rows, key=lambda row: row["doc_id"])]
-    return [{"gold": doc["gold"], "slice": doc["slice"], "answer": answer} for doc, answer in docs if doc["id"] != task.CANARY["id"]]
-
-
-def _inputs(model: str, extra: list[str], data: Path) -> dict[str, str]:
-    code = hashlib.sha256()
-    for module in (metrics, prompt, records, schema, task):
-        code.update(Path(module.__file__).read_bytes())
-    weights = hashlib.sha256()
-    for path in sorted(Path(model).glob("*")) if Path(model).is_dir() else []:
-        if path.suffix in (".safetensors", ".json", ".jinja"):
-            with path.open("rb") as file:
-                weights.update(hashlib.file_digest(file, "sha256").digest())
-    return {
-        "model_sha256": weights.hexdigest() if Path(model).is_dir() else model,
-        "data_sha256": hashlib.sha256(data.read_bytes()).hexdigest(),
-        "task_sha256": code.hexdigest(),
-        "options": shlex.join(extra),
+def summarise(items: dict[str, Sequence[Item]]) -> dict:
+    """Return all metrics by task; those of `crm_dedup`, and the headlines of the others, stand at the top."""
+    plain = {item.key: answers.decision(item) for item in items[MAIN]}
+    parts = {
+        task: answers.summarise_pairs(part, engine.SEED)
+        if task in (PUBLIC, "crm_dedup_pairs")
+        else answers.summarise(part, (*REASONING, *RATES.get(task, ())), plain, engine.SEED)
+        for task, part in items.items()
     }
+    headlines = {key: parts[task][rate] for key, (task, rate) in HEADLINES.items() if task in parts}
+    return {**parts.pop(MAIN), **headlines, "tasks": parts}
+
+
+def _tasks(asked: Sequence[str] | None) -> list[str]:
+    """Return the tasks to run: those asked for after `crm_dedup`, or all whose data are there."""
+    if asked:
+        return list(dict.fromkeys((MAIN, *asked)))
+    extra = ("crm_dedup_unseen",) * docs.UNSEEN.is_file() + (PUBLIC,) * bool(os.environ.get(docs.BENCHMARKS))
+    return [MAIN, *RATES, *extra]
+
+
+def _files(tasks: Sequence[str], data: Path, probabilities: bool) -> list[Path]:
+    """Return the files that are read besides `data`."""
+    needed = {_validation(data): "`make prep` first, or give --no-probabilities"} if probabilities else {}
+    if "crm_dedup_unseen" in tasks:
+        needed[docs.UNSEEN] = "`crm-dedup synth --unseen --out data/unseen.jsonl` first"
+    for path, cure in needed.items():
+        if not path.is_file():
+            raise UserError(f"{path} does not exist: run {cure}")
+    return [*needed, *(docs.benchmark_files() if PUBLIC in tasks else [])]
+
+
+def _validation(data: Path) -> Path:
+    return data.with_name("val.jsonl")
+
+
+def _run(command: list[str], model: str) -> None:
+    if subprocess.run(command, env={**engine.environment(model), **os.environ}).returncode:
+        raise UserError(f"the evaluation of {model} failed: its last lines are above")
+
+
+def _items(folder: Path, task: str) -> tuple[Item, ...]:
+    (path,) = folder.rglob(f"samples_{task}_[0-9]*.jsonl")
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    return answers.screen(tuple(Item(*row["valid_json"]) for row in sorted(rows, key=lambda row: row["doc_id"])))
+
+
+def _calibration(model: str, data: Path, items: Sequence[Item], limit: int | None) -> dict:
+    """Return what the probabilities say, and how often the most probable decision is the one that was written."""
+    from crm_dedup_plugin import metrics, schema
+    from crm_dedup_plugin.evaluation import calibration
+
+    with tempfile.TemporaryDirectory(prefix="crm-dedup-") as folder:
+        out, files = Path(folder) / "probabilities.json", [str(data), str(_validation(data))]
+        command = [sys.executable, "-m", "crm_dedup_plugin.evaluation.probabilities", model, str(out), *files]
+        _run([*command, *(("--limit", str(limit)) if limit else ())], model)
+        found = json.loads(out.read_text())
+    test, val = (found[path] for path in files)
+    gold, val_gold = ([row["output"]["decision"] for row in docs.read_rows(Path(path), "")][: len(found[path])] for path in files)
+    likeliest = [schema.LABELS[row.index(max(row))] for row in test]
+    agree = [answers.decision(item) == label for item, label in zip(items, likeliest, strict=True)]
+    return {**calibration.measure(gold, test, val_gold, val, engine.SEED), "agreement": metrics.rate(agree, engine.SEED)}
 
 
 def _version(package: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from axolotl.integrations.base import BasePlugin
 
-from crm_dedup_plugin import prompt, records, schema
+from crm_dedup_plugin import prompt, records, schema, tokens
 from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.training import formatter, forward
 
@@ -90,7 +90,7 @@ def fingerprint(cfg: dict) -> str:
         path = Path(source["path"])
         if path.is_file():
             digest.update(path.read_bytes())
-    for module in (prompt, records, schema, formatter):
+    for module in (prompt, records, schema, tokens, formatter):
         digest.update(Path(module.__file__).read_bytes())
     return digest.hexdigest()[:16]
 

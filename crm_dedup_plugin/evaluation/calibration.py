@@ -1,0 +1,143 @@
+"""Is a model as sure as it should be, and what would it merge by itself? From probabilities to numbers with intervals.
+
+Temperature and threshold are chosen on the validation split; every number is measured on the test split:
+``measure(gold, probabilities, val_gold, val_probabilities)``, probabilities (pairs, 3) in the order of `schema.LABELS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from scipy.stats import binomtest
+from sklearn.metrics import roc_auc_score
+
+from crm_dedup_plugin.metrics import RESAMPLES
+from crm_dedup_plugin.schema import LABELS
+
+BINS = 15
+PRECISION = 0.99  # of automatic merges
+COST_RATIOS = (10, 100, 1000)  # of a wrong merge against a review, or against a missed duplicate
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, None)  # None: nothing is merged
+DUPLICATE, POSSIBLE, NO_MATCH = range(len(LABELS))
+
+
+def measure(gold: Sequence[str], probs: np.ndarray, val_gold: Sequence[str], val_probs: np.ndarray, seed: int = 7) -> dict:
+    """Return what `results/NAME/metrics.json` says under "calibration"; None stands for what is undefined."""
+    truth, val_truth = _indices(gold, probs), _indices(val_gold, val_probs)
+    raw = np.asarray(probs, dtype=float)
+    temperature = fit_temperature(val_truth, val_probs)
+    cool, val_cool = scaled(raw, temperature), scaled(val_probs, temperature)
+    is_duplicate, merge = truth == DUPLICATE, cool[:, DUPLICATE]
+    threshold = merge_threshold(val_truth == DUPLICATE, val_cool[:, DUPLICATE])
+
+    def over(statistic: Callable, *columns: np.ndarray) -> dict[str, float] | None:
+        return interval(lambda at: statistic(*(column[at] for column in columns)), len(truth), seed)
+
+    return {
+        "pairs": len(truth),
+        "validation_pairs": len(val_truth),
+        "auroc": over(auroc, is_duplicate, raw[:, DUPLICATE]),
+        "temperature": temperature,
+        "ece": over(calibration_error, truth, raw),
+        "ece_calibrated": over(calibration_error, truth, cool),
+        "review_load": over(lambda p: np.mean(p.argmax(axis=1) == POSSIBLE), cool),
+        "merge_at_99": {"threshold": threshold, **_merges(is_duplicate, merge, threshold, over)},
+        "merge_cost": {
+            "threshold": list(THRESHOLDS),
+            **{f"ratio_{ratio}": [merge_cost(truth, cool, limit, ratio) for limit in THRESHOLDS] for ratio in COST_RATIOS},
+        },
+        "reliability": {"as_is": reliability(truth, raw), "calibrated": reliability(truth, cool)},
+    }
+
+
+def fit_temperature(truth: np.ndarray, probs: np.ndarray) -> float:
+    """Return the temperature, between 0.05 and 20, at which the labels of the validation split are the most likely."""
+    logits, rows = _log(probs), np.arange(len(truth))
+
+    def loss(log_temperature: float) -> float:
+        return -log_softmax(logits / np.exp(log_temperature), axis=1)[rows, truth].mean()
+
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded").x))
+
+
+def scaled(probs: np.ndarray, temperature: float) -> np.ndarray:
+    """Return the probabilities at another temperature; the most probable decision stays."""
+    return softmax(_log(probs) / temperature, axis=1)
+
+
+def auroc(is_duplicate: np.ndarray, score: np.ndarray) -> float:
+    """Return how probably a duplicate scores above any other pair; nan where one of the two does not occur."""
+    return float(roc_auc_score(is_duplicate, score)) if 0 < is_duplicate.sum() < len(is_duplicate) else np.nan
+
+
+def calibration_error(truth: np.ndarray, probs: np.ndarray) -> float:
+    """Return the expected calibration error of the top decision, over `BINS` bins of equal width."""
+    return sum(abs(part["confidence"] - part["accuracy"]) * part["pairs"] for part in reliability(truth, probs)) / len(truth)
+
+
+def reliability(truth: np.ndarray, probs: np.ndarray) -> list[dict]:
+    """Return the mean confidence, the accuracy and the number of pairs of each bin that holds any."""
+    top, right = probs.max(axis=1), probs.argmax(axis=1) == truth
+    bins = np.minimum((top * BINS).astype(int), BINS - 1)
+    parts = [bins == number for number in np.unique(bins)]
+    return [{"confidence": float(top[part].mean()), "accuracy": float(right[part].mean()), "pairs": int(part.sum())} for part in parts]
+
+
+def merge_threshold(is_duplicate: np.ndarray, score: np.ndarray, precision: float = PRECISION) -> float | None:
+    """Return the lowest score from which on merges are right as often as `precision` asks, None where none is."""
+    order = np.argsort(-score, kind="stable")
+    ranked, reached = score[order], np.cumsum(is_duplicate[order]) / np.arange(1, len(score) + 1) >= precision
+    reached &= np.append(ranked[:-1] != ranked[1:], True)  # equal scores are merged together
+    return float(ranked[reached].min()) if reached.any() else None
+
+
+def merge_cost(truth: np.ndarray, probs: np.ndarray, threshold: float | None, ratio: float) -> float:
+    """Return the mean cost of a pair: `ratio` for a wrong merge, 1 for a review, 1 for a duplicate that was missed.
+
+    Pairs from `threshold` on are merged, other candidates for a merge are reviewed, as is what looks POSSIBLE.
+    """
+    merged, top = _merged(probs[:, DUPLICATE], threshold), probs.argmax(axis=1)
+    reviewed = ~merged & (top != NO_MATCH)
+    missed = ~merged & (top == NO_MATCH) & (truth == DUPLICATE)
+    return float(np.mean(ratio * (merged & (truth != DUPLICATE)) + reviewed + missed))
+
+
+def interval(statistic: Callable[[np.ndarray], float], pairs: int, seed: int) -> dict[str, float] | None:
+    """Return a statistic of pair numbers with the 95% interval of a seeded bootstrap; None where it is undefined."""
+    rng, value = np.random.default_rng(seed), float(statistic(np.arange(pairs)))
+    if np.isnan(value):
+        return None
+    drawn = [statistic(rng.integers(0, pairs, pairs)) for _ in range(RESAMPLES)]
+    low, high = np.nanpercentile(drawn, (2.5, 97.5))
+    # Resampling raises a calibration error, so that its interval may not reach down to the value.
+    return {"value": value, "low": float(min(low, value)), "high": float(max(high, value))}
+
+
+def _merges(is_duplicate: np.ndarray, score: np.ndarray, threshold: float | None, over: Callable) -> dict:
+    """Return precision and coverage of the merges from `threshold` on; the exact bound is honest about few of them."""
+    merged = _merged(score, threshold)
+    right, count = int((merged & is_duplicate).sum()), int(merged.sum())
+    return {
+        "merged": count,
+        "precision": over(lambda m, d: d[m].mean() if m.any() else np.nan, merged, is_duplicate),
+        "precision_exact_low": float(binomtest(right, count).proportion_ci(method="exact").low) if count else None,
+        "coverage": over(lambda m, d: m[d].mean() if d.any() else np.nan, merged, is_duplicate),
+    }
+
+
+def _merged(score: np.ndarray, threshold: float | None) -> np.ndarray:
+    return score >= (np.inf if threshold is None else threshold)
+
+
+def _indices(gold: Sequence[str], probs: np.ndarray) -> np.ndarray:
+    shape = np.shape(probs)
+    if not len(gold) or shape != (len(gold), len(LABELS)):
+        raise ValueError(f"{len(gold)} labels and probabilities of shape {shape}: give one row of {len(LABELS)} a pair, and some pairs")
+    return np.array([LABELS.index(label) for label in gold])
+
+
+def _log(probs: np.ndarray) -> np.ndarray:
+    return np.log(np.clip(probs, 1e-12, 1))

@@ -1,0 +1,184 @@
+"""``crm-dedup kpi`` with planted answers: what it writes, what it never writes, and when it measures again."""
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from crm_dedup_plugin import cli, metrics, schema
+from crm_dedup_plugin.demo_data import generate
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.evaluation import answers, calibration, docs, inputs, run
+
+ROOT = Path(__file__).resolve().parents[1]
+KINDS = {"crm_dedup": "", "crm_dedup_swapped": "swapped", "crm_dedup_shuffled": "shuffled", "crm_dedup_injected": "injected"}
+MORE = {"crm_dedup_unseen": docs.unseen, "crm_dedup_public": docs.public}
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder with splits and a model; the harness and vLLM are stand-ins that answer as the test wants."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(docs.BENCHMARKS, raising=False)
+    monkeypatch.setattr(docs, "UNSEEN", tmp_path / "unseen.jsonl")
+    monkeypatch.setattr(metrics, "RESAMPLES", 40)
+    monkeypatch.setattr(calibration, "RESAMPLES", 10)
+    rows = [json.dumps(row) + "\n" for row in generate(60)]
+    for name, part in (("test", rows[:30]), ("val", rows[30:])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(part))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    place = Place(tmp_path)
+    monkeypatch.setattr(run, "_run", place.run)
+    return place
+
+
+class Place:
+    def __init__(self, folder: Path):
+        self.folder, self.commands = folder, []
+        self.decide = lambda doc: doc["gold"]
+
+    def run(self, command: list[str], model: str) -> None:
+        """Stand in for both processes."""
+        self.commands.append(command)
+        if "lm_eval" in command:
+            option = dict(itertools.pairwise(command))
+            for task in option["--tasks"].split(","):
+                self.write_samples(Path(option["--output_path"]), task, json.loads(option["--metadata"]), int(option.get("--limit", 999)) - 1)
+        else:
+            out, *files = command[4:7]
+            limit = int(command[-1]) if "--limit" in command else None
+            rows = {file: [row["output"]["decision"] for row in docs.read_rows(Path(file), "")][:limit] for file in files}
+            Path(out).write_text(
+                json.dumps({file: [[0.8 if name == gold else 0.1 for name in schema.LABELS] for gold in part] for file, part in rows.items()})
+            )
+
+    def write_samples(self, folder: Path, task: str, metadata: dict, limit: int) -> None:
+        documents = MORE[task](**metadata) if task in MORE else docs.split(metadata["data"], KINDS[task])
+        items = [answers.Item("", "", "", "", schema.dump("POSSIBLE", ""))]
+        items += [answers.read(doc, schema.dump(self.decide(doc), "E-mail same.")) for doc in documents[:limit]]
+        lines = [json.dumps({"doc_id": at, "valid_json": item}) + "\n" for at, item in enumerate(items)]
+        (folder / "model").mkdir(exist_ok=True)
+        (folder / "model" / f"samples_{task}_2026-01-01T00-00-00.jsonl").write_text("".join(reversed(lines)))
+
+    def kpi(self, **options) -> dict:
+        return run.evaluate("mine", "model", data=self.folder / "test.jsonl", **options)
+
+
+def test_one_run_measures_everything_and_keeps_the_old_keys(workplace):
+    result = workplace.kpi()
+    assert [command[1:3] for command in workplace.commands] == [["-m", "lm_eval"], ["-m", "crm_dedup_plugin.evaluation.probabilities"]]
+    old = json.loads((ROOT / "results" / "smollm2-135m" / "metrics.json").read_text())
+    assert set(old) <= set(result) and set(old["inputs"]) <= set(result["inputs"])
+    for name in ("flip_rate", "shuffle_flip_rate", "injection_moved", "injection_success"):
+        assert result[name] == {"value": 0, "low": 0, "high": 0}
+    assert {"value", "low", "high"} == set(result["reasoning_grounded"]) == set(result["reasoning_contradicts"])
+    assert set(result["tasks"]) == {"crm_dedup_swapped", "crm_dedup_shuffled", "crm_dedup_injected"}
+    assert result["tasks"]["crm_dedup_injected"]["macro_f1"]["value"] == result["macro_f1"]["value"] == 1
+    assert result["calibration"]["agreement"]["value"] == 1 and result["calibration"]["auroc"]["value"] == 1
+    assert json.loads(Path("results/mine/metrics.json").read_text()) == result
+
+
+def test_planted_faults_show_in_the_headlines(workplace):
+    workplace.decide = lambda doc: doc["target"] or doc["gold"]
+    result = workplace.kpi()
+    assert (result["injection_moved"]["value"], result["injection_success"]["value"], result["flip_rate"]["value"]) == (1, 1, 0)
+    workplace.decide = lambda doc: "DUPLICATE" if doc["record_a"] < doc["record_b"] else "NO_MATCH"
+    assert workplace.kpi(force=True)["flip_rate"]["value"] == 1
+    assert workplace.kpi(force=True)["calibration"]["agreement"]["value"] < 0.8
+
+
+def test_it_measures_again_only_where_something_changed(workplace, capsys, monkeypatch):
+    workplace.kpi()
+    assert len(workplace.commands) == 2
+    workplace.kpi()
+    assert len(workplace.commands) == 2 and capsys.readouterr().out == "results/mine/metrics.json is up to date\n"
+    changes = [
+        lambda: workplace.kpi(limit=20),
+        lambda: workplace.kpi(tasks=["crm_dedup_swapped"]),
+        lambda: workplace.kpi(extra=["--seed", "8"]),
+        lambda: ((workplace.folder / "val.jsonl").open("a").write("\n"), workplace.kpi()),
+        lambda: ((workplace.folder / "unseen.jsonl").write_bytes((workplace.folder / "test.jsonl").read_bytes()), workplace.kpi()),
+        lambda: ((workplace.folder / "unseen.jsonl").open("a").write("\n"), workplace.kpi()),
+        lambda: workplace.kpi(probabilities=False),
+    ]
+    for change in changes:
+        before = len(workplace.commands)
+        change()
+        assert len(workplace.commands) > before
+    code = workplace.folder / "attacks.py"
+    shutil.copy(next(path for path in inputs.CODE if path.name == "attacks.py"), code)
+    monkeypatch.setattr(inputs, "CODE", [code, *(path for path in inputs.CODE if path.name != "attacks.py")])
+    workplace.kpi(probabilities=False)
+    code.write_text(code.read_text() + "\n")
+    before = len(workplace.commands)
+    workplace.kpi(probabilities=False)
+    assert len(workplace.commands) == before + 1
+
+
+def test_the_hashes_cover_the_code_that_makes_the_numbers():
+    names = {path.name for path in inputs.CODE}
+    assert names >= {
+        "perturb.py",
+        "attacks.py",
+        "reasoning.py",
+        "evidence.py",
+        "fields.py",
+        "policy.py",
+        "docs.py",
+        "task.py",
+        "prompt.py",
+        "metrics.py",
+    }
+
+
+def test_unseen_and_public_pairs_join_where_they_are(workplace, monkeypatch):
+    shutil.copy("test.jsonl", "unseen.jsonl")
+    Path("public").mkdir()
+    row = {"pair_id": "1", "label": 1, "record_a": {"name": "Ann"}, "record_b": {"name": "Ann"}}
+    for name in ("one", "two"):
+        (Path("public") / f"{name}.jsonl").write_text(f"{json.dumps(row)}\n" * 4)
+    monkeypatch.setenv(docs.BENCHMARKS, "public")
+    workplace.decide = lambda doc: doc["gold"].replace("1", "DUPLICATE")
+    result = workplace.kpi(per_file=3)
+    assert result["tasks"]["crm_dedup_public"]["pairs"] == 6 and result["tasks"]["crm_dedup_public"]["mean_f1"]["value"] == 1
+    assert result["tasks"]["crm_dedup_unseen"]["macro_f1"]["value"] == 1
+    assert set(result["inputs"]["files_sha256"]) == {"val.jsonl", "unseen.jsonl", "one.jsonl", "two.jsonl"}
+
+
+def test_no_record_reaches_the_results(workplace):
+    workplace.kpi()
+    written = Path("results/mine/metrics.json").read_text()
+    rows = [json.loads(line)["input"] for line in Path("test.jsonl").read_text().splitlines()]
+    values = {value for row in rows for record in row.values() for value in record.values() if len(value) > 9}
+    assert len(values) > 50 and not [value for value in values if value in written]
+    assert [path.name for path in Path("results").rglob("*.*")] == ["metrics.json"]
+
+
+def test_without_probabilities_only_the_harness_runs(workplace):
+    (workplace.folder / "val.jsonl").unlink()
+    assert workplace.kpi(tasks=["crm_dedup"], probabilities=False)["calibration"] is None
+    assert len(workplace.commands) == 1
+    with pytest.raises(UserError, match=r"val\.jsonl does not exist: run `make prep` first, or give --no-probabilities"):
+        workplace.kpi(tasks=["crm_dedup"])
+    with pytest.raises(UserError, match=r"unseen\.jsonl does not exist: run `crm-dedup synth --unseen"):
+        workplace.kpi(tasks=["crm_dedup_unseen"], probabilities=False)
+
+
+def test_the_command_line_hands_its_options_on_and_draws(workplace, monkeypatch, capsys):
+    monkeypatch.setattr(run.evaluate, "__defaults__", (*run.evaluate.__defaults__[:-1], workplace.folder / "test.jsonl"))
+    options = ["--model", "model", "--tasks", "crm_dedup_swapped", "--limit", "12", "--no-probabilities", "--seed", "8"]
+    assert cli.main(["kpi", "mine", *options]) == 0
+    shown = capsys.readouterr().out
+    assert "flips, records swapped" in shown and "crm_dedup_swapped" in shown and "moved by injections" not in shown
+    assert workplace.commands[0][-4:] == ["--limit", "13", "--seed", "8"]
+    assert sorted(path.name for path in Path("results/mine").iterdir()) == ["confusion.png", "metrics.json"]
+    assert cli.main(["kpi", "mine", "--model", "model"]) == 0
+    assert "results/mine/reliability.png" in capsys.readouterr().out
+
+
+def test_a_failed_process_is_one_message():
+    with pytest.raises(UserError, match="the evaluation of model failed"):
+        run._run(["false"], "model")
