@@ -13,8 +13,9 @@ $crm_dedup prepare
 step "3/5 training and merging: up to 15 minutes on two cores"
 $crm_dedup train smollm2-135m
 step "4/5 the base model, measured"
-$crm_dedup kpi smollm2-135m-base --model outputs/smollm2-135m-base
+measure=(--tasks crm_dedup_swapped crm_dedup_injected --no-probabilities)
+$crm_dedup kpi smollm2-135m-base --model outputs/smollm2-135m-base "${measure[@]}"
 step "5/5 the fine-tuned model, measured"
-$crm_dedup kpi smollm2-135m
+$crm_dedup kpi smollm2-135m "${measure[@]}"
 step "base against fine-tuned, on the same test pairs"
 $crm_dedup table smollm2-135m-base smollm2-135m

@@ -1,0 +1,151 @@
+"""Measure what a user would try first, on the same splits and with the same metrics: ``.venv/bin/python scripts/baselines.py``.
+
+Writes ``results/baseline-NAME/metrics.json`` for majority, strings, boosting and splink. Needs ``make prep`` and
+``.venv/bin/pip install scikit-learn rapidfuzz splink anyascii nicknames``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import importlib.metadata
+import json
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from baselines.pairs import Fitted, Pairs, Verdicts, join, load
+
+from crm_dedup_plugin import metrics, report
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.evaluation.calibration import auroc, interval
+from crm_dedup_plugin.files import write_atomically
+
+NAMES = ("majority", "strings", "boosting", "splink")
+SPLITS, UNSEEN, RESULTS = Path("data/splits"), Path("data/unseen.jsonl"), Path("results")
+VARIABLE = "CRM_DEDUP_BENCHMARKS"
+SEED = 7
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure every baseline and print one table; return 1 after an error that says how to mend it."""
+    try:
+        options = _options(argv)
+        data = _data(options)
+        results = {}
+        for name in options.only:
+            results[f"baseline-{name}"] = result = measure(name, data, options.seed)
+            target = options.results / f"baseline-{name}" / "metrics.json"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, json.dumps(result | {"inputs": _inputs(options), "command": _command(options)}, indent=2) + "\n")
+        print(report.table(results))
+    except (UserError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def measure(name: str, data: dict[str, Pairs], seed: int) -> dict:
+    """Fit one baseline on `train`, with its choices made on `val`, and return its metrics on everything else."""
+    module, began = _module(name), time.monotonic()
+    fitted = module.fit(data["train"], data["val"], seed)
+    result = three_way(fitted, data["test"], seed)
+    tasks = {"crm_dedup_unseen": three_way(fitted, data["unseen"], seed)} if "unseen" in data else {}
+    tasks |= {"crm_dedup_public": two_way(fitted, data["public"], seed)} if "public" in data else {}
+    return result | {
+        "tasks": tasks,
+        "model": f"baseline-{name}",
+        "seed": seed,
+        "seconds": round(time.monotonic() - began, 1),
+        "versions": {library: importlib.metadata.version(library) for library in module.LIBRARIES},
+        "parameters": fitted.parameters,
+    }
+
+
+def three_way(fitted: Fitted, pairs: Pairs, seed: int) -> dict:
+    """Return the metrics of the three decisions, how many change when records are exchanged, and the AUROC of DUPLICATE."""
+    verdicts, swapped = fitted.decide(pairs), fitted.decide(pairs.swapped())
+    result = metrics.evaluate(pairs.gold, verdicts.decisions, pairs.slices, seed)
+    result["flip_rate"] = metrics.rate(np.not_equal(verdicts.decisions, swapped.decisions).tolist(), seed)
+    if verdicts.scores is not None:
+        duplicate, scores = np.equal(pairs.gold, "DUPLICATE"), verdicts.scores
+        result["auroc"] = interval(lambda at: auroc(duplicate[at], scores[at]), len(scores), seed)
+    return result
+
+
+def two_way(fitted: Fitted, pairs: Pairs, seed: int) -> dict:
+    """Return the metrics of matches, one slice a benchmark; nothing was fitted or chosen on any of them."""
+    verdicts = fitted.decide(pairs)
+    result = metrics.evaluate_pairs(pairs.gold, verdicts.decisions, pairs.slices, seed)
+    if verdicts.scores is None:
+        return result
+    forced = np.array(_forced(verdicts))
+    result["mean_f1_possible_at_half"] = metrics.mean_f1(pairs.gold, forced.tolist(), pairs.slices)
+    for name, part in result["slices"].items():
+        rows, gold = np.equal(pairs.slices, name), np.equal(pairs.gold, 1)
+        part["f1_possible_at_half"] = metrics.pair_scores(gold[rows].astype(int).tolist(), forced[rows].tolist())["f1"]
+        part["auroc"] = auroc(gold[rows], verdicts.scores[rows])
+    return result
+
+
+def _forced(verdicts: Verdicts) -> list[str]:
+    """Return the decisions with each POSSIBLE put on its side of the score's 0.5 point."""
+    sides = np.where(verdicts.matches, "DUPLICATE", "NO_MATCH")
+    return np.where(np.equal(verdicts.decisions, "POSSIBLE"), sides, verdicts.decisions).tolist()
+
+
+def _module(name: str):
+    try:
+        return importlib.import_module(f"baselines.{name}")
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error.name} is not installed: `.venv/bin/pip install scikit-learn rapidfuzz splink anyascii nicknames`") from None
+
+
+def _options(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--splits", type=Path, default=SPLITS, help="folder with train.jsonl, val.jsonl and test.jsonl")
+    parser.add_argument("--unseen", type=Path, default=UNSEEN if UNSEEN.exists() else None, help=f"more labelled pairs; {UNSEEN} if it exists")
+    parser.add_argument("--benchmarks", type=Path, default=os.environ.get(VARIABLE), help=f"folder of public benchmarks; or set {VARIABLE}")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    return parser.parse_args(argv)
+
+
+def _data(options: argparse.Namespace) -> dict[str, Pairs]:
+    """Return all pairs by name: the splits, `unseen`, and `public` with the names of its files as slices."""
+    data = {name: load(path) for name, path in _splits(options).items()}
+    if options.unseen:
+        data["unseen"] = load(options.unseen, "name a file of labelled pairs with --unseen, or leave it out")
+    if options.benchmarks:
+        cure = f"name the folder of the benchmarks with --benchmarks or {VARIABLE}, or leave it out"
+        files = sorted(options.benchmarks.glob("*.jsonl"))
+        if not files:
+            raise UserError(f"{options.benchmarks} holds no *.jsonl files: {cure}")
+        data["public"] = join({path.stem: load(path, cure) for path in files})
+    return data
+
+
+def _splits(options: argparse.Namespace) -> dict[str, Path]:
+    return {name: options.splits / f"{name}.jsonl" for name in ("train", "val", "test")}
+
+
+def _inputs(options: argparse.Namespace) -> dict[str, str]:
+    paths = {"data" if name == "test" else name: path for name, path in _splits(options).items()}
+    paths |= {"unseen": options.unseen} if options.unseen else {}
+    return {f"{name}_sha256": hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Return the command that repeats this, with paths relative to the project and the benchmarks by their variable."""
+    words = ["scripts/baselines.py", "--splits", os.path.relpath(options.splits), "--only", *options.only, "--seed", str(options.seed)]
+    words += ["--unseen", os.path.relpath(options.unseen)] if options.unseen else []
+    return shlex.join(words) + (f' --benchmarks "${VARIABLE}"' if options.benchmarks else "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
