@@ -12,7 +12,7 @@ import pytest
 
 from crm_dedup_plugin import __version__
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.demo_data import generate
+from compact_pairs import generate
 from crm_dedup_plugin.schema import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crm_dedup_plugin import cli, metrics, schema
-from crm_dedup_plugin.demo_data import generate
+from compact_pairs import generate
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import answers, calibration, docs, inputs, run
 

@@ -13,7 +13,7 @@ from lm_eval.tasks import TaskManager
 from test_perturb import pairs
 
 from crm_dedup_plugin import prompt, schema
-from crm_dedup_plugin.demo_data import generate
+from compact_pairs import generate
 from crm_dedup_plugin.evaluation import answers, docs, task
 from crm_dedup_plugin.steward import reasoning
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.demo_data import DEFAULT_PAIRS
+from crm_dedup_plugin.prepare import DEMO_PAIRS
 from crm_dedup_plugin.prepare import DataError, prepare
 from crm_dedup_plugin.records import MAX_FIELD_CHARS, normalise
 from crm_dedup_plugin.schema import LABELS, MAX_REASONING_CHARS
@@ -55,9 +55,9 @@ def test_right_data_become_three_disjoint_files_and_a_summary(tmp_path, capsys):
 
 def test_without_data_a_demo_set_is_made_and_announced(tmp_path, capsys):
     assert main(["prepare", "--data", str(tmp_path / "all.jsonl"), "--out", str(tmp_path / "out")]) == 0
-    assert f"all.jsonl does not exist: using a generated demo set of {DEFAULT_PAIRS} pairs" in capsys.readouterr().err
+    assert f"all.jsonl does not exist: using a generated demo set of {DEMO_PAIRS} pairs" in capsys.readouterr().err
     assert not (tmp_path / "all.jsonl").exists()
-    assert sum(len(read(tmp_path / "out" / f"{name}.jsonl")) for name in SPLITS) == DEFAULT_PAIRS
+    assert sum(len(read(tmp_path / "out" / f"{name}.jsonl")) for name in SPLITS) == DEMO_PAIRS
 
 
 def test_a_byte_order_mark_windows_line_ends_and_blank_lines_are_accepted(tmp_path):

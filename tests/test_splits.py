@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from crm_dedup_plugin.demo_data import generate
+from compact_pairs import generate
 from crm_dedup_plugin.schema import LABELS
 from crm_dedup_plugin.splits import SPLITS, SplitError, connected, split
 

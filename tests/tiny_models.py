@@ -53,7 +53,7 @@ def build(name: str, folder: Path, tokenizer, **saving) -> Path:
 
 def write_splits(folder: Path, train: int = 24, val: int = 12) -> None:
     """Write a train and a val split of generated pairs to ``folder/data/splits``."""
-    from crm_dedup_plugin.demo_data import generate
+    from compact_pairs import generate
 
     rows = [json.dumps(row) for row in generate(train + val)]
     splits = folder / "data" / "splits"

@@ -71,7 +71,7 @@ def _circumstances(evidence: Evidence) -> set[str]:
         found.add("employer" if "employer" in found else "phone")
     if get("role") == SAME:
         found.add("job")
-    if FOUND in (get("last"), get("name")):
+    if FOUND in (get("last"), get("name")) and found - {"job"}:
         found.add("maiden name")
     return found
 

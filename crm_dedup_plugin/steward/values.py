@@ -190,7 +190,7 @@ def _email(a: str, b: str) -> str:
         return SAME
     if user_a == user_b and OSA.distance(domain_a, domain_b) <= 2:
         return CLOSE
-    near = domain_a == domain_b and min(len(user_a), len(user_b)) >= 5 and OSA.distance(user_a, user_b) <= 1
+    near = domain_a == domain_b and min(len(user_a), len(user_b)) >= 5 and OSA.distance(user_a, user_b) <= (1 if len(user_a) < 12 else 2)
     return CLOSE if near and re.sub(r"\D", "", user_a) == re.sub(r"\D", "", user_b) else DIFFERS
 
 

@@ -111,9 +111,9 @@ def _focus(scene: Scene, wanted: tuple[set[str], set[str]], kind: str, rng: rand
 
 def _note(scene: Scene, side: int, kind: str, world: World, habits: render.Habits, rng: random.Random) -> str:
     """Return the notes of one record: what the slice is about, or as often something of no weight for this pair."""
-    if scene.note and side == 1:
+    if scene.note and side == 1 and scene.note[1] in scene.left:
         told, concept = scene.note
-        value = "" if told in notes.BARE else render.text(concept, scene.left.get(concept, ""), habits)
+        value = "" if told in notes.BARE else render.text(concept, scene.left[concept], habits)
         clauses = [notes.write(told, rng.randrange(100), value)]
     elif rng.random() < 0.7:
         clauses = [_remark(rng.choice(_REMARKS[kind]), world, habits, rng)]
