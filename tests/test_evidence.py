@@ -146,7 +146,6 @@ def test_what_is_somebody_elses_or_another_value_is_not_found(a, b, concept, exp
     assert relations({**ANN, **a}, {**ANN, **b})[concept] == expected
 
 
-@pytest.mark.xfail(reason="the address is sought as a part of the text, not as a whole word", strict=True)
 def test_an_address_is_not_found_inside_a_longer_one():
     assert relations({**ANN, "Email": "lee@x.example"}, {**ANN, "Notes": "also ann.lee@x.example"})["email"] == ONLY_A
 
@@ -248,7 +247,7 @@ def test_a_record_compared_with_itself_agrees_in_everything(record):
 
 
 def test_swapping_generated_records_mirrors_their_evidence():
-    for row in generate(900, seed=23):
+    for row in generate(600, seed=23):
         a, b = row["input"]["record_a"], row["input"]["record_b"]
         found, back = compare(a, b), compare(b, a)
         assert mirrored(back) == found.relations and back.flags == found.flags, row

@@ -176,7 +176,7 @@ def test_a_new_family_name_is_seen_in_a_full_name_too():
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict]:
-    return list(generate(1500, seed=41))
+    return list(generate(600, seed=41))
 
 
 def pair(row: dict) -> tuple[dict, dict]:

@@ -22,7 +22,7 @@ from crm_dedup_plugin.synth.generate import Settings, generate, locale_of
 from crm_dedup_plugin.synth.pools import Pool
 
 KINDS = {"full": Settings(), "compact": Settings(compact=True), "unseen": Settings(unseen=True)}
-COUNTS = {"full": 3000, "compact": 900, "unseen": 900}
+COUNTS = {"full": 3000, "compact": 600, "unseen": 600}
 SCRIPT = """
 import hashlib, json, sys
 from crm_dedup_plugin.synth.generate import Settings, generate

@@ -90,6 +90,7 @@ GIVEN = [
     (DIFFERS, "Simon", "Simone"),
     (DIFFERS, "Paul", "Paula"),
     (DIFFERS, "Jean", "Jeanne"),
+    (DIFFERS, "Carlos", "Carla"),
     (DIFFERS, "Bob", "Bill"),
     (DIFFERS, "K.", "John"),
     (DIFFERS, "Mr", "Ms"),
@@ -262,9 +263,7 @@ def test_a_nickname_is_close_in_both_directions_and_between_two_people_of_one_na
         assert relation("first", whole, short) == relation("first", short, whole) == CLOSE
 
 
-@pytest.mark.parametrize(
-    ("a", "b"), [("Alexander", "Alexandra"), ("Christian", "Christina"), ("Stefan", "Stefanie"), ("Patrick", "Patricia"), ("Carlos", "Carla")]
-)
+@pytest.mark.parametrize(("a", "b"), [("Alexander", "Alexandra"), ("Christian", "Christina"), ("Stefan", "Stefanie"), ("Patrick", "Patricia")])
 @pytest.mark.xfail(reason="feminine forms that are more than one ending away pass for typing errors", strict=True)
 def test_the_masculine_and_the_feminine_form_of_a_name_are_two_people(a, b):
     assert relation("first", a, b) == DIFFERS

@@ -28,7 +28,8 @@ class Evidence:
 
     A relation is same, close, differs, unclear (other script), only_a, only_b, or found: the value of one record
     stands in another field of the other. `flags` holds role_inbox, swapped (first and last name exchanged), initial
-    (a given name is only a letter), part (one company name has words more), legal (other legal forms), and what the
+    (a given name is only a letter), same_first (full names that share the given name), part (one company name has
+    words more), legal (other legal forms), and what the
     notes say: shared_email, shared_mobile, namesake, related (another company), head_office (another site), moved.
     """
 
@@ -149,8 +150,10 @@ def _see_swapped_names(evidence: Evidence) -> None:
 
 def _flag(evidence: Evidence) -> None:
     a, b, flags = evidence.a, evidence.b, evidence.flags
-    if "email" in a and "email" in b and (is_role_inbox(a["email"]) or is_role_inbox(b["email"])):
+    if evidence.get("email") in (SAME, CLOSE, FOUND) and any(is_role_inbox(side["email"]) for side in (a, b) if "email" in side):
         flags.add("role_inbox")
+    if evidence.get("name") == DIFFERS and relation("first", _given(a["name"]), _given(b["name"])) in (SAME, CLOSE):
+        flags.add("same_first")
     for side in (a, b):
         words = [word for concept in ("first", "last", "name") for word in person_words(side.get(concept, ""))]
         if any(len(word) == 1 for word in words):
@@ -162,6 +165,12 @@ def _flag(evidence: Evidence) -> None:
             flags.add("part")
         if forms_a and forms_b and forms_a != forms_b:
             flags.add("legal")
+
+
+def _given(name: str) -> str:
+    """Return the given name of a full name: the first word, or the first behind a comma."""
+    words = person_words(name.partition(",")[2] or name)
+    return words[0] if words else ""
 
 
 def _is_acronym(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
@@ -176,11 +185,11 @@ def shared_domain(evidence: Evidence) -> bool:
         names = {email_domain(side["email"])} if "email" in side else set()
         if "website" in side:
             names.add(side["website"].casefold().removeprefix("https://").removeprefix("http://").removeprefix("www.").split("/")[0])
-        hosts.append(names - FREE_MAIL - {""})
+        hosts.append({name for name in names if name and name.split(".")[0] not in FREE_MAIL})
     return bool(hosts[0] & hosts[1])
 
 
 FREE_MAIL = frozenset(
-    "gmail.com yahoo.com hotmail.com outlook.com icloud.com gmx.de web.de t-online.de orange.fr free.fr libero.it mail.ru yandex.ru qq.com "
-    "163.com naver.com wp.pl seznam.cz googlemail.com live.com aol.com proton.me mail.com".split()
+    "gmail googlemail yahoo ymail hotmail outlook live msn icloud me aol proton protonmail mail gmx web t-online orange wanadoo free laposte libero "
+    "virgilio yandex qq 163 126 naver daum wp o2 onet seznam centrum rediffmail comcast verizon btinternet sky telenet ziggo bluewin".split()
 )

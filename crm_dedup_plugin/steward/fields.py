@@ -114,7 +114,7 @@ def by_concept(record: dict[str, str]) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, value in record.items():
         concept = concept_of(name)
-        if concept and not is_placeholder(value):
+        if concept and not is_placeholder(value) and not (concept == "email" and "@" not in value):
             values.setdefault(concept, value)
     return values
 

@@ -14,6 +14,9 @@ _MISSING = frozenset((None, ONLY_A, ONLY_B))
 _COMPATIBLE = frozenset((SAME, CLOSE, FOUND))
 
 
+_TELLING = ("company", "email", "mobile", "phone", "street", "city", "website")
+
+
 def decide(evidence: Evidence) -> str:
     """Return the decision that the records themselves carry, whatever the truth behind them."""
     return _person(evidence) if evidence.is_person else _account(evidence)
@@ -33,7 +36,7 @@ def _person(evidence: Evidence) -> str:
             return DUPLICATE
         return POSSIBLE if identifiers or get("street") == SAME else NO_MATCH
     if "namesake" in evidence.flags and not identifiers:
-        return NO_MATCH if DIFFERS in evidence.relations.values() else POSSIBLE
+        return NO_MATCH if any(get(concept) == DIFFERS for concept in _TELLING) else POSSIBLE
     if first in _COMPATIBLE and last in _COMPATIBLE:
         if identifiers - {"birth"} or (identifiers and "initial" not in evidence.flags):
             return DUPLICATE
@@ -50,7 +53,7 @@ def _names(evidence: Evidence) -> tuple[str | None, str | None]:
     whole = evidence.get("name")
     if whole in _MISSING:
         return tuple(None if evidence.get(part) in _MISSING else evidence.get(part) for part in ("first", "last"))
-    return whole, whole
+    return SAME if "same_first" in evidence.flags else whole, whole
 
 
 def _identifiers(evidence: Evidence) -> set[str]:

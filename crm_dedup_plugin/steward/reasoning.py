@@ -56,6 +56,8 @@ _FIELDS = (
 )  # fmt: skip
 _FIELD_PATTERN = re.compile("|".join(rf"\b(?P<{concept}>{pattern})\b" for concept, pattern in _FIELDS))
 _VERDICTS = (
+    ("NO_MATCH", re.compile(r"\bnot (?:the )?(?:same|one) (?:person|entity|company)\b")),
+    ("DUPLICATE", re.compile(r"\bnot two (?:different )?(?:people|persons|companies|entities)\b")),
     (
         "NO_MATCH",
         re.compile(

@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 
 from crm_dedup_plugin.schema import LABELS
 
-_STRENGTH = 5.0  # how soon a lean is corrected
 _MOST = 0.9  # of the pairs that lean, so that some always pass
 _WARM_UP = 60  # pairs of a kind and decision that are counted before any is dropped
 
@@ -19,7 +18,9 @@ _WARM_UP = 60  # pairs of a kind and decision that are counted before any is dro
 class Balance:
     """Counts what accepted records hold, by kind and decision; memory does not grow with the number of pairs."""
 
-    def __init__(self):
+    def __init__(self, strength: float):
+        """Take how soon a lean is corrected: the higher, the more pairs are dropped."""
+        self.strength = strength
         self.held: dict[tuple[str, str], Counter] = defaultdict(Counter)
         self.total: Counter = Counter()
         self.lengths: dict[str, Counter] = {label: Counter() for label in LABELS}
@@ -34,13 +35,22 @@ class Balance:
         for trait in self.held[kind, "all"]:
             mean = sum(held[trait] / size for held, size in counts) / len(LABELS)
             lean += (present[trait] - mean) * (mine[trait] / total - mean)
-        return lean <= 0 or rng.random() > min(_MOST, _STRENGTH * lean)
+        return lean <= 0 or rng.random() > min(_MOST, self.strength * lean)
 
     def add(self, kind: str, decision: str, traits: list[str]) -> None:
         """Count an accepted pair."""
         self.total[kind, decision] += 1
         self.held[kind, decision].update(traits)
         self.held[kind, "all"].update(traits)
+
+    def lacking(self, kind: str, decision: str, traits: tuple[str, ...]) -> str:
+        """Return the trait that is the rarest under this decision, beside the other decisions."""
+
+        def lean(trait: str) -> float:
+            rates = {label: self.held[kind, label][trait] / max(self.total[kind, label], 1) for label in LABELS}
+            return rates[decision] - sum(rates.values()) / len(LABELS)
+
+        return min(traits, key=lean)
 
     def pick(self, decision: str, drafts: list[str]) -> str:
         """Return the draft of a reasoning whose length is the rarest under its decision, beside the other decisions."""

@@ -16,7 +16,7 @@ _CONTEXT = {
     "person": ("company", "role", "phone", "street", "city", "postcode", "country", "website", "notes", "tax"),
     "company": ("city", "postcode", "country", "email", "notes"),
 }
-_REMARKS = {
+REMARKS = {
     "person": ("maiden", "met", "employer", "client", "own_contact", "others_contact", "shared_email", "shared_mobile", "namesake"),
     "company": ("renamed", "related", "moved", "head_office"),
 }
@@ -47,7 +47,9 @@ def draw_shape(kind: str, rng: random.Random, settings: Settings) -> Shape:
     return Shape(rng.choice(counts), (rng.randint(0, most), rng.randint(0, most)))
 
 
-def records(scene: Scene, kind: str, decision: str, shape: Shape, world: World, rng: random.Random, settings: Settings) -> tuple[dict, dict]:
+def records(
+    scene: Scene, kind: str, decision: str, shape: Shape, remark: str, world: World, rng: random.Random, settings: Settings
+) -> tuple[dict, dict]:
     """Return the two records of a scene; their order is random."""
     schemas = list((fields.UNSEEN_SCHEMAS if settings.unseen else fields.SCHEMAS).values())
     schema = rng.choice(schemas)
@@ -61,6 +63,8 @@ def records(scene: Scene, kind: str, decision: str, shape: Shape, world: World, 
             side -= scene.hidden
     elif rng.random() < (0.15 if settings.compact else 0.6):
         _focus(scene, wanted, kind, rng)
+    if not settings.compact and not scene.note and rng.random() < 0.5:
+        wanted[rng.randrange(2)].add("notes")
     latin = world.pool.latin or rng.random() < 0.5
     sides, written = [(scene.left, latin), (scene.right, not latin if scene.scripts else latin)], []
     worn = rng.randrange(2)
@@ -69,7 +73,7 @@ def records(scene: Scene, kind: str, decision: str, shape: Shape, world: World, 
         habits = render.Habits(rng, schema if other else rng.choice(schemas), in_latin, settings.compact)
         texts = {concept: render.text(concept, value, habits) for concept, value in values.items() if concept in wanted[side] or concept == "suffix"}
         if "notes" in wanted[side]:
-            texts["notes"] = _note(scene, side, kind, world, habits, rng)
+            texts["notes"] = _note(scene, side, kind, remark, world, habits, rng)
         if side == worn:
             texts = {
                 concept: getattr(noise, scene.damage[concept])(text, rng) if concept in scene.damage else text for concept, text in texts.items()
@@ -109,14 +113,14 @@ def _focus(scene: Scene, wanted: tuple[set[str], set[str]], kind: str, rng: rand
         side.add(concept)
 
 
-def _note(scene: Scene, side: int, kind: str, world: World, habits: render.Habits, rng: random.Random) -> str:
+def _note(scene: Scene, side: int, kind: str, remark: str, world: World, habits: render.Habits, rng: random.Random) -> str:
     """Return the notes of one record: what the slice is about, or as often something of no weight for this pair."""
     if scene.note and side == 1 and scene.note[1] in scene.left:
         told, concept = scene.note
         value = "" if told in notes.BARE else render.text(concept, scene.left[concept], habits)
         clauses = [notes.write(told, rng.randrange(100), value)]
-    elif rng.random() < 0.7:
-        clauses = [_remark(rng.choice(_REMARKS[kind]), world, habits, rng)]
+    elif rng.random() < 0.95:
+        clauses = [_remark(remark if rng.random() < 0.85 else rng.choice(REMARKS[kind]), world, habits, rng)]
     else:
         clauses = []
     if not clauses or rng.random() < 0.3:

@@ -14,13 +14,14 @@ from crm_dedup_plugin.steward import fields, notes, policy, reasoning
 from crm_dedup_plugin.steward.evidence import compare
 from crm_dedup_plugin.synth import scenarios, words
 from crm_dedup_plugin.synth.balance import Balance
-from crm_dedup_plugin.synth.compose import Settings, draw_shape, records
+from crm_dedup_plugin.synth.compose import REMARKS, Settings, draw_shape, records
 from crm_dedup_plugin.synth.pools import Pool
 from crm_dedup_plugin.synth.world import World
 
 PAIRS_OF_A_WORLD = 6
 _TRIES = 8
 _DRAFTS = 4
+_STRENGTH, _STRENGTH_COMPACT = 8.0, 5.0
 _NOTED = 0.6  # share of pairs in which the notes may decide
 _SMALL = {"ar_SA", "ja_JP", "ko_KR", "no_NO", "da_DK", "ro_RO", "pt_PT", "pt_BR"}  # few names: fewer worlds
 _COMPACT = ("en_US", "en_GB")
@@ -50,7 +51,7 @@ def generate(pairs: int, seed: int = 7, settings: Settings = FULL) -> Iterator[d
     pools = _pools(seed, settings)
     names = sorted(pools)
     weights = [1 if name in _SMALL else 4 for name in names]
-    balance = Balance()
+    balance = Balance(_STRENGTH_COMPACT if settings.compact else _STRENGTH)
     number = made = 0
     while made < pairs:
         world = World(number, pools[rng.choices(names, weights)[0]], rng)
@@ -78,7 +79,8 @@ def _row(number: int, decision: str, world: World, balance: Balance, rng: random
             noted = not settings.compact and rng.random() < _NOTED
             scenario = rng.choice((scenarios.NOTED if noted else scenarios.BY_DECISION)[kind][decision])
             scene = scenario(world)
-            left, right = records(scene, kind, decision, shape, world, rng, settings)
+            remark = balance.lacking(kind, decision, REMARKS[kind])
+            left, right = records(scene, kind, decision, shape, remark, world, rng, settings)
             evidence = compare(left, right)
             if left == right:
                 continue

@@ -1,0 +1,200 @@
+"""Which training pairs teach most at equal cost, with SmolLM2-135M and as many as ten minutes on two cores allow.
+
+    .venv/bin/python scripts/ablation.py data                      writes outputs/ablation/: one training set an arm
+    .venv/bin/python scripts/ablation.py run --seeds 0 1 2         trains each (8 workers on a GPU), writes results/ablation.json
+    .venv/bin/python scripts/ablation.py table                     prints the table of data/README.md
+
+A plain loop with the hyperparameters of axolotl_configs/smollm2-135m.yml, in fp32 and without quantisation: it compares data, not trainers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import random
+import statistics
+from pathlib import Path
+
+FOLDER, RESULT = Path("outputs/ablation"), Path("results/ablation.json")
+BASE = "outputs/smollm2-135m-base"
+BATCH, STEPS, RATE, RANK = 8, 105, 2e-3, 16
+TESTED = 400
+AUGMENTED = {"swapped": ("swapped",), "shuffled": ("shuffled",), "injected": ("injected",), "oversampled": ("oversampled",)}
+ARMS = ("plain", "varied wording", *AUGMENTED, "all four")
+VIEWS = ("test", "swapped", "shuffled", "injected")
+
+
+def write_data(seed: int) -> None:
+    """Write a training set for each arm, and the test pairs as they are, swapped, shuffled and injected."""
+    from crm_dedup_plugin.augment import augment
+    from crm_dedup_plugin.splits import split
+    from crm_dedup_plugin.steward import attacks, perturb, reasoning
+    from crm_dedup_plugin.steward.evidence import compare
+    from crm_dedup_plugin.synth.generate import Settings, generate
+
+    parts = split(list(generate(3000, seed, Settings(compact=True))), (0.6, 0.1, 0.3), seed)
+    train, rng = parts["train"], random.Random(seed)
+    sets = {"plain": train, "all four": augment(train, tuple(AUGMENTED), seed)}
+    sets |= {arm: augment(train, kinds, seed) for arm, kinds in AUGMENTED.items()}
+    sets["varied wording"] = [
+        {**row, "output": {**row["output"], "reasoning": reasoning.write(compare(**row["input"]), row["output"]["decision"], rng)}} for row in train
+    ]
+    changes = {
+        "test": lambda pair, row: pair,
+        "swapped": lambda pair, row: perturb.swap(pair),
+        "shuffled": lambda pair, row: perturb.shuffle(pair, rng),
+        "injected": lambda pair, row: perturb.inject(pair, rng, attacks.EVAL, perturb.target_for(row["output"]["decision"])),
+    }
+    for view, change in changes.items():
+        pairs = [change((row["input"]["record_a"], row["input"]["record_b"]), row) for row in parts["test"][:TESTED]]
+        rows = [{**row, "input": {"record_a": a, "record_b": b}} for row, (a, b) in zip(parts["test"], pairs, strict=False)]
+        sets[f"view {view}"] = rows
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, rows in sets.items():
+        (FOLDER / f"{name}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        print(f"{FOLDER / name}.jsonl: {len(rows)} pairs")
+
+
+def read(name: str) -> list[dict]:
+    """Return the rows of one file of `write_data`."""
+    return [json.loads(line) for line in (FOLDER / f"{name}.jsonl").read_text(encoding="utf-8").split("\n") if line]
+
+
+def train_one(job: tuple[str, int, str]) -> dict:
+    """Train one arm with one seed; return its macro F1, and how many decisions move when the test pairs are changed."""
+    arm, seed, base = job
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from crm_dedup_plugin import metrics
+    from crm_dedup_plugin.training.forward import install
+
+    torch.manual_seed(seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    rows = read(arm)
+    random.Random(seed).shuffle(rows)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).to(device)
+    model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear"))
+    install(model, True)
+    fit(model, tokenizer, rows[: BATCH * STEPS], device)
+    decided = {view: decide(model, tokenizer, read(f"view {view}"), device) for view in VIEWS}
+    gold = [row["output"]["decision"] for row in read("view test")]
+    moved = {view: sum(a != b for a, b in zip(decided["test"], decided[view], strict=True)) / len(gold) for view in VIEWS[1:]}
+    return {"arm": arm, "seed": seed, "macro_f1": metrics.scores(gold, decided["test"])["macro_f1"], **moved}
+
+
+def fit(model, tokenizer, rows: list[dict], device: str) -> None:
+    """Train `model` on `rows`, each seen once."""
+    import torch
+
+    from crm_dedup_plugin import schema, tokens
+
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / 5, (STEPS - step) / 35))
+    model.train()
+    for start in range(0, len(rows), BATCH):
+        pairs = [
+            (tokens.prompt_ids(tokenizer, **row["input"]), tokens.answer_ids(tokenizer, schema.dump(**row["output"])))
+            for row in rows[start : start + BATCH]
+        ]
+        size = -(-max(len(question) + len(answer) for question, answer in pairs) // 8) * 8
+        batch = {
+            "input_ids": [padded([*question, *answer], tokenizer.pad_token_id, size) for question, answer in pairs],
+            "attention_mask": [padded([1] * len([*question, *answer]), 0, size) for question, answer in pairs],
+            "labels": [padded([-100] * len(question) + answer, -100, size) for question, answer in pairs],
+        }
+        model(**{name: torch.tensor(values, device=device) for name, values in batch.items()}).loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimiser.step()
+        schedule.step()
+        optimiser.zero_grad()
+
+
+def padded(ids: list[int], pad: int, size: int) -> list[int]:
+    """Return `ids` filled up to `size`."""
+    return ids + [pad] * (size - len(ids))
+
+
+def decide(model, tokenizer, rows: list[dict], device: str) -> list[str]:
+    """Return the likeliest decision for each row, from the first token in which the labels differ."""
+    import torch
+
+    from crm_dedup_plugin import schema, tokens
+
+    start, firsts = tokens.decision_ids(tokenizer)
+    model.eval()
+    decided = []
+    with torch.no_grad():
+        for at in range(0, len(rows), 40):
+            texts = [tokens.prompt_ids(tokenizer, **row["input"]) + start for row in rows[at : at + 40]]
+            longest = max(map(len, texts))
+            ids = torch.tensor([text + [tokenizer.pad_token_id] * (longest - len(text)) for text in texts], device=device)
+            seen = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=device)
+            hidden = model.get_base_model().model(input_ids=ids, attention_mask=seen).last_hidden_state
+            last = hidden[torch.arange(len(texts)), [len(text) - 1 for text in texts]]
+            scores = model.get_base_model().lm_head(last)[:, firsts]
+            decided += [schema.LABELS[best] for best in scores.argmax(-1).tolist()]
+    return decided
+
+
+def run(seeds: list[int], base: str, workers: int, out: Path) -> None:
+    """Train every arm with every seed and write all runs, with what repeats them."""
+    from multiprocessing import get_context
+
+    jobs, runs = [(arm, seed, base) for seed in seeds for arm in ARMS], []
+    with get_context("spawn").Pool(workers) as pool:
+        for done in pool.imap_unordered(train_one, jobs):
+            runs.append(done)
+            print(json.dumps(done), flush=True)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(json.dumps(_described(runs, seeds), indent=2) + "\n", encoding="utf-8")
+
+
+def _described(runs: list[dict], seeds: list[int]) -> dict:
+    digests = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(FOLDER.glob("*.jsonl"))}
+    return {
+        "command": f"scripts/ablation.py run --seeds {' '.join(map(str, seeds))}",
+        "examples": BATCH * STEPS,
+        "versions": {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft")},
+        "data_sha256": digests,
+        "runs": sorted(runs, key=lambda one: (ARMS.index(one["arm"]), one["seed"])),
+    }
+
+
+def table(path: Path) -> str:
+    """Return the table: mean over the seeds, with the lowest and the highest."""
+    from tabulate import tabulate
+
+    runs, rows = json.loads(path.read_text(encoding="utf-8"))["runs"], []
+    for arm in ARMS:
+        mine = [one for one in runs if one["arm"] == arm]
+        cells = [[one[key] for one in mine] for key in ("macro_f1", *VIEWS[1:])]
+        rows.append([arm, *(f"{statistics.mean(cell):.2f} ({min(cell):.2f}-{max(cell):.2f})" for cell in cells)] if mine else [arm, *["-"] * 4])
+    heads = ["training pairs", "macro F1", "moved when swapped", "moved when shuffled", "moved when injected"]
+    return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
+
+
+def main() -> None:
+    """Run one stage."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("stage", choices=("data", "run", "table"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--base", default=BASE, help="folder of the base model (%(default)s)")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    options = parser.parse_args()
+    if options.stage == "data":
+        write_data(seed=7)
+    elif options.stage == "run":
+        run(options.seeds, options.base, options.workers, options.out)
+    else:
+        print(table(options.out))
+
+
+if __name__ == "__main__":
+    main()
