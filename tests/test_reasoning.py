@@ -256,7 +256,6 @@ def test_a_reasoning_contradicts_where_it_argues_for_another_decision(decision, 
 
 
 @pytest.mark.parametrize("sentence", ["These are not the same person.", "They are not two people."])
-@pytest.mark.xfail(reason="a denied verdict is read as the verdict", strict=True)
 def test_a_denied_verdict_is_read_as_its_opposite(sentence):
     decision = D if "two people" in sentence else N
     assert not contradicts(decision, f"{sentence[:-1]}, first name {'same' if decision == D else 'differs'}.", A, A if decision == D else C)

@@ -126,7 +126,7 @@ def _connect(evidence: Evidence, kind: str, concept: str, value: str, one: dict[
         return
     if kind in ("related", "head_office"):
         evidence.flags.add(kind)
-    elif evidence.relations.get(concept) in (DIFFERS, CLOSE):
+    elif evidence.relations.get(concept) in (DIFFERS, CLOSE, ONLY_A, ONLY_B):
         evidence.relations[concept] = FOUND
         evidence.flags |= {"moved"} if kind == "moved" else set()
 
