@@ -17,7 +17,6 @@ from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.records import MAX_FIELD_CHARS, RecordError, check, normalise
 from crm_dedup_plugin.schema import LABELS, MAX_REASONING_CHARS
 from crm_dedup_plugin.splits import SPLITS, split
-from crm_dedup_plugin.steward.identity import identities
 
 ALLOWED = {"id", "slice", "cluster_a", "cluster_b", "input", "output"}
 MAX_ERRORS = 20
@@ -56,6 +55,8 @@ def prepare(
         origin = str(source)
         with source.open("rb") as file:
             rows, cut = validate(file, origin)
+    from crm_dedup_plugin.steward.identity import identities
+
     parts = split(rows, tuple(fractions), seed, identities)
     if augmentations:
         from crm_dedup_plugin.augment import augment

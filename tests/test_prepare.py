@@ -120,7 +120,7 @@ def test_options_decide_the_number_of_demo_pairs_and_their_shares(tmp_path):
     assert main(["prepare", "--demo", "90", "--fractions", "0.6", "0.2", "0.2", "--out", str(tmp_path)]) == 0
     assert [len(read(tmp_path / f"{name}.jsonl")) for name in SPLITS] == [54, 18, 18]
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert (summary["fractions"], summary["seed"], summary["source"]) == ([0.6, 0.2, 0.2], 7, "generated: 90 pairs, seed 7")
+    assert (summary["fractions"], summary["seed"], summary["source"]) == ([0.6, 0.2, 0.2], 7, "generated: 90 compact pairs, seed 7")
 
 
 def test_demo_pairs_leave_the_own_data_alone(tmp_path):
