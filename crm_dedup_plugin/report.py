@@ -37,7 +37,7 @@ def table(results: dict[str, dict], form: str = "github") -> str:
     from tabulate import tabulate
 
     measured = {key: title for key, title in ROBUSTNESS.items() if any(result.get(key) for result in results.values())}
-    rows = [[title, *(_share(result.get(key)) for result in results.values())] for key, title in {**ROWS, **measured}.items()]
+    rows = [[title, *(share(result.get(key)) for result in results.values())] for key, title in {**ROWS, **measured}.items()]
     rows.append(["valid JSON", *(_percent(result.get("valid_json")) for result in results.values())])
     rows.append(["truncated answers", *(_percent(result.get("truncated")) for result in results.values())])
     rows.append(["pairs", *(result["pairs"] for result in results.values())])
@@ -49,7 +49,7 @@ def slices(result: dict, form: str = "github") -> str:
     from tabulate import tabulate
 
     parts = sorted(result.get("slices", {}).items(), key=lambda item: item[1]["accuracy"]["value"])
-    rows = [[name, part["pairs"], _share(part["accuracy"]), _share(part["macro_f1"])] for name, part in parts]
+    rows = [[name, part["pairs"], share(part["accuracy"]), share(part["macro_f1"])] for name, part in parts]
     return tabulate(rows, headers=["slice", "pairs", "accuracy", "macro F1"], tablefmt=form, disable_numparse=True)
 
 
@@ -59,9 +59,9 @@ def tasks(result: dict, form: str = "github") -> str:
 
     rows = []
     for task, part in result.get("tasks", {}).items():
-        rows.append([task, part["pairs"], _share(part.get("macro_f1")), _share(part.get("f1")), _share(part.get("mean_f1"))])
+        rows.append([task, part["pairs"], share(part.get("macro_f1")), share(part.get("f1")), share(part.get("mean_f1"))])
         if "f1" in part:
-            rows += [[f"- {name}", one["pairs"], "-", _share(one["f1"]), "-"] for name, one in part["slices"].items()]
+            rows += [[f"- {name}", one["pairs"], "-", share(one["f1"]), "-"] for name, one in part["slices"].items()]
     return tabulate(rows, headers=["task", "pairs", "macro F1", "F1 of merges", "mean of files"], tablefmt=form, disable_numparse=True)
 
 
@@ -126,7 +126,7 @@ def _save(figure, path: Path) -> None:
     os.replace(partial, path)
 
 
-def _share(metric: dict | None) -> str:
+def share(metric: dict | None) -> str:
     return f"{metric['value']:.2f} ({metric['low']:.2f}-{metric['high']:.2f})" if metric else "-"
 
 

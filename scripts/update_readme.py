@@ -1,6 +1,6 @@
-"""Write the measured table into README.md: ``.venv/bin/python scripts/update_readme.py`` after ``make demo`` and ``scripts/baselines.py``.
+"""Write the measured tables into README.md and data/README.md: ``.venv/bin/python scripts/update_readme.py`` after new results.
 
-Every number comes from results/; a test fails where README.md says anything else.
+Every number comes from results/; a test fails where one of the two says anything else.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import ablation
+from tabulate import tabulate
+
 from crm_dedup_plugin import report
 from crm_dedup_plugin.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- results: begin -->\n", "<!-- results: end -->"
 MODELS = {"base": "smollm2-135m-base", "fine-tuned": "smollm2-135m"}
 BASELINES = {"strings": "baseline-strings", "boosting": "baseline-boosting", "Splink": "baseline-splink"}
 _WEAKEST = 4
@@ -44,12 +46,38 @@ def _compared(measured: dict[str, dict]) -> str:
     return f"**On these simple pairs {' and '.join(better)} {'is' if len(better) == 1 else 'are'} better than the fine-tuned model ({ours:.2f}).**"
 
 
-def update(readme: str, block: str) -> str:
-    """Return the text of README.md with `block` between its two marks."""
-    before, after = readme.split(BEGIN)[0], readme.split(END)[1]
-    return f"{before}{BEGIN}{block}{END}{after}"
+def hardness(results: Path) -> str:
+    """Return what the baselines reach on the full generated set, on unseen pairs and on public ones."""
+    rows = []
+    for name in ("majority", *(baseline.removeprefix("baseline-") for baseline in BASELINES.values())):
+        found = json.loads((results / "generated-50k" / f"baseline-{name}" / "metrics.json").read_text(encoding="utf-8"))
+        noted = [part["accuracy"]["value"] for key, part in found["slices"].items() if key.startswith("note_")]
+        plain = [part["accuracy"]["value"] for key, part in found["slices"].items() if not key.startswith("note_")]
+        tasks = found["tasks"]
+        cells = [
+            report.share(found["macro_f1"]),
+            report.share(tasks["crm_dedup_unseen"]["macro_f1"]),
+            report.share(tasks["crm_dedup_public"]["mean_f1"]),
+        ]
+        rows.append([name, *cells, f"{sum(plain) / len(plain):.2f}", f"{sum(noted) / len(noted):.2f}"])
+    heads = ["", "macro F1", "macro F1, unseen", "public: mean F1 of merges", "accuracy, mean of slices", "of `note_*` slices"]
+    return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True) + "\n"
+
+
+def blocks(root: Path) -> dict[Path, dict[str, str]]:
+    """Return for each document the text of its measured sections."""
+    data = {"baselines": hardness(root / "results"), "ablation": ablation.table(root / "results" / "ablation.json") + "\n"}
+    return {root / "README.md": {"results": render(root / "results")}, root / "data" / "README.md": data}
+
+
+def update(text: str, sections: dict[str, str]) -> str:
+    """Return a document with each section between its two marks."""
+    for name, section in sections.items():
+        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+        text = f"{text.split(begin)[0]}{begin}{section}{end}{text.split(end)[1]}"
+    return text
 
 
 if __name__ == "__main__":
-    path = ROOT / "README.md"
-    write_atomically(path, update(path.read_text(encoding="utf-8"), render(ROOT / "results")))
+    for document, measured in blocks(ROOT).items():
+        write_atomically(document, update(document.read_text(encoding="utf-8"), measured))

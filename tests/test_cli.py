@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from compact_pairs import generate
 
 from crm_dedup_plugin import __version__
 from crm_dedup_plugin.cli import main
-from compact_pairs import generate
 from crm_dedup_plugin.schema import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from compact_pairs import generate
 
 from crm_dedup_plugin import cli, metrics, schema
-from compact_pairs import generate
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import answers, calibration, docs, inputs, run
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import lm_eval
 import pytest
+from compact_pairs import generate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lm_eval.api.model import LM
@@ -13,7 +14,6 @@ from lm_eval.tasks import TaskManager
 from test_perturb import pairs
 
 from crm_dedup_plugin import prompt, schema
-from compact_pairs import generate
 from crm_dedup_plugin.evaluation import answers, docs, task
 from crm_dedup_plugin.steward import reasoning
 

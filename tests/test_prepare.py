@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.prepare import DEMO_PAIRS
-from crm_dedup_plugin.prepare import DataError, prepare
+from crm_dedup_plugin.prepare import DEMO_PAIRS, DataError, prepare
 from crm_dedup_plugin.records import MAX_FIELD_CHARS, normalise
 from crm_dedup_plugin.schema import LABELS, MAX_REASONING_CHARS
 from crm_dedup_plugin.splits import SPLITS, SplitError

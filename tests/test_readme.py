@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 from crm_dedup_plugin.prepare import prepare
@@ -11,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def update_readme():
+    sys.path.insert(0, str(ROOT / "scripts"))
     spec = importlib.util.spec_from_file_location("update_readme", ROOT / "scripts" / "update_readme.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -21,9 +23,28 @@ def result(name: str, file: str = "metrics.json") -> dict:
     return json.loads((ROOT / "results" / name / file).read_text(encoding="utf-8"))
 
 
-def test_the_table_comes_from_the_results():
-    script, readme = update_readme(), (ROOT / "README.md").read_text(encoding="utf-8")
-    assert script.update(readme, script.render(ROOT / "results")) == readme
+def test_the_tables_come_from_the_results():
+    script = update_readme()
+    documents = script.blocks(ROOT)
+    assert [path.relative_to(ROOT).as_posix() for path in documents] == ["README.md", "data/README.md"]
+    for path, sections in documents.items():
+        text = path.read_text(encoding="utf-8")
+        assert all(section in text for section in sections.values())
+        assert script.update(text, sections) == text
+
+
+def test_the_generated_set_is_hard_for_similarity():
+    strings, boosting = (result(f"generated-50k/baseline-{name}")["macro_f1"]["value"] for name in ("strings", "boosting"))
+    assert strings < 0.75
+    assert boosting < 0.90
+
+
+def test_the_card_is_of_the_set_that_the_baselines_saw():
+    card = json.loads((ROOT / "results" / "data" / "all.card.json").read_text(encoding="utf-8"))
+    assert card["pairs"] == 50_000
+    assert len({key.split()[0] for key in card["slice"]}) >= 15
+    assert len(card["locale"]) >= 15
+    assert card["negatives_that_share_something"] >= 0.5
 
 
 def test_the_results_belong_to_the_demo_set_of_this_code(tmp_path):

@@ -6,10 +6,10 @@ from collections import Counter
 from itertools import combinations
 
 import pytest
+from compact_pairs import generate
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from compact_pairs import generate
 from crm_dedup_plugin.schema import LABELS
 from crm_dedup_plugin.splits import SPLITS, SplitError, connected, split
 

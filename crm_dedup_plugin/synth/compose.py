@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from crm_dedup_plugin.records import normalise
 from crm_dedup_plugin.steward import fields, notes, policy
 from crm_dedup_plugin.synth import noise, render
-from crm_dedup_plugin.synth.scenarios import Scene
+from crm_dedup_plugin.synth.scene import Scene
 from crm_dedup_plugin.synth.world import World
 
 _IDENTIFIERS = {"person": ("email", "mobile", "birth"), "company": ("tax", "website", "phone", "street")}

@@ -76,9 +76,19 @@ def _train(database: DuckDBAPI, pairs: Pairs, blocks: tuple, seed: int) -> tuple
     linker.training.estimate_u_using_random_sampling(max_pairs=MAX_PAIRS, seed=seed)
     # A block teaches something about the columns that are not in it.
     usable = [block for block in blocks if _repeats(rows, block) and any(not {*names} & {*block} for names in compared)]
-    for block in usable:
+    taught = [block for block in usable if _learn(linker, block)]
+    return linker, {"columns": sorted(filled), "trained_on": ["+".join(block) for block in taught]}
+
+
+def _learn(linker: Linker, block: tuple[str, ...]) -> bool:
+    """Learn from the pairs of one block; False where they are too much alike, so that an estimate falls to 0 and Splink refuses it."""
+    try:
         linker.training.estimate_parameters_using_expectation_maximisation(block_on(*block), max_pairs=MAX_PAIRS)
-    return linker, {"columns": sorted(filled), "trained_on": ["+".join(block) for block in usable]}
+    except ValueError as error:
+        if "m_probability" not in str(error):
+            raise
+        return False
+    return True
 
 
 def _repeats(rows: list[dict], names: tuple[str, ...]) -> bool:
