@@ -26,7 +26,10 @@ def render(results: Path) -> str:
     training = json.loads((results / MODELS["fine-tuned"] / "training.json").read_text(encoding="utf-8"))
     base, tuned = measured["base"], measured["fine-tuned"]
     gain = tuned["macro_f1"]["value"] - base["macro_f1"]["value"]
-    took = f"Training took {training['seconds'] / 60:.0f} minutes on two cores without a GPU, each evaluation {tuned['seconds'] / 60:.1f}."
+    took = (
+        f"Training took {training['seconds'] / 60:.0f} minutes on two cores without a GPU, "
+        f"the evaluations {base['seconds'] / 60:.1f} and {tuned['seconds'] / 60:.1f}."
+    )
     accuracy = {name: part["accuracy"]["value"] for name, part in tuned["slices"].items()}
     weakest = ", ".join(f"`{name}` {accuracy[name]:.2f}" for name in sorted(accuracy, key=accuracy.__getitem__)[:_WEAKEST])
     return (
