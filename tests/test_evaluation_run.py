@@ -167,6 +167,12 @@ def test_without_probabilities_only_the_harness_runs(workplace):
         workplace.kpi(tasks=["crm_dedup_unseen"], probabilities=False)
 
 
+def test_a_task_that_does_not_exist_is_named_before_any_work(workplace):
+    with pytest.raises(UserError, match="no task crm_dedup_swaped: use some of crm_dedup, "):
+        workplace.kpi(tasks=["crm_dedup_swaped"])
+    assert not workplace.commands
+
+
 def test_the_command_line_hands_its_options_on_and_draws(workplace, monkeypatch, capsys):
     monkeypatch.setattr(run.evaluate, "__defaults__", (*run.evaluate.__defaults__[:-1], workplace.folder / "test.jsonl"))
     options = ["--model", "model", "--tasks", "crm_dedup_swapped", "--limit", "12", "--no-probabilities", "--seed", "8"]

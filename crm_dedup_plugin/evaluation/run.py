@@ -108,6 +108,9 @@ def summarise(items: dict[str, Sequence[Item]]) -> dict:
 def _tasks(asked: Sequence[str] | None) -> list[str]:
     """Return the tasks to run: those asked for after `crm_dedup`, or all whose data are there."""
     if asked:
+        known = sorted(folder.name for folder in inputs.TASKS.iterdir() if folder.is_dir())
+        if unknown := sorted(set(asked) - set(known)):
+            raise UserError(f"no task {', '.join(unknown)}: use some of {', '.join(known)}")
         return list(dict.fromkeys((MAIN, *asked)))
     extra = ("crm_dedup_unseen",) * docs.UNSEEN.is_file() + (PUBLIC,) * bool(os.environ.get(docs.BENCHMARKS))
     return [MAIN, *RATES, *extra]

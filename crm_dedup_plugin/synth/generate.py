@@ -73,13 +73,13 @@ def _pools(seed: int, settings: Settings) -> dict[str, Pool]:
 
 def _row(number: int, decision: str, world: World, balance: Balance, rng: random.Random, settings: Settings) -> dict:
     kind = "person" if rng.random() < 0.6 else "company"
+    remark = balance.lacking(kind, decision, REMARKS[kind])
     while True:
         shape = draw_shape(kind, rng, settings)
         for _ in range(_TRIES):
             noted = not settings.compact and rng.random() < _NOTED
             scenario = rng.choice((scenarios.NOTED if noted else scenarios.BY_DECISION)[kind][decision])
             scene = scenario(world)
-            remark = balance.lacking(kind, decision, REMARKS[kind])
             left, right = records(scene, kind, decision, shape, remark, world, rng, settings)
             evidence = compare(left, right)
             if left == right:
