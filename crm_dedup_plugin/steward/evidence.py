@@ -133,7 +133,8 @@ def _connect(evidence: Evidence, kind: str, concept: str, value: str, one: dict[
 
 def _stands_in(concept: str, value: str, text: str) -> bool:
     if concept == "email":
-        return bool(re.search(rf"(?<![\w.+-]){re.escape(value.strip().casefold())}(?![\w-]|\.\w)", text.casefold()))
+        value, text = value.strip().casefold(), text.casefold()
+        return value in text and bool(re.search(rf"(?<![\w.+-]){re.escape(value)}(?![\w-]|\.\w)", text))
     number = digits(value)[-9:]
     return len(number) >= 7 and number in "".join(letter for letter in text if letter.isdigit())
 
