@@ -10,8 +10,8 @@ from collections import Counter
 
 from crm_dedup_plugin.steward import attacks, perturb, reasoning
 
-KINDS = ("swapped", "shuffled", "injected", "oversampled")
 _SHARES = {"swapped": 1.0, "shuffled": 0.3, "injected": 0.15}
+KINDS = (*_SHARES, "oversampled")
 _MOST_COPIES = 3
 
 
@@ -24,9 +24,9 @@ def augment(rows: list[dict], kinds: tuple[str, ...], seed: int = 7) -> list[dic
     rng, result = random.Random(seed), list(rows)
     if "oversampled" in kinds:
         result += _rare(rows)
-    for kind in KINDS[:3]:
+    for kind, share in _SHARES.items():
         if kind in kinds:
-            result += [_changed(row, kind, rng) for row in rows if rng.random() < _SHARES[kind]]
+            result += [_changed(row, kind, rng) for row in rows if rng.random() < share]
     rng.shuffle(result)
     return result
 

@@ -57,7 +57,7 @@ def account_moved(world: World) -> Scene:
     return one(company, {**company.values, **world.pool.address(world.rng)})
 
 
-def account_script(world: World) -> Scene | None:
+def account_script(world: World) -> Scene:
     """A company in the native script and in Latin letters."""
     return one(world.pick("company"), damage={"company": "spelled"}, scripts=True)
 

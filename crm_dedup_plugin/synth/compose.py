@@ -41,6 +41,7 @@ class Shape:
 
 
 def draw_shape(kind: str, rng: random.Random, settings: Settings) -> Shape:
+    """Return how many identifiers and other fields each record of a pair shall hold, drawn without regard to the decision."""
     if settings.compact:
         return Shape((1, 1) if kind == "person" else (2, 2), (0, 0))
     counts = ((1, 1), (1, 1), (1, 2), (2, 1)) if kind == "person" else ((1, 2), (2, 1), (2, 2), (2, 2))
@@ -58,8 +59,10 @@ def records(
     if scene.note:
         wanted[1].add("notes")
         wanted[0].add(scene.note[1])
-        wanted[1].discard(scene.note[1]) if scene.note[0].endswith("_contact") else None
-        wanted[1].add(scene.note[1]) if scene.note[0].startswith("shared_") else None
+        if scene.note[0].endswith("_contact"):
+            wanted[1].discard(scene.note[1])
+        if scene.note[0].startswith("shared_"):
+            wanted[1].add(scene.note[1])
         for side in wanted:
             side -= scene.hidden
     elif rng.random() < (0.15 if settings.compact else 0.6):

@@ -81,9 +81,9 @@ def _row(number: int, decision: str, world: World, balance: Balance, rng: random
             scenario = rng.choice((scenarios.NOTED if noted else scenarios.BY_DECISION)[kind][decision])
             scene = scenario(world)
             left, right = records(scene, kind, decision, shape, remark, world, rng, settings)
-            evidence = compare(left, right)
             if left == right:
                 continue
+            evidence = compare(left, right)
             if policy.decide(evidence) != decision or (decision != policy.POSSIBLE and scene.same != (decision == policy.DUPLICATE)):
                 continue
             traits = [*map(fields.concept_of, left), *map(fields.concept_of, right)]

@@ -25,7 +25,7 @@ def contact_nickname(world: World) -> Scene:
     return one(world.pick("person"), damage={"first": world.rng.choice(("nickname", "nickname", "initial"))})
 
 
-def contact_script(world: World) -> Scene | None:
+def contact_script(world: World) -> Scene:
     """Somebody entered in the native script and in Latin letters; without diacritics where the script is Latin."""
     return one(world.pick("person"), damage={"first": "spelled", "last": "spelled"}, scripts=True)
 
