@@ -1,4 +1,4 @@
-# The workflow: setup, prep, train-MODEL, kpi-MODEL, bench-MODEL, compare, push-MODEL, clean. `make demo` does it all once.
+# The workflow: setup, prep, train-MODEL, kpi-MODEL, bench-MODEL, compare, push-MODEL, clean. `make demo` does the main job once.
 # ARGS hands options on, as in: make train-qwen3-4b ARGS="--micro_batch_size=2"
 
 SHELL := bash
@@ -15,6 +15,9 @@ help:
 	@echo "make prep          check data/all.jsonl and split it (or generate a demo set)"
 	@echo "make train-MODEL   train and merge; MODEL is one of: $(models)"
 	@echo "make kpi-MODEL     measure the merged model on the test split"
+	@echo "make bench-MODEL   measure its latency and throughput (ARGS=--quick: minutes on two cores)"
+	@echo "make compare       put all results on one page"
+	@echo "make push-MODEL    publish it on the Hugging Face Hub (ARGS=--dry-run: only write what would be)"
 	@echo "make clean         remove splits, models and caches; results and .venv stay"
 
 setup:
@@ -32,16 +35,17 @@ kpi-%: setup
 demo: setup
 	@scripts/demo.sh
 
-bench-%:
-	@echo "make bench-$*: latency and throughput on vLLM are not measured yet" >&2; exit 1
+bench-%: setup
+	@$(crm-dedup) bench $* $(ARGS)
 
-compare:
-	@echo "make compare: the comparison of all models is not built yet; crm-dedup table NAME NAME prints some beside each other" >&2; exit 1
+compare: setup
+	@$(crm-dedup) compare $(ARGS)
 
-push-%:
-	@echo "make push-$*: publishing to the Hub is not built yet; hf upload REPO outputs/$*-merged uploads the model" >&2; exit 1
+push-%: setup
+	@$(crm-dedup) push $* $(ARGS)
 
 test: setup
+	@scripts/browser.sh
 	@.venv/bin/python -m pytest $(ARGS)
 
 lint: setup

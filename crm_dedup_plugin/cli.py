@@ -70,6 +70,20 @@ def _parser() -> argparse.ArgumentParser:
     kpi.add_argument("--per-file", type=int, metavar="PAIRS", help="this many pairs of each public benchmark only")
     kpi.set_defaults(run=_kpi)
 
+    _bench_options(commands.add_parser("bench", help="measure latency and throughput on vLLM, beside Transformers"))
+
+    compare = commands.add_parser("compare", help="put all results on one page")
+    compare.add_argument("names", nargs="*", metavar="NAME", help="folders in results/ (all)")
+    compare.set_defaults(run=_compare)
+
+    push = commands.add_parser("push", help="publish a merged model with its card and results on the Hugging Face Hub")
+    push.add_argument("name", help="name of the results: results/NAME/")
+    push.add_argument("--repo", metavar="USER/NAME", help="repository on the Hub (yours, named after the model)")
+    push.add_argument("--dataset", action="store_true", help="publish the generated pairs too")
+    push.add_argument("--public", action="store_true", help="let everybody see it (private)")
+    push.add_argument("--dry-run", action="store_true", help="write the folder and print the plan; upload nothing")
+    push.set_defaults(run=_push)
+
     table = commands.add_parser("table", help="print the results of some models beside each other")
     table.add_argument("names", nargs="+")
     table.set_defaults(run=_table)
@@ -81,6 +95,28 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print the JSON schema of an answer")
     schema.set_defaults(run=_schema)
     return parser
+
+
+def _bench_options(bench: argparse.ArgumentParser) -> None:
+    bench.add_argument("name", help="name of the results: results/NAME/")
+    bench.add_argument("--model", help="folder or Hub id of the model (outputs/NAME-merged)")
+    bench.add_argument("--data", type=Path, default=Path("data/splits/test.jsonl"), help="labelled pairs (%(default)s)")
+    bench.add_argument("--quick", action="store_true", help="a few pairs: minutes on two cores")
+    bench.add_argument("--random-weights", action="store_true", help="the speed of a model's shape alone: needs its configuration and tokenizer")
+    bench.add_argument("--parts", nargs="+", choices=("offline", "transformers", "online"), default=("offline", "transformers", "online"))
+    bench.add_argument("--pairs", type=int, help="the first pairs of the data only")
+    bench.add_argument("--repeats", type=int, default=3, help="of every run (%(default)s)")
+    bench.add_argument("--concurrency", type=int, nargs="+", metavar="N", help="requests at a time (1 4 16 64 256)")
+    bench.add_argument("--base-url", metavar="URL", help="an OpenAI server that runs already")
+    bench.add_argument("--port", type=int, default=0, help="of the server that is started (any free one)")
+    bench.add_argument("--max-tokens", type=int, help="the longest answer (what the schema allows)")
+    bench.add_argument("--deadline-ms", type=int, default=5000, help="answers within it count as goodput (%(default)s)")
+    bench.add_argument("--price-per-hour", type=float, metavar="PRICE", help="of the machine: gives the cost of a million pairs")
+    bench.add_argument("--quantization", help="handed to vLLM, as in: --quantization fp8")
+    bench.add_argument("--engine", nargs="+", default=(), metavar="KEY=VALUE", help="handed to vLLM's engine, as in: --engine max_num_seqs=512")
+    bench.add_argument("--timeout", type=float, default=4 * 3600, metavar="SECONDS", help="for each part (%(default)s)")
+    bench.add_argument("--force", action="store_true", help="measure again what is there")
+    bench.set_defaults(run=_bench)
 
 
 def _prepare(options) -> None:
@@ -128,6 +164,24 @@ def _kpi(options) -> None:
     pictures = report.pictures(result, folder, options.name)
     print(report.table({options.name: result}), report.slices(result), report.tasks(result), sep="\n\n")
     print(f"\nwritten: {', '.join(map(str, (folder / 'metrics.json', *pictures)))}")
+
+
+def _bench(options) -> None:
+    from crm_dedup_plugin.benchmark import command
+
+    command.run(options)
+
+
+def _compare(options) -> None:
+    from crm_dedup_plugin.comparison.run import compare
+
+    print("written:", ", ".join(map(str, compare(options.names))))
+
+
+def _push(options) -> None:
+    from crm_dedup_plugin.hub.push import push
+
+    push(options.name, options.repo, options.dataset, options.dry_run, options.public)
 
 
 def _table(options) -> None:

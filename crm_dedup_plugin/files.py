@@ -27,3 +27,14 @@ def write_atomically(path: Path, text: str) -> None:
         raise UserError(f"{path} could not be written ({error.strerror}): make room, or choose a folder that you may write to") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def save_figure(figure, path: Path) -> Path:
+    """Write a matplotlib figure as PNG to `path`, whole or not at all, the same bytes each time; return `path`."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        figure.savefig(partial, format="png", dpi=120, metadata={"Software": None})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.provenance import digest
 from crm_dedup_plugin.records import MAX_FIELD_CHARS, RecordError, check, normalise
 from crm_dedup_plugin.schema import LABELS, MAX_REASONING_CHARS
 from crm_dedup_plugin.splits import SPLITS, split
@@ -69,6 +70,7 @@ def prepare(
     texts = {name: "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in part) for name, part in parts.items()}
     summary = {
         "source": origin,
+        "source_sha256": digest([source]) if demo_pairs is None else None,
         "seed": seed,
         "fractions": list(fractions),
         "augmentations": list(augmentations),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
+from crm_dedup_plugin.files import save_figure
 from crm_dedup_plugin.metrics import COLUMNS
 from crm_dedup_plugin.schema import LABELS
 
@@ -77,15 +77,13 @@ def pictures(result: dict, folder: Path, title: str) -> list[Path]:
 
 def confusion_png(result: dict, path: Path, title: str) -> None:
     """Draw the confusion matrix (rows: label, columns: decision) with counts and row shares."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     columns = [name for name in COLUMNS if name in LABELS or any(result["confusion"][label][name] for label in LABELS)]
     counts = [[result["confusion"][label][name] for name in columns] for label in LABELS]
     shares = [[count / max(sum(row), 1) for count in row] for row in counts]
-    figure, axes = plt.subplots(figsize=(1.4 * len(columns) + 1.6, 4.4), layout="constrained")
+    figure = Figure(figsize=(1.4 * len(columns) + 1.6, 4.4), layout="constrained")
+    axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for y, row in enumerate(counts):
         for x, count in enumerate(row):
@@ -94,17 +92,15 @@ def confusion_png(result: dict, path: Path, title: str) -> None:
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(LABELS)), LABELS)
     axes.set(xlabel="decision of the model", ylabel="label", title=f"{title}: macro F1 {result['macro_f1']['value']:.2f}")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def reliability_png(calibration: dict, path: Path, title: str) -> None:
     """Draw how often decisions are right against how sure the model was, as it is and at the fitted temperature."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(4.8, 4.8), layout="constrained")
+    figure = Figure(figsize=(4.8, 4.8), layout="constrained")
+    axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
     kinds = (("as_is", "ece", "as it is"), ("calibrated", "ece_calibrated", f"temperature {calibration['temperature']:.2f}"))
     for key, error, name in kinds:
@@ -114,16 +110,7 @@ def reliability_png(calibration: dict, path: Path, title: str) -> None:
         axes.scatter(x, y, [10 + 200 * size / calibration["pairs"] for size in sizes], color=line.get_color())
     axes.set(xlim=(0.3, 1.02), ylim=(0, 1.02), xlabel="probability of the decision", ylabel="share that is right", title=title)
     axes.legend(loc="lower right")
-    _save(figure, path)
-
-
-def _save(figure, path: Path) -> None:
-    import matplotlib.pyplot as plt
-
-    partial = path.with_name(f".{path.name}.part")
-    figure.savefig(partial, format="png", dpi=120, metadata={"Software": None})
-    plt.close(figure)
-    os.replace(partial, path)
+    save_figure(figure, path)
 
 
 def share(metric: dict | None) -> str:

@@ -31,6 +31,9 @@ GRAMMAR = {
     "x-guidance": {"whitespace_flexible": False, "lenient": True},
 }
 
+# The same for a server that speaks OpenAI's chat completions.
+RESPONSE_FORMAT = {"type": "json_schema", "json_schema": {"name": "crm_dedup", "strict": True, "schema": GRAMMAR}}
+
 # The longest answer, in tokens: a character may be written as the escape \uXXXX, one token for each of the six.
 MAX_ANSWER_TOKENS = 6 * MAX_REASONING_CHARS + 64
 

@@ -22,6 +22,7 @@ from baselines.pairs import Fitted, Pairs, Verdicts, join, load
 
 from crm_dedup_plugin import metrics, report
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.evaluation import calibration
 from crm_dedup_plugin.evaluation.calibration import auroc, interval
 from crm_dedup_plugin.files import write_atomically
 
@@ -57,6 +58,7 @@ def measure(name: str, data: dict[str, Pairs], seed: int) -> dict:
     tasks = {"crm_dedup_unseen": three_way(fitted, data["unseen"], seed)} if "unseen" in data else {}
     tasks |= {"crm_dedup_public": two_way(fitted, data["public"], seed)} if "public" in data else {}
     return result | {
+        "calibration": automation(fitted, data["test"], data["val"], seed),
         "tasks": tasks,
         "model": f"baseline-{name}",
         "seed": seed,
@@ -75,6 +77,33 @@ def three_way(fitted: Fitted, pairs: Pairs, seed: int) -> dict:
         duplicate, scores = np.equal(pairs.gold, "DUPLICATE"), verdicts.scores
         result["auroc"] = interval(lambda at: auroc(duplicate[at], scores[at]), len(scores), seed)
     return result
+
+
+def automation(fitted: Fitted, test: Pairs, val: Pairs, seed: int) -> dict | None:
+    """Return the calibration as `metrics.json` of a model has it; of mere scores what they say about merges; None without scores."""
+    verdicts, checks = fitted.decide(test), fitted.decide(val)
+    if verdicts.scores is None:
+        return None
+    if verdicts.probabilities is not None:
+        return calibration.measure(test.gold, verdicts.probabilities, val.gold, checks.probabilities, seed)
+    duplicate = np.equal(test.gold, "DUPLICATE")
+    threshold = calibration.merge_threshold(np.equal(val.gold, "DUPLICATE"), checks.scores)
+    merged = verdicts.scores >= (np.inf if threshold is None else threshold)
+
+    def share(inside: np.ndarray, of: np.ndarray) -> dict | None:
+        return interval(lambda at: inside[at][of[at]].mean() if of[at].any() else np.nan, len(duplicate), seed)
+
+    return {
+        "pairs": len(duplicate),
+        "validation_pairs": len(val.gold),
+        "merge_at_99": {
+            "threshold": threshold,
+            "merged": int(merged.sum()),
+            "precision": share(duplicate, merged),
+            "coverage": share(merged, duplicate),
+        },
+        "precision_recall": calibration.precision_recall(duplicate, verdicts.scores),
+    }
 
 
 def two_way(fitted: Fitted, pairs: Pairs, seed: int) -> dict:

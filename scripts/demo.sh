@@ -12,7 +12,7 @@ step "2/5 the data"
 $crm_dedup prepare
 step "3/5 training and merging: up to 15 minutes on two cores"
 $crm_dedup train smollm2-135m
-measure=(--tasks crm_dedup_swapped crm_dedup_injected --no-probabilities)
+measure=(--tasks crm_dedup_swapped crm_dedup_injected)
 step "4/5 the base model, measured; also with the records swapped, and with instructions hidden in them"
 $crm_dedup kpi smollm2-135m-base --model outputs/smollm2-135m-base "${measure[@]}"
 step "5/5 the fine-tuned model, measured in the same way"

@@ -8,8 +8,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "crm_dedup_plugin"
 CORE = {"schema", "records", "prompt", "metrics", "splits", "tokens"}
-HELPERS = {"steward"}  # may use other packages, but of this one only the core
-ADAPTERS = {"training", "evaluation", "report", "base_model", "synth"}
+HELPERS = {"steward", "engine", "grammar"}  # may use other packages, but of this one only the core
+ADAPTERS = {"training", "evaluation", "report", "base_model", "synth", "benchmark", "comparison", "hub"}
 MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 

@@ -148,7 +148,7 @@ def test_splink_weighs_agreement(data, monkeypatch):
 
 
 def test_the_result_has_the_form_of_the_others(results):
-    keys = {*metrics.SCORE_NAMES, *"pairs confusion slices model inputs seed seconds command versions parameters flip_rate tasks".split()}
+    keys = {*metrics.SCORE_NAMES, *"pairs confusion slices model inputs seed seconds command versions parameters flip_rate tasks calibration".split()}
     for name, result in results.items():
         assert set(result) == keys | ({"auroc"} if name != "majority" else set())
         assert set(result["inputs"]) == {"data_sha256", "train_sha256", "val_sha256", "unseen_sha256"}
@@ -159,6 +159,24 @@ def test_the_result_has_the_form_of_the_others(results):
         assert not any(word.startswith("/") for word in result["command"].replace('"', " ").split())
     assert results["boosting"]["macro_f1"]["value"] > 0.97 > results["strings"]["macro_f1"]["value"] > results["majority"]["macro_f1"]["value"]
     assert results["boosting"]["tasks"]["crm_dedup_public"]["mean_f1"]["value"] > 0.95
+
+
+def test_what_could_be_merged_without_a_person_is_measured(results):
+    assert results["majority"]["calibration"] is None
+    scored, probable = results["strings"]["calibration"], results["boosting"]["calibration"]
+    assert {"pairs", "validation_pairs", "merge_at_99", "precision_recall"} == scored.keys() < probable.keys()
+    assert {"threshold", "merged", "precision", "coverage"} == scored["merge_at_99"].keys() < probable["merge_at_99"].keys()
+    assert probable["merge_at_99"]["coverage"]["value"] > 0.9 and 0 < probable["ece"]["value"] < 0.1
+    for part in (scored, probable):
+        assert max(part["precision_recall"]["recall"]) == 1.0
+        assert part["pairs"] == part["validation_pairs"] == 90
+
+
+def test_probabilities_come_in_the_order_of_the_labels(boosted, data):
+    verdicts = boosted.decide(data["test"])
+    assert verdicts.probabilities.shape == (90, 3) and np.allclose(verdicts.probabilities.sum(axis=1), 1)
+    assert [LABELS[row] for row in verdicts.probabilities.argmax(axis=1)] == verdicts.decisions
+    np.testing.assert_array_equal(verdicts.probabilities[:, 0], verdicts.scores)
 
 
 def test_results_hold_nothing_of_the_records(results, data):

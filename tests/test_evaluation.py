@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from crm_dedup_plugin import schema
-from crm_dedup_plugin.evaluation import answers, docs, engine, task
+from crm_dedup_plugin import engine, schema
+from crm_dedup_plugin.evaluation import answers, docs, task
 
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = ROOT / "lm_eval_tasks"

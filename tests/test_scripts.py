@@ -135,11 +135,13 @@ def test_scripts_are_sound(path):
     ("target", "command"),
     [
         ("demo", "scripts/demo.sh"),
-        ("test", ".venv/bin/python -m pytest"),
         ("lint", ".venv/bin/ruff check"),
         ("prep", ".venv/bin/crm-dedup prepare"),
         ("train-x", ".venv/bin/crm-dedup train x"),
         ("kpi-x", ".venv/bin/crm-dedup kpi x"),
+        ("bench-x", ".venv/bin/crm-dedup bench x"),
+        ("compare", ".venv/bin/crm-dedup compare"),
+        ("push-x", ".venv/bin/crm-dedup push x"),
     ],
 )
 def test_make_sets_up_and_runs_the_command(target, command):
@@ -151,17 +153,18 @@ def test_make_sets_up_and_runs_the_command(target, command):
     assert target in ("demo", "lint") or second.endswith(" --one=1 --two")
 
 
-@pytest.mark.parametrize(("target", "next_best"), [("bench-x", "not measured yet"), ("compare", "crm-dedup table"), ("push-x", "hf upload")])
-def test_make_says_what_is_still_to_come(target, next_best):
-    done = make(target)
-    assert done.returncode != 0
-    assert done.stderr.startswith(f"make {target}: ") and next_best in done.stderr
+def test_make_test_looks_for_a_browser_first():
+    first, second, third = make("-n", "test", "ARGS=-k one").stdout.splitlines()
+    assert "scripts/setup.sh" in first and "scripts/browser.sh" in second and third.endswith(".venv/bin/python -m pytest -k one")
 
 
 def test_make_alone_lists_the_targets_and_the_models():
     done = make()
     assert done.returncode == 0
-    assert all(f"make {word}" in done.stdout for word in ("demo", "test", "setup", "prep", "train-MODEL", "kpi-MODEL", "clean"))
+    assert all(
+        f"make {word}" in done.stdout
+        for word in ("demo", "test", "setup", "prep", "train-MODEL", "kpi-MODEL", "bench-MODEL", "compare", "push-MODEL", "clean")
+    )
     assert all(path.stem in done.stdout for path in (ROOT / "axolotl_configs").glob("*.yml"))
 
 

@@ -12,12 +12,13 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from scipy.stats import binomtest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 from crm_dedup_plugin.metrics import RESAMPLES
 from crm_dedup_plugin.schema import LABELS
 
 BINS = 15
+CURVE = 200  # points of the precision-recall curve
 PRECISION = 0.99  # of automatic merges
 COST_RATIOS = (10, 100, 1000)  # of a wrong merge against a review, or against a missed duplicate
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, None)  # None: nothing is merged
@@ -49,6 +50,7 @@ def measure(gold: Sequence[str], probs: np.ndarray, val_gold: Sequence[str], val
             "threshold": list(THRESHOLDS),
             **{f"ratio_{ratio}": [merge_cost(truth, cool, limit, ratio) for limit in THRESHOLDS] for ratio in COST_RATIOS},
         },
+        "precision_recall": precision_recall(is_duplicate, merge),
         "reliability": {"as_is": reliability(truth, raw), "calibrated": reliability(truth, cool)},
     }
 
@@ -92,6 +94,15 @@ def merge_threshold(is_duplicate: np.ndarray, score: np.ndarray, precision: floa
     ranked, reached = score[order], np.cumsum(is_duplicate[order]) / np.arange(1, len(score) + 1) >= precision
     reached &= np.append(ranked[:-1] != ranked[1:], True)  # equal scores are merged together
     return float(ranked[reached].min()) if reached.any() else None
+
+
+def precision_recall(is_duplicate: np.ndarray, score: np.ndarray) -> dict[str, list[float]] | None:
+    """Return precision and recall of merges from each of at most `CURVE` thresholds on; None without a duplicate."""
+    if not is_duplicate.any():
+        return None
+    precision, recall, threshold = precision_recall_curve(is_duplicate, score, drop_intermediate=True)
+    at = np.unique(np.linspace(0, len(threshold) - 1, CURVE).astype(int))
+    return {name: values[at].tolist() for name, values in (("threshold", threshold), ("precision", precision), ("recall", recall))}
 
 
 def merge_cost(truth: np.ndarray, probs: np.ndarray, threshold: float | None, ratio: float) -> float:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
-import xgrammar
-from transformers import AutoConfig, AutoTokenizer, LogitsProcessor
+from transformers import LogitsProcessor
 from xgrammar.contrib import hf
 
-from crm_dedup_plugin.schema import SCHEMA
+from crm_dedup_plugin import grammar
 
 
 class SchemaProcessor(LogitsProcessor):
@@ -33,12 +31,5 @@ class SchemaProcessor(LogitsProcessor):
     def __call__(self, input_ids, scores):
         """Return `scores` (rows, vocabulary) with the forbidden tokens at minus infinity."""
         if self.processor is None:
-            self.processor = hf.LogitsProcessor(_grammar(self.model_name()))
+            self.processor = hf.LogitsProcessor(grammar.compiled(self.model_name()))
         return self.processor(input_ids, scores)
-
-
-@functools.lru_cache(maxsize=2)
-def _grammar(model_name: str) -> xgrammar.CompiledGrammar:
-    tokenizer, config = AutoTokenizer.from_pretrained(model_name), AutoConfig.from_pretrained(model_name)
-    info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=config.vocab_size)
-    return xgrammar.GrammarCompiler(info).compile_json_schema(SCHEMA, any_whitespace=False, separators=(",", ":"))

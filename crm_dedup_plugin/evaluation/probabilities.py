@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from crm_dedup_plugin import tokens
-from crm_dedup_plugin.evaluation import docs, engine
+from crm_dedup_plugin import engine, tokens
+from crm_dedup_plugin.evaluation import docs
 from crm_dedup_plugin.files import write_atomically
 
 
@@ -26,16 +25,10 @@ def probabilities(model: str, pairs: Sequence[tuple[dict, dict]]) -> list[list[f
     llm = LLM(model=model, enable_prefix_caching=True, **engine.settings())
     tokenizer = llm.get_tokenizer()
     start, firsts = tokens.decision_ids(tokenizer)
-    prompts = [{"prompt_token_ids": tokens.prompt_ids(tokenizer, *pair) + start} for pair in pairs]
+    prompts = [{"prompt_token_ids": ids + start} for ids in tokens.batch_prompt_ids(tokenizer, pairs)]
     one = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=firsts, detokenize=False)
     outputs = llm.generate(prompts, one, use_tqdm=False)
-    return [_normalised([output.outputs[0].logprobs[0][token].logprob for token in firsts]) for output in outputs]
-
-
-def _normalised(logprobs: list[float]) -> list[float]:
-    highest = max(logprobs)
-    weights = [math.exp(value - highest) for value in logprobs]
-    return [weight / sum(weights) for weight in weights]
+    return [engine.normalised([output.outputs[0].logprobs[0][token].logprob for token in firsts]) for output in outputs]
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -6,7 +6,6 @@ The work is lm-evaluation-harness's, with its stock `vllm` model; here its answe
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import shlex
@@ -17,12 +16,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from crm_dedup_plugin import engine
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.evaluation import answers, docs, engine, inputs
+from crm_dedup_plugin.evaluation import answers, docs, inputs
 from crm_dedup_plugin.evaluation.answers import ATTACKS, FLIPS, REASONING, Item
 from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.provenance import versions
 
-PACKAGES = ("axolotl", "bitsandbytes", "llguidance", "lm_eval", "peft", "torch", "transformers", "vllm")
 MAIN, PUBLIC = "crm_dedup", "crm_dedup_public"
 RATES = {"crm_dedup_swapped": FLIPS, "crm_dedup_shuffled": FLIPS, "crm_dedup_injected": ATTACKS}
 HEADLINES = {  # key at the top of metrics.json: the task and the rate that it repeats
@@ -75,7 +75,7 @@ def evaluate(
         "seed": engine.SEED,
         "seconds": round(time.monotonic() - began, 1),
         "command": "lm_eval " + shlex.join(lm_eval_command(model, "FOLDER", tasks, metadata, options)[3:]),
-        "versions": {package: _version(package) for package in PACKAGES},
+        "versions": versions(),
     }
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(target, json.dumps(result, indent=2) + "\n")
@@ -157,10 +157,3 @@ def _calibration(model: str, data: Path, items: Sequence[Item], limit: int | Non
     likeliest = [schema.LABELS[row.index(max(row))] for row in test]
     agree = [answers.decision(item) == label for item, label in zip(items, likeliest, strict=True)]
     return {**calibration.measure(gold, test, val_gold, val, engine.SEED), "agreement": metrics.rate(agree, engine.SEED)}
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

@@ -93,7 +93,7 @@ def __getattr__(name: str):
 
         return StructuredOutputsParams(json=schema.GRAMMAR)
     if name == "RESPONSE_FORMAT":
-        return {"type": "json_schema", "json_schema": {"name": "crm_dedup", "strict": True, "schema": schema.GRAMMAR}}
+        return schema.RESPONSE_FORMAT
     if name == "LOGITS_PROCESSOR":
         from crm_dedup_plugin.evaluation.hf import SchemaProcessor
 

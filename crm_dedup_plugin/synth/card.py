@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.files import save_figure, write_atomically
 from crm_dedup_plugin.prompt import build
 from crm_dedup_plugin.schema import LABELS
 from crm_dedup_plugin.steward.evidence import compare, shared_domain
@@ -72,12 +72,10 @@ def _markdown(summary: dict) -> str:
 
 
 def _picture(summary: dict, path: Path) -> None:
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 7), layout="constrained", width_ratios=(1, 1.2))
+    figure = Figure(figsize=(12, 7), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.2))
     lengths = {int(size): count for size, count in summary["prompt_chars"].items()}
     left.bar(list(lengths), list(lengths.values()), width=_BIN * 0.9, align="edge")
     left.set(xlabel="characters of the prompt", ylabel="pairs", title="Prompt lengths")
@@ -89,7 +87,4 @@ def _picture(summary: dict, path: Path) -> None:
         start = [a + b for a, b in zip(start, counts, strict=True)]
     right.legend()
     right.set(title="Slices and decisions", xlabel="pairs")
-    partial = path.with_name(f".{path.name}.part")
-    figure.savefig(partial, format="png", dpi=100, metadata={"Software": None})
-    plt.close(figure)
-    partial.replace(path)
+    save_figure(figure, path)

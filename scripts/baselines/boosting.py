@@ -16,6 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from baselines.columns import CODES, WORDS, columns, whole
 from baselines.pairs import Fitted, Pairs, Verdicts
 from crm_dedup_plugin import metrics
+from crm_dedup_plugin.schema import LABELS
 
 LIBRARIES = ("scikit-learn", "rapidfuzz", "anyascii", "nicknames", "numpy")
 GRID = {"max_leaf_nodes": (8, 16, 32), "l2_regularization": (0.0, 1.0)}
@@ -51,9 +52,9 @@ def fit(train: Pairs, val: Pairs, seed: int) -> Fitted:
 
     def decide(pairs: Pairs) -> Verdicts:
         chances = dict(zip(best.classes_, best.predict_proba(features(pairs)[:, known]).T, strict=True))
-        labels, table = list(chances), np.array(list(chances.values()))
-        duplicate, other = (chances.get(label, np.zeros(len(pairs.gold))) for label in ("DUPLICATE", "NO_MATCH"))
-        return Verdicts([labels[row] for row in table.argmax(axis=0)], duplicate, duplicate >= other)
+        table = np.column_stack([chances.get(label, np.zeros(len(pairs.gold))) for label in LABELS])
+        duplicate, other = table[:, LABELS.index("DUPLICATE")], table[:, LABELS.index("NO_MATCH")]
+        return Verdicts([LABELS[row] for row in table.argmax(axis=1)], duplicate, duplicate >= other, table)
 
     return Fitted(decide, choice)
 

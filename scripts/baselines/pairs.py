@@ -31,11 +31,15 @@ class Pairs(NamedTuple):
 
 
 class Verdicts(NamedTuple):
-    """A decision a pair; `scores` rise with DUPLICATE, `matches` says which side of the score's 0.5 point a pair is on."""
+    """A decision a pair; `scores` rise with DUPLICATE, `matches` says which side of the score's 0.5 point a pair is on.
+
+    `probabilities` (pairs, 3), in the order of `schema.LABELS`, where the baseline has any.
+    """
 
     decisions: list[str]
     scores: np.ndarray | None = None
     matches: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
 
 
 class Fitted(NamedTuple):

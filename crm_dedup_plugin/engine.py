@@ -1,8 +1,10 @@
-"""How vLLM is started on this machine, for lm-eval and for the probabilities alike."""
+"""How vLLM is started on this machine, for lm-eval, for the probabilities and for the benchmark alike."""
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 CONTEXT = 8192
@@ -28,3 +30,10 @@ def environment(model: str) -> dict[str, str]:
     if not torch.cuda.is_available():
         variables |= {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": str(os.cpu_count())}
     return variables
+
+
+def normalised(logprobs: Sequence[float]) -> list[float]:
+    """Return probabilities that sum to 1, of the log-probabilities of all choices there are."""
+    highest = max(logprobs)
+    weights = [math.exp(value - highest) for value in logprobs]
+    return [weight / sum(weights) for weight in weights]

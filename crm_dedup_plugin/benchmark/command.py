@@ -1,0 +1,93 @@
+"""What ``crm-dedup bench`` does with its options: checks them, measures, prints a table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from crm_dedup_plugin.benchmark.run import QUICK, bench
+from crm_dedup_plugin.benchmark.workload import Workload
+from crm_dedup_plugin.errors import UserError
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure what the options ask for and print it; raises UserError on an option that cannot work."""
+    given = {
+        "pairs": options.pairs,
+        "concurrency": options.concurrency and tuple(sorted(set(options.concurrency))),
+        "max_tokens": options.max_tokens,
+        "quantization": options.quantization,
+    }
+    for name in ("pairs", "repeats", "max_tokens", "deadline_ms", "price_per_hour", "timeout"):
+        if (value := getattr(options, name)) is not None and value <= 0:
+            raise UserError(f"--{name.replace('_', '-')} {value}: give a number above 0")
+    if given["concurrency"] and given["concurrency"][0] < 1:
+        raise UserError(f"--concurrency {given['concurrency'][0]}: give numbers from 1 on")
+    chosen = (QUICK if options.quick else {}) | {key: value for key, value in given.items() if value is not None}
+    work = Workload(
+        model=options.model or f"outputs/{options.name}-merged",
+        data=str(options.data),
+        repeats=options.repeats,
+        deadline_ms=options.deadline_ms,
+        random_weights=options.random_weights,
+        engine=engine_arguments(options.engine),
+        **chosen,
+    )
+    settings = {"base_url": options.base_url, "port": options.port, "price": options.price_per_hour, "quick": options.quick}
+    words = "crm-dedup " + shlex.join(sys.argv[1:])
+    result = bench(options.name, work, options.parts, force=options.force, timeout=options.timeout, command=words, **settings)
+    print("", table(result), f"written: {Path('results') / options.name / 'benchmark.json'}", sep="\n\n")
+
+
+def engine_arguments(words: Sequence[str]) -> dict:
+    """Return the arguments of vLLM's engine in ``KEY=VALUE`` words, values as JSON where they are; raises UserError."""
+    found = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key.isidentifier():
+            raise UserError(f"--engine {word}: write KEY=VALUE, as in max_num_seqs=512")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
+
+
+def table(result: dict) -> str:
+    """Return the rows of a benchmark that people ask for first."""
+    from tabulate import tabulate
+
+    rows = [[f"offline, {arm}", one["pairs_per_second"], None, f"{one['share_of_limit']:.0%}"] for arm, one in (result["offline"] or {}).items()]
+    baseline = (result["transformers"] or {}).values()
+    rows += [[f"Transformers, batch {one['batch_size']}", one["pairs_per_second"], None, ""] for one in baseline if one]
+    for level in result["online"] or []:
+        rows.append([f"online, {level['concurrency']} at a time", level["pairs_per_second"], level["e2el_ms"], ""])
+    cells = [[name, _spread(rate), _latency(latency), share] for name, rate, latency, share in rows]
+    weights = ", random weights: speed only" if result["random_weights"] else ""
+    title = f"{result['model']}{weights}, {result['pairs']} pairs, {result['hardware']['name']}, {result['dtype']}"
+    heads = ["", "pairs/s (least-most)", "p50 / p95 / p99 ms", "of the physical limit"]
+    return f"{title}\n\n{tabulate(cells, headers=heads, tablefmt='github', disable_numparse=True)}{_verdict(result)}"
+
+
+def _verdict(result: dict) -> str:
+    lines = []
+    if result["agreement"]:
+        one = result["agreement"]
+        lines.append(f"One token decides as the full answer does for {one['value']:.1%} of {one['pairs']} pairs; {one['ties']} more are ties.")
+    if result["schema_cost"] is not None:
+        lines.append(f"The schema costs {result['schema_cost']:.1%} of the throughput.")
+    if result["speedup"]:
+        lines.append(f"Against Transformers: {result['speedup']['full']:.1f} times as fast, one token {result['speedup']['decision']:.1f} times.")
+    return "".join(f"\n{line}" for line in ("", *lines))
+
+
+def _spread(rate: dict) -> str:
+    return f"{rate['value']:.3g} ({rate['low']:.3g}-{rate['high']:.3g})"
+
+
+def _latency(points: dict | None) -> str:
+    return " / ".join(f"{points[point]['value']:.0f}" for point in ("p50", "p95", "p99")) if points else ""

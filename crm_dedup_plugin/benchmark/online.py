@@ -1,0 +1,154 @@
+"""``vllm bench serve`` against a server, at each concurrency and as often as asked; its numbers are kept as they are.
+
+``python -m crm_dedup_plugin.benchmark.online WORKLOAD.json OUT.json URL MODEL``. A run that is in OUT.json already is not repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from crm_dedup_plugin import engine, prompt, schema
+from crm_dedup_plugin.benchmark.workload import Pair, Workload
+from crm_dedup_plugin.files import write_atomically
+
+DETAILS = ("input_lens", "output_lens", "ttfts", "itls", "generated_texts", "errors", "start_times")  # a value a request; records in two
+REQUESTS = (16, 8)  # a level gets at least so many requests, and so many times its concurrency
+
+
+def requests(level: int, pairs: int) -> int:
+    """Return how many pairs a level is measured with: none twice, so that no answer comes from a warm cache alone."""
+    least, times = REQUESTS
+    return min(pairs, max(least, times * level))
+
+
+def levels(work: Workload, pairs: int) -> list[int]:
+    """Return the concurrencies that so many pairs can fill at least twice; at least the lowest."""
+    return [level for level in work.concurrency if 2 * level <= pairs] or [min(work.concurrency)]
+
+
+def planned(work: Workload, pairs: int) -> list[str]:
+    """Return the names of the runs: the concurrency and the number of the repeat."""
+    return [f"{level}/{repeat}" for level in levels(work, pairs) for repeat in range(work.repeats)]
+
+
+def arguments(work: Workload, url: str, model: str, level: int, count: int, data: str, out: str) -> list[str]:
+    """Return the options of ``vllm bench serve`` for one run."""
+    body = {"response_format": schema.RESPONSE_FORMAT}
+    path = Path(out)
+    return [
+        *("--backend", "openai-chat", "--base-url", url, "--endpoint", "/v1/chat/completions", "--model", model),
+        *("--tokenizer", work.model, "--dataset-name", "custom", "--dataset-path", data, "--custom-output-len", str(work.max_tokens)),
+        *("--skip-chat-template", "--disable-shuffle", "--num-prompts", str(count), "--max-concurrency", str(level)),
+        *("--ready-check-timeout-sec", "0", "--temperature", "0", "--seed", str(engine.SEED), "--extra-body", json.dumps(body)),
+        *("--percentile-metrics", "ttft,tpot,itl,e2el", "--metric-percentiles", "50,95,99", "--goodput", f"e2el:{work.deadline_ms}"),
+        *("--save-result", "--save-detailed", "--result-dir", str(path.parent), "--result-filename", path.name),
+    ]
+
+
+def drive(work: Workload, url: str, model: str, runs: dict, save) -> None:
+    """Make the runs that `runs` lacks, each with an empty cache but for the rubric, calling `save` after each."""
+    pairs, other = work.load()
+    with tempfile.TemporaryDirectory(prefix="crm-dedup-") as folder:
+        data = _write(pairs, work.max_tokens, Path(folder) / "pairs.jsonl")
+        for key in planned(work, len(pairs)):
+            if runs.get(key, {}).get("failed") == 0:
+                continue
+            level = int(key.partition("/")[0])
+            reset = _prepare(url, model, other)
+            words = arguments(work, url, model, level, requests(level, len(pairs)), data, str(Path(folder) / "result.json"))
+            before = _server_seconds(url)
+            raw = _bench(words)
+            runs[key] = run = _run(raw, words, reset, before, _server_seconds(url))
+            save()
+            rate, failed = run["vllm"]["request_throughput"], run["failed"]
+            print(f"online, {level} at a time: {rate:.1f} pairs/s{f', {failed} failed' if failed else ''}", flush=True)
+
+
+def _bench(words: Sequence[str]) -> dict:
+    from vllm.benchmarks.serve import add_cli_args, main_async
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    parser = FlexibleArgumentParser()
+    add_cli_args(parser)
+    options = parser.parse_args(list(words))
+    asyncio.run(main_async(options))
+    return json.loads((Path(options.result_dir) / options.result_filename).read_text(encoding="utf-8"))
+
+
+def _run(raw: dict, words: Sequence[str], reset: bool, before: tuple[float, float] | None, after: tuple[float, float] | None) -> dict:
+    """Return one run: what vLLM says, untouched but for its lists of requests, and what only the answers show."""
+    texts = [text for text, error in zip(raw["generated_texts"], raw["errors"], strict=True) if not error]
+    valid, cut = (sum(map(test, texts)) for test in (lambda text: schema.parse(text) is not None, schema.is_truncated))
+    served = (after[0] - before[0]) / (after[1] - before[1]) if before and after and after[1] > before[1] else None
+    return {
+        "vllm": {key: value for key, value in raw.items() if key not in DETAILS},
+        "command": "vllm bench serve " + shlex.join(_shown(words)),
+        "valid": valid,
+        "truncated": cut,
+        "failed": raw["failed"],
+        "error": next((error.strip().splitlines()[-1][:300] for error in raw["errors"] if error), ""),
+        "server_e2el_ms": served and 1000 * served,
+        "cache_was_reset": reset,
+    }
+
+
+def _shown(words: Sequence[str]) -> list[str]:
+    """Return the options with the names of files in place of paths of this machine."""
+    hidden = {"--dataset-path": "PAIRS.jsonl", "--result-dir": "FOLDER", "--base-url": "URL"}
+    return [hidden.get(before, word) for before, word in zip(("", *words[:-1]), words, strict=True)]
+
+
+def _write(pairs: Sequence[Pair], max_tokens: int, path: Path) -> str:
+    rows = [{"prompt": prompt.build(*pair), "output_tokens": max_tokens} for pair in pairs]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def _prepare(url: str, model: str, other: Pair) -> bool:
+    """Empty the prefix cache where the server lets us, then ask one pair that is not timed; return whether it was emptied."""
+    body = {"model": model, "messages": prompt.messages(*other), "max_completion_tokens": 1, "response_format": schema.RESPONSE_FORMAT}
+    try:
+        reset = json.loads(_post(f"{url}/reset_prefix_cache", {})).get("success", False)
+    except (urllib.error.HTTPError, ValueError):
+        reset = False
+    _post(f"{url}/v1/chat/completions", body)
+    return reset
+
+
+def _post(url: str, body: dict) -> bytes:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        return answer.read()
+
+
+def _server_seconds(url: str) -> tuple[float, float] | None:
+    """Return the seconds that the server itself has spent on requests, and their number; None where it does not say."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    try:
+        with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+            found = {sample.name: sample.value for family in families for sample in family.samples if "_bucket" not in sample.name}
+    except (OSError, ValueError):
+        return None
+    name = "vllm:e2e_request_latency_seconds"
+    return (found[f"{name}_sum"], found[f"{name}_count"]) if f"{name}_sum" in found else None
+
+
+def main() -> None:
+    """Drive the server at the address in the third argument with the workload of the first; keep runs in the second."""
+    work, out, url, model = Workload.read(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+    runs = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
+    drive(work, url, model, runs, lambda: write_atomically(out, json.dumps(runs)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""Measure how fast a model answers: ``crm-dedup bench smollm2-135m``, or ``make bench-smollm2-135m``.
+
+The load generator and the engines are vLLM's and Transformers'; here they are started one after the other on the same pairs,
+watched and stopped, and what they say becomes ``results/MODEL/benchmark.json``, ``latency.csv`` and plots.
+Each part keeps its runs in ``outputs/NAME-bench/``: a second call goes on where the first was cut off.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from crm_dedup_plugin import engine, prompt, records, schema, tokens
+from crm_dedup_plugin.benchmark import process, summary
+from crm_dedup_plugin.benchmark.online import planned
+from crm_dedup_plugin.benchmark.server import at, serve
+from crm_dedup_plugin.benchmark.workload import Workload
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.provenance import digest, model_digest, versions
+
+MODULES = {"offline": "offline", "transformers": "baseline", "online": "online"}
+PARTS = tuple(MODULES)
+QUICK = {"pairs": 16, "concurrency": (1, 4), "baseline_pairs": 4, "batches": (4,)}
+TIMEOUT = 4 * 3600  # seconds for one part
+ENDLESS = (
+    "the model does not end its answers, or the server ignores the schema. Raise --max-tokens, check the model's end-of-turn token, or train it first"
+)
+
+
+def bench(
+    name: str,
+    work: Workload,
+    parts: Sequence[str] = PARTS,
+    base_url: str | None = None,
+    port: int = 0,
+    price: float | None = None,
+    quick: bool = False,
+    force: bool = False,
+    command: str = "",
+    timeout: float = TIMEOUT,
+) -> dict:
+    """Measure `work` and return what is written to ``results/NAME/benchmark.json``.
+
+    `base_url` takes a server that runs already instead of starting one; `price` is that of the machine an hour.
+    Raises UserError on what the user can mend.
+    """
+    _check(name, work)
+    folder, used = Path("outputs") / f"{name}-bench", inputs(work)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = folder / "inputs.json"
+    asked = json.dumps([used, base_url, versions()], sort_keys=True)
+    if force or not state.is_file() or state.read_text(encoding="utf-8") != asked:
+        for part in PARTS:
+            (folder / f"{part}.json").unlink(missing_ok=True)
+        write_atomically(state, asked)
+    spec = work.write(folder / "workload.json")
+    found = {part: _run(part, work, spec, folder, base_url, port, timeout) for part in PARTS if part in parts}
+    result = assemble(name, work, found, used, price) | {"quick": quick, "command": command}
+    write(result, Path("results") / name, name)
+    return result
+
+
+def inputs(work: Workload) -> dict:
+    """Return hashes of the model, the pairs and the question, with the settings of the runs."""
+    code = [Path(module.__file__) for module in (engine, prompt, records, schema, tokens)]
+    settings = {key: value for key, value in dataclasses.asdict(work).items() if key not in ("model", "data")}
+    hashes = {"model_sha256": model_digest(work.model), "data_sha256": digest([Path(work.data)]), "prompt_sha256": digest(code)}
+    return hashes | {"settings": settings}
+
+
+def assemble(name: str, work: Workload, found: dict, used: dict, price: float | None) -> dict:
+    """Return the benchmark as it is written, from the runs of each part; a part that was left out is None."""
+    from transformers import AutoConfig
+
+    from crm_dedup_plugin.benchmark.hardware import detect
+    from crm_dedup_plugin.benchmark.limits import Shape
+
+    offline = found.get("offline")
+    dtype = offline["dtype"] if offline else str(engine.settings().get("dtype", "bfloat16"))
+    machine = detect(dtype, work.quantization)
+    weight_bytes = 1 if work.quantization == "fp8" else {"float32": 4}.get(dtype, 2)
+    shape = Shape.of(AutoConfig.from_pretrained(work.model), weight_bytes)
+    arms = offline and summary.offline(offline, shape, machine, price)
+    baseline = found.get("transformers") and summary.transformers(found["transformers"])
+    return {
+        "model": work.model,
+        "random_weights": work.random_weights,
+        "hardware": machine._asdict(),
+        "dtype": dtype,
+        "quantization": work.quantization,
+        "seed": engine.SEED,
+        "versions": versions(),
+        "inputs": used,
+        "pairs": len(work.load()[0]),
+        "price_per_hour": price,
+        "deadline_ms": work.deadline_ms,
+        "peak_memory_bytes": offline and offline["peak_memory_bytes"],
+        "load_seconds": offline and offline["load_seconds"],
+        "offline": arms,
+        "online": found.get("online") and summary.online(found["online"], price),
+        "transformers": baseline,
+        "agreement": offline and summary.agreement(offline["agreement"]),
+        "schema_cost": arms and summary.schema_cost(arms),
+        "speedup": summary.speedup(arms, baseline) if arms and baseline else None,
+    }
+
+
+def write(result: dict, folder: Path, name: str) -> list[Path]:
+    """Write the benchmark, its latencies as a table and its plots; return the files."""
+    from crm_dedup_plugin.benchmark import plots
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [folder / "benchmark.json", folder / "latency.csv"]
+    write_atomically(written[0], json.dumps(result, indent=2) + "\n")
+    write_atomically(written[1], latency_csv(result["online"] or []))
+    return written + plots.draw(result, folder, name)
+
+
+def latency_csv(levels: Sequence[dict]) -> str:
+    """Return one row for each concurrency, repeat and latency, in milliseconds, as ``vllm bench serve`` gave them."""
+    rows = io.StringIO()
+    table = csv.writer(rows, lineterminator="\n")
+    table.writerow(["concurrency", "repeat", "metric", *summary.PERCENTILES])
+    for level in levels:
+        for repeat, run in enumerate(level["runs"]):
+            for name in summary.LATENCIES:
+                table.writerow([level["concurrency"], repeat, name, *(run["vllm"][f"{point}_{name}_ms"] for point in summary.PERCENTILES)])
+    return rows.getvalue()
+
+
+def _check(name: str, work: Workload) -> None:
+    """Refuse before anything is started what cannot work."""
+    if not Path(work.data).is_file():
+        raise UserError(f"{work.data} does not exist: run `make prep` first")
+    if work.model.startswith("outputs/") and not (Path(work.model) / "config.json").is_file():
+        raise UserError(f"{work.model} does not exist: run `make train-{name}` first, or give --random-weights with --model for its speed alone")
+    work.load()
+
+
+def _run(part: str, work: Workload, spec: Path, folder: Path, base_url: str | None, port: int, timeout: float) -> dict:
+    """Return the runs of one part, made now where they are not there yet."""
+    out, log = folder / f"{part}.json", folder / f"{part}.log"
+    if part == "online":
+        _online(work, spec, out, log, base_url, port, timeout)
+    elif not out.is_file():
+        _child(part, work, (str(spec), str(out)), log, timeout)
+    found = json.loads(out.read_text(encoding="utf-8"))
+    (_refuse_failures if part == "online" else _refuse_endless)(part, work, found)
+    return found
+
+
+def _online(work: Workload, spec: Path, out: Path, log: Path, base_url: str | None, port: int, timeout: float) -> None:
+    done = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
+    if all(done.get(key, {}).get("failed") == 0 for key in planned(work, len(work.load()[0]))):
+        return
+    with at(base_url) if base_url else serve(work.model, work.settings(), port, out.with_name("server.log")) as server:
+        try:
+            _child("online", work, (str(spec), str(out), server.url, server.model), log, timeout, server.check)
+        except UserError:
+            time.sleep(2)
+            server.check()  # a server that died says more than the client that lost it
+            raise
+        server.check()
+
+
+def _child(part: str, work: Workload, arguments: Sequence[str], log: Path, timeout: float, check: Callable[[], None] = lambda: None) -> None:
+    """Run the module of one part, showing the lines of its log that tell how far it is."""
+    print(f"{part}: loading (details: {log})", flush=True)
+    shown = 0
+
+    def watch() -> None:
+        nonlocal shown
+        lines = [line for line in process.lines(log) if line.startswith(f"{part}, ")]
+        for line in lines[shown:]:
+            print(line, flush=True)
+        shown = len(lines)
+        check()
+
+    with process.running([sys.executable, "-m", f"crm_dedup_plugin.benchmark.{MODULES[part]}", *arguments], log, _environment(work)) as child:
+        process.wait(child, log, f"the {part} benchmark", timeout, watch)
+    watch()
+
+
+def _environment(work: Workload) -> dict[str, str]:
+    return {**engine.environment(work.model), **os.environ, "PYTHONUNBUFFERED": "1"}
+
+
+def _refuse_endless(part: str, work: Workload, found: dict) -> None:
+    """Refuse the speed of a model that never ends an answer: it would be that of the limit of tokens."""
+    runs = found["arms"]["full"] if part == "offline" else found["batch_1"]
+    if not any(run["valid_json"] for run in runs):
+        raise UserError(f"{part}: none of {runs[0]['pairs']} answers was valid JSON within {work.max_tokens} tokens: {ENDLESS}")
+
+
+def _refuse_failures(part: str, work: Workload, runs: dict[str, dict]) -> None:
+    """Refuse runs in which nothing was answered, or nothing as the schema asks."""
+    for key, run in runs.items():
+        answered, level = run["vllm"]["completed"], f"{part}, {key.partition('/')[0]} at a time"
+        if not answered:
+            raise UserError(
+                f"{level}: all {run['failed']} requests failed ({run['error'] or 'no reason given'}): check the server, then run this again"
+            )
+        if not run["valid"]:
+            raise UserError(f"{level}: none of {answered} answers was valid JSON within {work.max_tokens} tokens: {ENDLESS}")

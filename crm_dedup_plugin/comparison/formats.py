@@ -1,0 +1,191 @@
+"""What of ``metrics.json`` and ``benchmark.json`` is compared, as pydantic models: a file that is broken or half written is named.
+
+``read(Path("results/smollm2-135m/metrics.json"), Metrics, "run `make kpi-smollm2-135m` again")``
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+
+from crm_dedup_plugin.errors import UserError
+
+Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
+Positive = Annotated[FiniteFloat, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Part(BaseModel):
+    """A part of a file; keys that are not compared are passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, protected_namespaces=())
+
+
+class Interval(Part):
+    """A number with its 95% bootstrap interval, or a median with the minimum and the maximum of some runs."""
+
+    value: Positive
+    low: Positive
+    high: Positive
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Interval:
+        if not self.low - 1e-9 <= self.value <= self.high + 1e-9:
+            raise ValueError("value must lie between low and high")
+        return self
+
+    def overlaps(self, other: Interval) -> bool:
+        """Tell whether the two intervals have a point in common."""
+        return self.low <= other.high and other.low <= self.high
+
+
+class Share(Interval):
+    """An interval between 0 and 1."""
+
+    value: Fraction
+    low: Fraction
+    high: Fraction
+
+
+class Slice(Part):
+    pairs: Count
+    accuracy: Share
+
+
+class Merges(Part):
+    """Automatic merges from a threshold on that was chosen on the validation pairs."""
+
+    threshold: FiniteFloat | None = None
+    merged: Count
+    precision: Share | None = None
+    precision_exact_low: Fraction | None = None
+    coverage: Share | None = None
+
+
+class Curve(Part):
+    precision: list[Fraction] = Field(min_length=1)
+    recall: list[Fraction] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _even(self) -> Curve:
+        if len(self.precision) != len(self.recall):
+            raise ValueError("precision and recall must be equally long")
+        return self
+
+
+class Bin(Part):
+    confidence: Fraction
+    accuracy: Fraction
+    pairs: Count
+
+
+class Reliability(Part):
+    as_is: list[Bin] = []
+    calibrated: list[Bin] = []
+
+
+class Calibration(Part):
+    temperature: Positive | None = None
+    ece: Share | None = None
+    ece_calibrated: Share | None = None
+    merge_at_99: Merges | None = None
+    precision_recall: Curve | None = None
+    reliability: Reliability | None = None
+
+
+class Inputs(Part):
+    data_sha256: str
+    model_sha256: str | None = None
+    task_sha256: str | None = None
+    prompt_sha256: str | None = None
+
+
+class Metrics(Part):
+    """The quality of a model, or of a baseline, which has neither JSON nor a task."""
+
+    model: str
+    inputs: Inputs
+    pairs: Annotated[int, Field(gt=0)]
+    macro_f1: Share
+    accuracy: Share
+    f1_duplicate: Share
+    precision_duplicate: Share
+    confusion: dict[str, dict[str, Count]]
+    slices: dict[str, Slice] = {}
+    flip_rate: Share | None = None
+    shuffle_flip_rate: Share | None = None
+    injection_moved: Share | None = None
+    injection_success: Share | None = None
+    reasoning_grounded: Share | None = None
+    valid_json: Fraction | None = None
+    calibration: Calibration | None = None
+    versions: dict[str, str] = {}
+
+
+class Hardware(Part):
+    name: str
+    kind: Literal["cpu", "cuda"] | None = None
+
+
+class Latency(Part):
+    mean: Interval | None = None
+    p50: Interval | None = None
+    p95: Interval | None = None
+    p99: Interval | None = None
+
+
+class Arm(Part):
+    """One way of answering many pairs at once: the whole JSON object, or the decision alone."""
+
+    pairs_per_second: Interval | None = None
+    share_of_limit: Positive | None = None
+    cost_per_million_pairs: Positive | None = None
+
+
+class Load(Part):
+    """What a server does under so many requests at a time."""
+
+    concurrency: Annotated[int, Field(gt=0)]
+    pairs_per_second: Interval | None = None
+    ttft_ms: Latency | None = None
+    e2el_ms: Latency | None = None
+
+
+class Benchmark(Part):
+    """The speed of a model on one machine."""
+
+    hardware: Hardware
+    inputs: Inputs
+    random_weights: bool = False
+    quick: bool = False
+    dtype: str | None = None
+    quantization: str | None = None
+    pairs: Count | None = None
+    price_per_hour: Positive | None = None
+    offline: dict[str, Arm | None] | None = None
+    online: list[Load] | None = None
+    versions: dict[str, str] | None = None
+
+    def arm(self, name: str) -> Arm:
+        return (self.offline or {}).get(name) or Arm()
+
+    def alone(self) -> Load | None:
+        """Return what was measured at one request at a time."""
+        return next((load for load in self.online or () if load.concurrency == 1), None)
+
+
+Form = TypeVar("Form", bound=Part)
+
+
+def read(path: Path, form: type[Form], cure: str) -> Form:
+    """Return what a file holds; raises UserError naming the file, the place in it and the cure, never what stands there."""
+    try:
+        return form.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): {cure}") from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{path}: {place}: {first['msg'][:200]}: {cure}") from None

@@ -1,0 +1,171 @@
+"""The folder that is uploaded, byte for byte: ``outputs/NAME-hub/`` and ``outputs/NAME-hub-dataset/``.
+
+Only what `MODEL` and `RESULTS` name gets in. Weights are hard links where the disk allows, so a bundle costs no room.
+"""
+
+from __future__ import annotations
+
+import errno
+import fnmatch
+import json
+import os
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.hub import card, licences, pairs, privacy
+from crm_dedup_plugin.provenance import digest, model_digest
+
+WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
+SETTINGS = ("config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
+VOCABULARY = ("model.safetensors.index.json", "tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt")
+MODEL = (*WEIGHTS, *SETTINGS, *VOCABULARY)
+RESULTS = ("metrics.json", "training.json", "benchmark.json", "latency.csv", "*.png")
+EVALUATION = ".eval_results/crm-dedup.yaml"
+# What an earlier upload may have left in the repository and this one would not overwrite: older shards, older results.
+REPLACED = {"model": ["model*.safetensors", "model.safetensors.index.json", "results/*", EVALUATION], "dataset": None}
+
+
+class Bundle(NamedTuple):
+    """A folder, and the repository that it becomes; `kind` is "model" or "dataset"."""
+
+    kind: str
+    repo: str
+    folder: Path
+
+    def files(self) -> dict[str, int]:
+        """Return the bytes of each file by its path in the repository."""
+        return {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in sorted(self.folder.rglob("*")) if path.is_file()}
+
+
+def model(name: str, repo: str, base: str, licence: licences.Licence, dataset: str | None) -> Bundle:
+    """Write the bundle of ``outputs/NAME-merged`` for `repo`; raises UserError where it must not be published."""
+    merged, results = Path(f"outputs/{name}-merged"), Path("results") / name
+    metrics = _metrics(name, merged, results)
+    texts, documents = licences.documents(base, licence, repo)
+    files = {**documents, **{path.name: path for path in _matching(merged, MODEL)}}
+    files |= {f"results/{path.name}": path for path in _matching(results, RESULTS)}
+    made = {key: _json(path) for key, path in (("training", results / "training.json"), ("benchmark", results / "benchmark.json"))}
+    facts = card.Facts(name, repo, base, licence, metrics, **made, source=_json(merged / "SOURCE.json"), pairs=pairs.read(), dataset=dataset)
+    texts["README.md"] = card.model(facts, {path.name: digest([path]) for path in _matching(merged, WEIGHTS)}, sorted(files))
+    if dataset:  # the Hub shows such results where the data set is on it too
+        texts[EVALUATION] = card.evaluation(facts)
+    private = {name: _text(path) for name, path in files.items() if name.startswith("results/") and path.suffix != ".png"}
+    settings = {path.name: _text(path) for path in _matching(merged, SETTINGS)}
+    public = {name: text for name, text in texts.items() if name != "NOTICE"}
+    privacy.check(private | public, settings, pairs.FOLDER / "test.jsonl", repo, card.words())
+    return Bundle("model", repo, write(Path(f"outputs/{name}-hub"), texts, files))
+
+
+def dataset(name: str, repo: str, model_repo: str) -> Bundle:
+    """Write the bundle of the generated pairs for `repo`; raises UserError where they may be of real people."""
+    known = pairs.require_generated()
+    files = {f"{split}.jsonl": pairs.FOLDER / f"{split}.jsonl" for split in pairs.SPLITS}
+    text = card.dataset(known, repo, model_repo)
+    # Generated records are full of invented addresses and numbers, so only what tells of this machine is sought in them.
+    privacy.check({"README.md": text}, {name: _text(path) for name, path in files.items()}, None, repo)
+    return Bundle("dataset", repo, write(Path(f"outputs/{name}-hub-dataset"), {"README.md": text}, files))
+
+
+def _metrics(name: str, merged: Path, results: Path) -> dict:
+    """Return the metrics of the merged model; raises UserError where they are another model's, or it is not a merged model."""
+    if not (merged / "config.json").is_file() or not _matching(merged, WEIGHTS):
+        raise UserError(f"{merged} holds no merged model in safetensors: run `make train-{name}` first")
+    if (merged / "adapter_config.json").exists():
+        raise UserError(f"{merged} holds an adapter that is not merged: run `make train-{name}`, which merges it")
+    _check_weights(merged)
+    metrics, again = _json(results / "metrics.json"), f"run `make kpi-{name}` again"
+    if metrics is None:
+        raise UserError(f"{results / 'metrics.json'} does not exist: a model is published with its results: run `make kpi-{name}` first")
+    if metrics.get("valid_json") is None or not metrics.get("macro_f1"):
+        raise UserError(f"{results / 'metrics.json'} does not say how many answers were valid: {again}")
+    sha256, test = model_digest(str(merged)), pairs.FOLDER / "test.jsonl"
+    if metrics.get("inputs", {}).get("model_sha256") != sha256:
+        raise UserError(f"{results / 'metrics.json'} was measured on another model than {merged}: {again}")
+    if test.is_file() and digest([test]) != metrics["inputs"].get("data_sha256"):
+        raise UserError(f"{results / 'metrics.json'} was measured on other pairs than {test}: {again}")
+    benchmark = _json(results / "benchmark.json")
+    if benchmark and (benchmark.get("inputs") or {}).get("model_sha256") != sha256:
+        raise UserError(f"{results / 'benchmark.json'} was measured on another model than {merged}: run `make bench-{name}` again, or delete it")
+    manifest = merged / "crm_dedup.json"
+    if manifest.is_file() and _json(manifest) != _json(results / "training.json"):
+        raise UserError(f"{results / 'training.json'} is not of the training that made {merged}: run `make train-{name}` again")
+    return metrics
+
+
+def _check_weights(merged: Path) -> None:
+    """Raise UserError where a file of weights is broken, missing, or something else under the name of one."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in _matching(merged, WEIGHTS):
+        try:
+            with safe_open(path, "numpy"):
+                pass
+        except (SafetensorError, OSError, ValueError):
+            raise UserError(f"{path} is not a file of safetensors, or not a whole one: delete {merged} and merge again") from None
+    index = _json(merged / "model.safetensors.index.json")
+    missing = sorted({shard for shard in (index or {}).get("weight_map", {}).values() if not (merged / Path(shard).name).is_file()})
+    if missing:
+        raise UserError(f"{merged} lacks {', '.join(missing)}, which its index names: delete it and merge again")
+
+
+def write(folder: Path, texts: dict[str, str], files: dict[str, Path]) -> Path:
+    """Write `texts` and link or copy `files` into `folder`, whole or not at all, and return it; what was there before is gone."""
+    strange = [path for path in folder.rglob("*") if path.is_file() and not _expected(path.relative_to(folder).as_posix())]
+    if strange or folder.is_symlink():
+        raise UserError(
+            f"{folder} holds other files, as {strange[0].name if strange else 'a link'}: it is where a push is put together, so move it away"
+        )
+    partial = folder.with_name(f".{folder.name}.part")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        for name, source in files.items():
+            _place(source.resolve(), partial / name)
+        for name, text in texts.items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            (partial / name).write_bytes(text.encode())
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise UserError(f"{folder} could not be written ({error.strerror}): make room, or make outputs/ writable") from None
+    return folder
+
+
+def _place(source: Path, target: Path) -> None:
+    """Hard link weights, copy the rest: somebody may edit the card or a setting in the bundle, nobody edits weights."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.suffix == ".safetensors":
+        try:
+            return os.link(source, target)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES):
+                raise
+    shutil.copyfile(source, target)
+
+
+def _matching(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and any(fnmatch.fnmatchcase(path.name, one) for one in patterns)]
+
+
+def _expected(name: str) -> bool:
+    """Tell whether a path in a bundle is of those that bundles hold."""
+    own = (*MODEL, *(f"results/{one}" for one in RESULTS), *(f"{split}.jsonl" for split in pairs.SPLITS))
+    rest = ("README.md", "NOTICE", EVALUATION, *licences.DOCUMENTS)
+    return any(PurePosixPath(f"/{name}").match(f"/{one}") for one in (*own, *rest))
+
+
+def _json(path: Path) -> dict | None:
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise UserError(f"{path} is not JSON: delete it and make it again") from None
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,79 @@
+"""Where the pairs in ``data/splits`` came from: out of the generator, and so free to publish, or from somebody's CRM."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.provenance import digest
+from crm_dedup_plugin.splits import SPLITS
+
+FOLDER = Path("data/splits")
+_DEMO = re.compile(r"generated: (\d+) compact pairs, seed (\d+)")
+_ID = re.compile(r'"id": "synth-([a-z]{2,3})_')
+
+
+class Pairs(NamedTuple):
+    """What is known of the splits; `commands` generate them again, and are None where they are somebody's own."""
+
+    summary: dict
+    commands: tuple[str, ...] | None
+    languages: tuple[str, ...] = ()
+    card: Path | None = None
+
+
+def read(folder: Path = FOLDER) -> Pairs | None:
+    """Return what `folder` holds; None without a summary, or where its files are not those that it describes."""
+    summary_file = folder / "summary.json"
+    if not summary_file.is_file() or not all((folder / f"{name}.jsonl").is_file() for name in SPLITS):
+        return None
+    summary = json.loads(summary_file.read_text(encoding="utf-8"))
+    if any(digest([folder / f"{name}.jsonl"]) != summary["splits"][name]["sha256"] for name in SPLITS):
+        return None
+    commands, card = _origin(summary)
+    languages = _languages(folder) if commands else None
+    return Pairs(summary, commands, languages, card) if languages else Pairs(summary, None)
+
+
+def require_generated(folder: Path = FOLDER) -> Pairs:
+    """Return the pairs if they came out of the generator; raises UserError where they may be of real people."""
+    pairs = read(folder)
+    if pairs is None:
+        raise UserError(f"{folder} has no summary.json that fits its files, so nobody knows where its pairs came from: run `make prep` again")
+    if pairs.commands is None:
+        raise UserError(
+            f"--dataset publishes generated pairs only, and those in {folder} are not known to be: records of real people stay here. "
+            "Push the model without --dataset; for pairs of `crm-dedup synth`, keep the card that it wrote beside them and run `make prep` again"
+        )
+    return pairs
+
+
+def _origin(summary: dict) -> tuple[tuple[str, ...] | None, Path | None]:
+    """Return the commands that generate the pairs again, and the generator's card; None and None for anybody's own pairs."""
+    options = "".join(f" --{key} {' '.join(map(str, summary[key]))}" for key in ("fractions",) if summary[key] != [0.8, 0.1, 0.1])
+    options += f" --augment {' '.join(summary['augmentations'])}" if summary.get("augmentations") else ""
+    if demo := _DEMO.fullmatch(summary["source"]):
+        return (f"crm-dedup prepare --demo {demo[1]} --seed {demo[2]}{options}",), None
+    source = Path(summary["source"])
+    card = source.with_name(f"{source.stem}.card.json")
+    if not card.is_file() or not summary.get("source_sha256"):
+        return None, None
+    made = json.loads(card.read_text(encoding="utf-8"))
+    if made.get("sha256") != summary["source_sha256"] or not str(made.get("command")).startswith("crm-dedup synth "):
+        return None, None
+    return (f"{made['command']} --out data/all.jsonl", f"crm-dedup prepare --seed {summary['seed']}{options}"), card
+
+
+def _languages(folder: Path) -> tuple[str, ...] | None:
+    """Return the languages in the ids that the generator gives; None where a row has another id."""
+    found = set()
+    for name in SPLITS:
+        with (folder / f"{name}.jsonl").open(encoding="utf-8") as lines:
+            for line in lines:
+                if not (match := _ID.match(line, 1)):
+                    return None
+                found.add(match[1])
+    return tuple(sorted(found))

@@ -1,0 +1,107 @@
+"""What must not leave the machine: personal data, values of test records, local paths and secrets.
+
+``check({"results/metrics.json": text}, data/splits/test.jsonl)`` names the place, never the value.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.prompt import RUBRIC
+from crm_dedup_plugin.provenance import PACKAGES
+
+_RESERVED = r"(?:example\.(?:com|net|org)|(?:[\w-]+\.)*(?:example|test|invalid|localhost))"  # RFC 2606 and 6761
+PERSONAL = {
+    "an e-mail address": re.compile(rf"[\w.+-]+@(?!(?:[\w-]+\.)*{_RESERVED}\b(?!\.\w))(?:[\w-]+\.)+[A-Za-z]{{2,}}"),
+    "a telephone number": re.compile(
+        r"(?<![\w.+-])(?:\+\d{1,3}[ -]?(?:\(?\d{1,4}\)?[ -]?){2,4}\d{2,}|\(\d{2,5}\) ?\d{3,4}[ -]\d{3,4}|\d{3,5}[ -]\d{3}[ -]\d{3,4})(?![\w.-])"
+    ),
+}
+LOCAL = {
+    "a path of this machine": re.compile(
+        r"(?<![\w:/.>])(?:~|/(?:home|Users|root|mnt|media|work|workspace|tmp|var|opt|srv|scratch|data|content|private|Volumes))/[\w.-]"
+        r"|\b[A-Za-z]:\\|file://"
+    ),
+    "an access token": re.compile(r"\b(?:hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9-]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{16})\b"),
+}
+_COMMON_USERS = {"root", "user", "users", "admin", "ubuntu", "runner", "node", "jovyan", "vscode", "docker", "nobody", "model", "train", "test"}
+_SHORTEST, _SHORTEST_NUMBER = 5, 7  # characters of a value that names somebody: "Lee" and "2019" are also words and numbers
+_WORD = re.compile(r"\w+")
+MAX_FINDINGS = 10
+
+
+def check(texts: dict[str, str], settings: dict[str, str], test_split: Path | None, repo: str, public: str = "") -> None:
+    """Raise UserError where `texts` (results and cards) or `settings` (of the model) hold what must stay here.
+
+    Values of the records in `test_split` are sought in `texts`; the words of `public`, the card without numbers, are nobody's.
+    """
+    texts = {name: text.replace(repo, "") for name, text in texts.items()}  # the account of the repository is public
+    spoken = {name: "\n".join(_strings(json.loads(text))) if name.endswith(".json") else text for name, text in texts.items()}
+    public = " ".join((public, RUBRIC, *PACKAGES))
+    found = [
+        *(find for name, text in texts.items() for find in _patterns(name, text, PERSONAL | LOCAL)),
+        *(find for name, text in settings.items() for find in _patterns(name, text, LOCAL)),
+        *_usernames(spoken, public),
+        *(_records(spoken, test_split, public) if test_split and test_split.is_file() else ()),
+    ]
+    if found:
+        listed = "\n".join(f"- {find}" for find in found[:MAX_FINDINGS])
+        raise UserError(
+            f"nothing was uploaded, because it would publish what is private:\n{listed}\ntake it out where it comes from, and run it again"
+        )
+
+
+def _patterns(name: str, text: str, patterns: dict[str, re.Pattern]) -> Iterable[str]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        for what, pattern in patterns.items():
+            if pattern.search(line):
+                yield f"{name}, line {number}: {what}"
+
+
+def _usernames(spoken: dict[str, str], public: str) -> Iterable[str]:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container may run under a number without a name
+        return
+    word = re.compile(rf"\b{re.escape(user)}\b")
+    if len(user) >= 4 and user not in _COMMON_USERS and not word.search(public):
+        yield from (f"{name}: your user name" for name, text in spoken.items() if word.search(text))
+
+
+def _records(spoken: dict[str, str], test_split: Path, public: str) -> Iterable[str]:
+    """Yield the places where a value of a test record stands in a text, as a word of its own, unless `public` holds it too."""
+    public, spoken = public.casefold(), {name: text.casefold() for name, text in spoken.items()}
+    known = set(_WORD.findall(" ".join(spoken.values())))  # spares most values the search
+    seen = set()
+    with test_split.open(encoding="utf-8") as lines:
+        for row in map(json.loads, filter(str.strip, lines)):
+            for field, value in (item for record in row["input"].values() for item in record.items()):
+                text = str(value).casefold().strip()
+                shortest = _SHORTEST_NUMBER if re.fullmatch(r"[\d.,-]+", text) else _SHORTEST
+                if text not in seen and len(text) >= shortest and known.issuperset(_WORD.findall(text)) and text not in public:
+                    word = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
+                    yield from (
+                        f"{name}: a value of the field {field!r} of a test pair"
+                        for name, body in spoken.items()
+                        if text in body and word.search(body)
+                    )
+                seen.add(text)
+
+
+def _strings(value: object, key: str = "") -> Iterable[str]:
+    """Yield the texts in a result, and the names of slices and files; its other keys are the toolkit's own words."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            if key in ("slices", "files_sha256"):
+                yield name
+            yield from _strings(part, name)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _strings(part, key)
+    elif isinstance(value, str):
+        yield value

@@ -1,0 +1,168 @@
+"""Publish a model, its results and its data on the Hugging Face Hub: ``crm-dedup push smollm2-135m --dry-run``.
+
+One commit a repository, through `upload_folder`: nobody ever sees half a model, weights that have arrived are not sent
+again, and an error ends the run. (`upload_large_folder` commits in pieces and retries whatever happens, also a wrong token.)
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.hub import bundle, licences
+from crm_dedup_plugin.hub.bundle import Bundle
+
+NOBODY = "USER"  # stands for the account in a dry run, which asks nobody who that is
+_AGAIN = "run the same command again: what has arrived is not sent twice"
+
+
+def push(name: str, repo: str | None = None, dataset: bool = False, dry_run: bool = False, public: bool = False) -> None:
+    """Upload ``outputs/NAME-merged`` with card and results to `repo`, with `dataset` also the generated pairs to `repo`-pairs.
+
+    A dry run writes ``outputs/NAME-hub/`` and prints what would be uploaded, without token or network. Repositories
+    are private unless `public`. Raises UserError where something must not, or could not, be published.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}", name, re.ASCII) or ".." in name:
+        raise UserError(f"{name!r} is not the name of a model: give that of a file in axolotl_configs/, as in `crm-dedup push smollm2-135m`")
+    merged = Path(f"outputs/{name}-merged")
+    if not merged.is_dir():
+        raise UserError(f"{merged} does not exist: run `make train-{name}` first")
+    base = licences.base_model(name, merged)
+    licence = licences.of(base)
+    if repo is not None:
+        check_repo(repo)
+    api = None if dry_run else _connect(repo)
+    repo = repo or f"{NOBODY if api is None else _account(api)['name']}/{licences.default_name(name, licence)}"
+    pairs_repo = f"{repo}-pairs" if dataset else None
+    for one in filter(None, (repo, pairs_repo)):
+        check_repo(one)
+    bundles = [bundle.dataset(name, pairs_repo, repo)] if pairs_repo else []
+    bundles.append(bundle.model(name, repo, base, licence, pairs_repo))
+    for part in bundles:
+        print(plan(part, public))
+    if dry_run:
+        print("\ndry run: nothing was uploaded" + (f"; {NOBODY} becomes the account of your token" if repo.startswith(f"{NOBODY}/") else ""))
+        return
+    for part in bundles:
+        print(f"\n{_upload(api, part, public)}")
+
+
+def check_repo(repo: str) -> None:
+    """Raise UserError where the Hub would not take the name of a repository."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repo)
+        if repo.count("/") != 1 or not repo.isascii() or repo != repo.strip():
+            raise HFValidationError
+    except HFValidationError:
+        raise UserError(
+            f"{repo!r} is not the name of a repository: write ACCOUNT/NAME in letters, digits, '-', '_' and '.', at most 96 characters"
+        ) from None
+
+
+def plan(part: Bundle, public: bool) -> str:
+    """Return what would be uploaded: the repository, each file with its size, and the total."""
+    files = part.files()
+    width = max(map(len, files))
+    lines = [f"  {name:<{width}}  {_size(size):>10}" for name, size in files.items()]
+    head = f"\n{part.kind} {part.repo} ({'PUBLIC' if public else 'private'}), put together in {part.folder}:"
+    return "\n".join([head, *lines, f"  {len(files)} files, {_size(sum(files.values()))}"])
+
+
+def _connect(repo: str | None):
+    """Return the Hub's client with a token that works and may write; raises UserError without one."""
+    from huggingface_hub import HfApi, constants, get_token
+
+    if constants.HF_HUB_OFFLINE:
+        raise UserError("HF_HUB_OFFLINE is set, so nothing can be uploaded: unset it, or add --dry-run")
+    if not get_token():
+        raise UserError("there is no token of the Hub: run `hf auth login` with one that may write, or set HF_TOKEN; --dry-run needs none")
+    api = HfApi(library_name="crm-dedup")
+    role = ((_account(api, repo).get("auth") or {}).get("accessToken") or {}).get("role")
+    if role == "read":
+        raise UserError("the token of the Hub may only read: make one that may write, and run `hf auth login` with it")
+    return api
+
+
+def _account(api, repo: str | None = None) -> dict:
+    try:
+        return api.whoami(cache=True)
+    except Exception as error:
+        raise explain(error, repo or "the Hub") from None
+
+
+def _upload(api, part: Bundle, public: bool) -> str:
+    """Upload one bundle and return where it is; an existing public repository is refused unless `public`."""
+    options = {"repo_id": part.repo, "repo_type": part.kind}
+    try:
+        api.create_repo(**options, private=not public, exist_ok=True)
+        private = api.repo_info(**options).private
+        if not private and not public:
+            raise UserError(f"{part.repo} is there already and public: add --public, or make it private in its settings, then {_AGAIN}")
+        api.upload_folder(**options, folder_path=part.folder, delete_patterns=bundle.REPLACED[part.kind], commit_message="Upload with crm-dedup push")
+        if private and public:
+            api.update_repo_settings(**options, private=False)
+    except UserError:
+        raise
+    except Exception as error:  # the client, its transfers and their threads raise all sorts: each becomes one sentence
+        raise explain(error, part.repo) from None
+    return f"{api.endpoint}/{'datasets/' if part.kind == 'dataset' else ''}{part.repo}"
+
+
+def explain(error: BaseException, repo: str) -> UserError:
+    """Return what to do about an error of the Hub's client; threads hide the cause behind others."""
+    import httpx
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled
+
+    causes = []
+    while error is not None and error not in causes:
+        causes.append(error)
+        error = error.__cause__ or error.__context__
+    if type(causes[0]) is ValueError:  # the client's own words for metadata, or a file, that the Hub does not take
+        return UserError(f"the Hub refused the upload to {repo}: {_clean(str(causes[0]))}")
+    for cause in causes:
+        if isinstance(cause, GatedRepoError):
+            return UserError(f"{repo} is gated and this account has no access: ask for it on its page, or name another with --repo")
+        if isinstance(cause, HfHubHTTPError) and cause.response is not None:
+            return UserError(_answer(cause.response.status_code, repo, cause.server_message))
+        if isinstance(cause, OfflineModeIsEnabled):
+            return UserError("HF_HUB_OFFLINE is set, so nothing can be uploaded: unset it, or add --dry-run")
+    for cause in causes:
+        if isinstance(cause, httpx.ConnectError):
+            return UserError(f"the Hub cannot be reached for {repo}: check the network, the proxy and HF_ENDPOINT, then {_AGAIN}")
+        if isinstance(cause, httpx.TransportError):
+            return UserError(f"the upload to {repo} was cut off ({type(cause).__name__}): {_AGAIN}")
+        if isinstance(cause, OSError) and cause.strerror:
+            return UserError(f"the upload to {repo} stopped ({cause.strerror}): make room or mend the file, then {_AGAIN}")
+    return UserError(f"the upload to {repo} stopped ({type(causes[0]).__name__}: {_clean(str(causes[0]))}): {_AGAIN}")
+
+
+def _answer(status: int, repo: str, message: str | None) -> str:
+    """Return what an HTTP status of the Hub means for `repo`, and the cure."""
+    said = f" The Hub says: {_clean(message)}" if message else ""
+    known = {
+        401: "the token of the Hub is not valid, or has expired: make one that may write, and run `hf auth login` with it, or set HF_TOKEN",
+        402: f"the storage of the account of {repo} is full: delete something there, or name another account with --repo",
+        403: f"this token may not write to {repo}: use one that may, or name a repository of your own with --repo",
+        404: f"{repo} is not on the Hub, or this token may not see it: check --repo and the token",
+        413: f"a file is larger than the Hub takes for {repo}: merge into smaller shards",
+        429: f"the Hub asks for fewer requests: wait some minutes, then {_AGAIN}",
+    }
+    if status >= 500:
+        return f"the Hub has a problem of its own (HTTP {status}): wait some minutes, then {_AGAIN}"
+    return known.get(status, f"the Hub refused the upload to {repo} (HTTP {status}): check --repo, then {_AGAIN}.") + said
+
+
+def _clean(message: str) -> str:
+    """Return a message in one line, without what may be a token or a signed address."""
+    return re.sub(r"hf_\w+|Bearer \S+|https?://\S+", "...", " ".join(message.split()))[:300]
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024

@@ -1,0 +1,41 @@
+"""What a number was made from: hashes of models and files, versions of packages.
+
+Results carry these, so that numbers of another model or of other pairs are never taken for each other's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from collections.abc import Iterable
+from pathlib import Path
+
+PACKAGES = ("axolotl", "bitsandbytes", "llguidance", "lm_eval", "peft", "torch", "transformers", "vllm")
+
+
+def digest(paths: Iterable[Path]) -> str:
+    """Return the SHA-256 of one file, or of the hashes of several; raises OSError where one cannot be read."""
+    digests = []
+    for path in paths:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256"))
+    return digests[0].hexdigest() if len(digests) == 1 else hashlib.sha256(b"".join(one.digest() for one in digests)).hexdigest()
+
+
+def model_digest(model: str) -> str:
+    """Return the SHA-256 of what a model folder computes with; of a model on the Hub its name."""
+    if not Path(model).is_dir():
+        return model
+    return digest(path for path in sorted(Path(model).glob("*")) if path.suffix in (".safetensors", ".json", ".jinja"))
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that numbers depend on."""
+    return {package: _version(package) for package in PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,133 @@
+"""Try settings of the engine one by one, each against the first, on one GPU: ``.venv/bin/python scripts/tune.py MODEL [--random-weights]``.
+
+Keeps ``results/tuning.json``, from which ``results/tuning.md`` is written; a try that is there is not repeated. Predictions
+were written before the runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from crm_dedup_plugin import engine
+from crm_dedup_plugin.benchmark.hardware import detect
+from crm_dedup_plugin.benchmark.workload import Workload
+from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.provenance import digest, versions
+
+RESULTS = Path("results/tuning.json")
+ARMS = ("full", "full_cold", "full_uncached", "full_without_schema", "decision", "decision_cold", "decision_uncached")
+MAIN = ("full", "decision")
+
+
+class Try(NamedTuple):
+    """One change of the settings, what it was expected to do and why, and the arms that tell."""
+
+    name: str
+    prediction: str
+    engine: dict = {}  # noqa: RUF012
+    arms: tuple[str, ...] = MAIN
+    quantization: str | None = None
+    plain_schema: bool = False
+
+
+XGRAMMAR = {"structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True}}
+TRIES = (
+    Try("as it is", "the reference: llguidance, compiled, CUDA graphs, vLLM's own limits; the schema costs under 3%", arms=ARMS),
+    Try("eager", "no CUDA graphs: a launch costs more than the kernel at 135M, so half of it; 10% at 4B", {"enforce_eager": True}),
+    Try("xgrammar", "masks are filled faster by either for a schema this small: within 5%", XGRAMMAR, plain_schema=True),
+    Try(
+        "no async scheduling",
+        "the scheduler no longer hides behind the GPU: 20-30% less at 135M, 5% at 4B",
+        {"async_scheduling": False},
+    ),
+    Try("256 sequences", "weights are read for fewer answers at once: 10% less at 4B; nothing at 135M", {"max_num_seqs": 256}),
+    Try("512 sequences", "between the two", {"max_num_seqs": 512}),
+    Try("8k batched tokens", "prompts come in smaller portions, decoding waits less for them: within 5%", {"max_num_batched_tokens": 8192}),
+    Try("32k batched tokens", "fewer, larger steps with prompts: a little faster for one token", {"max_num_batched_tokens": 32768}),
+    Try("FP8 weights", "arithmetic twice as fast on a 4B: 30-50% more; nothing at 135M, where the CPU is the limit", quantization="fp8"),
+    Try("FP8 cache", "half the bytes a decoded token reads: under 10%", {"kv_cache_dtype": "fp8"}),
+    Try("engine in this process", "no messages between two processes, but nothing overlaps either: slower", {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}),
+)
+
+
+def run(model: str, random_weights: bool, data: str, pairs: int, repeats: int, only: list[str]) -> None:
+    """Make the tries that are missing for `model`, keeping each as soon as it is done."""
+    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    part = found.setdefault(Path(model).name, {"random_weights": random_weights, "data_sha256": digest([Path(data)]), "pairs": pairs, "tries": {}})
+    part |= {"hardware": detect()._asdict(), "versions": versions(), "repeats": repeats, "seed": engine.SEED}
+    part["command"] = f"scripts/tune.py {model}{' --random-weights' if random_weights else ''} --data {data} --pairs {pairs}"
+    for one in TRIES:
+        if one.name in part["tries"] or (only and one.name not in only):
+            continue
+        settings = {key: value for key, value in one.engine.items() if key.islower()}
+        chosen = {"arms": one.arms, "engine": settings, "quantization": one.quantization, "plain_schema": one.plain_schema}
+        work = Workload(model, data, pairs, repeats, random_weights=random_weights, **chosen)
+        variables = {key: value for key, value in one.engine.items() if key.isupper()}
+        part["tries"][one.name] = {"prediction": one.prediction, **_measure(work, variables)}
+        write_atomically(RESULTS, json.dumps(found, indent=2) + "\n")
+        print(f"{one.name}: {_rates(part['tries'][one.name])}", flush=True)
+
+
+def _measure(work: Workload, variables: dict[str, str]) -> dict:
+    with tempfile.TemporaryDirectory() as folder:
+        spec, out = work.write(Path(folder) / "workload.json"), Path(folder) / "out.json"
+        words = [sys.executable, "-m", "crm_dedup_plugin.benchmark.offline", str(spec), str(out)]
+        done = subprocess.run(words, env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            return {"failed": done.stdout.strip().splitlines()[-1][:200]}
+        found = json.loads(out.read_text(encoding="utf-8"))
+    arms = {arm: _arm(runs) for arm, runs in found.pop("arms").items()}
+    return {"arms": arms, **{key: found[key] for key in ("agreement", "max_num_seqs", "load_seconds", "dtype", "peak_memory_bytes")}}
+
+
+def _arm(runs: list[dict]) -> dict:
+    pairs, middle = runs[0]["pairs"], statistics.median(run["seconds"] for run in runs)
+    outside = statistics.median(1 - run["engine_seconds"] / run["seconds"] for run in runs)
+    tokens = {f"{kind}_tokens": runs[0][f"{kind}_tokens"] / pairs for kind in ("prompt", "cached", "output")}
+    return {"pairs_per_second": pairs / middle, "outside_the_engine": outside, "valid_json": runs[0].get("valid_json"), **tokens}
+
+
+def _rates(one: dict) -> str:
+    return one.get("failed") or ", ".join(f"{arm} {part['pairs_per_second']:.1f}" for arm, part in one["arms"].items())
+
+
+def table(part: dict) -> str:
+    """Return the tries on one model: pairs a second and the change against the first."""
+    from tabulate import tabulate
+
+    first = part["tries"]["as it is"]["arms"]
+    rows = []
+    for name, one in part["tries"].items():
+        cells = ["failed: " + one["failed"], ""] if "failed" in one else [_cell(one["arms"], first, arm) for arm in MAIN]
+        rows.append([name, one["prediction"], *cells])
+    return tabulate(rows, headers=["try", "prediction", "full answer, pairs/s", "one token, pairs/s"], tablefmt="github", disable_numparse=True)
+
+
+def _cell(arms: dict, first: dict, arm: str) -> str:
+    rate, base = arms[arm]["pairs_per_second"], first[arm]["pairs_per_second"]
+    return f"{rate:,.0f}" + ("" if arms is first else f" ({rate / base - 1:+.0%})")
+
+
+def main() -> None:
+    """Read the options, and make the tries."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model", help="folder or Hub id")
+    parser.add_argument("--random-weights", action="store_true")
+    parser.add_argument("--data", default="data/splits/train.jsonl", help="pairs: timed only, nothing is learnt from them")
+    parser.add_argument("--pairs", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", nargs="+", default=[], metavar="TRY")
+    options = parser.parse_args()
+    run(options.model, options.random_weights, options.data, options.pairs, options.repeats, options.only)
+
+
+if __name__ == "__main__":
+    main()
