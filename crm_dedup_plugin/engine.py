@@ -21,15 +21,15 @@ def settings() -> dict:
 
 
 def environment(model: str) -> dict[str, str]:
-    """Return the variables that vLLM wants on a machine without a GPU, and none that it does not."""
+    """Return the variables that vLLM wants on this machine for `model`."""
     import torch
 
     variables = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     if Path(model).is_dir():
         variables["HF_HUB_OFFLINE"] = "1"
-    if not torch.cuda.is_available():
-        variables |= {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": str(os.cpu_count())}
-    return variables
+    if torch.cuda.is_available():  # asking has touched CUDA, which a forked engine could not use any more
+        return variables | {"VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
+    return variables | {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": str(os.cpu_count())}
 
 
 def normalised(logprobs: Sequence[float]) -> list[float]:

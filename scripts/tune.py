@@ -1,7 +1,7 @@
 """Try settings of the engine one by one, each against the first, on one GPU: ``.venv/bin/python scripts/tune.py MODEL [--random-weights]``.
 
-Keeps ``results/tuning.json``, from which ``results/tuning.md`` is written; a try that is there is not repeated. Predictions
-were written before the runs.
+Keeps ``results/tuning.json``, from which ``scripts/update_readme.py`` fills the tables of ``results/tuning.md``; a try that is
+there is not repeated. Predictions were written before the runs.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def run(model: str, random_weights: bool, data: str, pairs: int, repeats: int, o
     part |= {"hardware": detect()._asdict(), "versions": versions(), "repeats": repeats, "seed": engine.SEED}
     part["command"] = f"scripts/tune.py {model}{' --random-weights' if random_weights else ''} --data {data} --pairs {pairs}"
     for one in TRIES:
-        if one.name in part["tries"] or (only and one.name not in only):
+        if "arms" in part["tries"].get(one.name, ()) or (only and one.name not in only):
             continue
         settings = {key: value for key, value in one.engine.items() if key.islower()}
         chosen = {"arms": one.arms, "engine": settings, "quantization": one.quantization, "plain_schema": one.plain_schema}
@@ -82,7 +82,8 @@ def _measure(work: Workload, variables: dict[str, str]) -> dict:
         words = [sys.executable, "-m", "crm_dedup_plugin.benchmark.offline", str(spec), str(out)]
         done = subprocess.run(words, env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
-            return {"failed": done.stdout.strip().splitlines()[-1][:200]}
+            lines = done.stdout.strip().splitlines()
+            return {"failed": next((line for line in reversed(lines) if "Error: " in line), lines[-1])[-200:]}
         found = json.loads(out.read_text(encoding="utf-8"))
     arms = {arm: _arm(runs) for arm, runs in found.pop("arms").items()}
     return {"arms": arms, **{key: found[key] for key in ("agreement", "max_num_seqs", "load_seconds", "dtype", "peak_memory_bytes")}}
@@ -99,21 +100,44 @@ def _rates(one: dict) -> str:
     return one.get("failed") or ", ".join(f"{arm} {part['pairs_per_second']:.1f}" for arm, part in one["arms"].items())
 
 
-def table(part: dict) -> str:
-    """Return the tries on one model: pairs a second and the change against the first."""
+def tables(path: Path = RESULTS) -> str:
+    """Return for each model its tries, and where the time of the first one goes, as Markdown."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return "\n\n".join(_section(name, part) for name, part in found.items()) + "\n"
+
+
+def _section(name: str, part: dict) -> str:
     from tabulate import tabulate
 
-    first = part["tries"]["as it is"]["arms"]
-    rows = []
-    for name, one in part["tries"].items():
-        cells = ["failed: " + one["failed"], ""] if "failed" in one else [_cell(one["arms"], first, arm) for arm in MAIN]
-        rows.append([name, one["prediction"], *cells])
-    return tabulate(rows, headers=["try", "prediction", "full answer, pairs/s", "one token, pairs/s"], tablefmt="github", disable_numparse=True)
+    tries, heads = part["tries"], ["try", "prediction", "full answer, pairs/s", "one token, pairs/s"]
+    first = tries["as it is"]
+    rows = [[key, one["prediction"], *_outcome(one, first["arms"])] for key, one in tries.items()]
+    weights = "random weights in its shape: speed only" if part["random_weights"] else "its own weights"
+    runs = f"{part['pairs']} pairs, {part['repeats']} repeats (median)"
+    about = f"{part['hardware']['name']}, vLLM {part['versions']['vllm']}, {first['dtype']}, {runs}"
+    arms = [[arm, *_where(one)] for arm, one in first["arms"].items()]
+    columns = ["arm", "pairs/s", "outside the engine", "prompt tokens", "of them cached", "output tokens"]
+    return "\n\n".join(
+        (
+            f"## {name}: {weights}",
+            f"{about}. `{part['command']}`",
+            tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True),
+            "Where the time of the first goes, by arm:",
+            tabulate(arms, headers=columns, tablefmt="github", disable_numparse=True),
+        )
+    )
 
 
-def _cell(arms: dict, first: dict, arm: str) -> str:
-    rate, base = arms[arm]["pairs_per_second"], first[arm]["pairs_per_second"]
-    return f"{rate:,.0f}" + ("" if arms is first else f" ({rate / base - 1:+.0%})")
+def _outcome(one: dict, first: dict) -> list[str]:
+    if "failed" in one:
+        return [f"failed: {one['failed']}", "-"]
+    rates = [(one["arms"][arm]["pairs_per_second"], first[arm]["pairs_per_second"]) for arm in MAIN]
+    return [f"{rate:,.0f}" + ("" if one["arms"] is first else f" ({rate / base - 1:+.0%})") for rate, base in rates]
+
+
+def _where(arm: dict) -> list[str]:
+    means = (arm[f"{kind}_tokens"] for kind in ("prompt", "cached", "output"))
+    return [f"{arm['pairs_per_second']:,.0f}", f"{arm['outside_the_engine']:.1%}", *(f"{mean:.0f}" for mean in means)]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Write the measured tables into README.md and data/README.md: ``.venv/bin/python scripts/update_readme.py`` after new results.
+"""Write the measured tables into README.md, data/README.md and results/tuning.md: ``.venv/bin/python scripts/update_readme.py`` after new results.
 
 Every number comes from results/; a test fails where one of the two says anything else.
 """
@@ -9,9 +9,11 @@ import json
 from pathlib import Path
 
 import ablation
+import tune
 from tabulate import tabulate
 
 from crm_dedup_plugin import report
+from crm_dedup_plugin.benchmark import command
 from crm_dedup_plugin.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,7 +72,16 @@ def hardness(results: Path) -> str:
 def blocks(root: Path) -> dict[Path, dict[str, str]]:
     """Return for each document the text of its measured sections."""
     data = {"baselines": hardness(root / "results"), "ablation": ablation.table(root / "results" / "ablation.json") + "\n"}
-    return {root / "README.md": {"results": render(root / "results")}, root / "data" / "README.md": data}
+    tuning = {"tries": tune.tables(root / "results" / "tuning.json")}
+    return {root / "README.md": {"results": render(root / "results"), "speed": speed(root / "results")}, root / "data" / "README.md": data} | {
+        root / "results" / "tuning.md": tuning
+    }
+
+
+def speed(results: Path) -> str:
+    """Return what the benchmark of the fine-tuned model says, and how to read it."""
+    result = json.loads((results / MODELS["fine-tuned"] / "benchmark.json").read_text(encoding="utf-8"))
+    return f"{command.table(result)}\n"
 
 
 def update(text: str, sections: dict[str, str]) -> str:

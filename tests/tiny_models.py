@@ -28,8 +28,8 @@ OVERRIDES = {
 }
 
 
-def build(name: str, folder: Path, tokenizer, **saving) -> Path:
-    """Write the twin of `name` with random weights and `tokenizer` to `folder`."""
+def build(name: str, folder: Path, tokenizer, head_dim: int = 16, **saving) -> Path:
+    """Write the twin of `name` with random weights and `tokenizer` to `folder`; vLLM without a GPU wants heads of 32 or more."""
     import torch
     import transformers
 
@@ -42,7 +42,7 @@ def build(name: str, folder: Path, tokenizer, **saving) -> Path:
         tokenizer.bos_token, tokenizer.eos_token = tokens[0], tokens[-1]
         tokenizer.save_pretrained(folder)
     sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": head_dim}
     ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     rest = {"vocab_size": len(tokenizer), "tie_word_embeddings": tied, "max_position_embeddings": 4096}
     config = getattr(transformers, kind)(**sizes, **heads, **ids, **rest)

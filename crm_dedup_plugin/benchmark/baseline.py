@@ -23,7 +23,7 @@ def measure(model, tokenizer, work: Workload) -> dict:
     """Return the runs of ``batch_1`` and ``batch_largest``; the second is None where no batch fits."""
     pairs, _ = work.load()
     generate(model, tokenizer, pairs[:1], work, 1)
-    alone = [_report(generate(model, tokenizer, pairs[:ALONE], work, 1), at, work) for at in range(work.repeats)]
+    alone = [_report(generate(model, tokenizer, pairs[: min(ALONE, work.baseline_pairs)], work, 1), at, work) for at in range(work.repeats)]
     for batch in (size for size in work.batches if size <= len(pairs)):
         chosen = pairs[: max(batch, work.baseline_pairs // batch * batch)]
         try:

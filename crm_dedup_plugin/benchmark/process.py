@@ -21,9 +21,12 @@ CURES = {  # what a log says: what to change
     r"out of memory|OutOfMemory|Cannot allocate memory": "out of memory: give --engine max_num_seqs=64 max_num_batched_tokens=4096",
     r"No available memory for the cache blocks|KV cache.*(larger|is needed)": "no room for the KV cache: give --engine "
     "max_model_len=2048, or gpu_memory_utilization=0.95; without a GPU, set VLLM_CPU_KVCACHE_SPACE to more GiB",
+    r"greater than the derived max_model_len": "the model is made for shorter texts: give --engine max_model_len=4096, or less",
     r"[Aa]ddress already in use": "the port is taken: name another one with --port, or leave it out",
     r"does not appear to have|is not a valid model identifier|Repository Not Found": "name a folder or a Hub id with --model",
 }
+
+_NOISE = re.compile(r"nanobind:| - leaked | - \.\.\. skipped|See https://nanobind")
 
 
 @contextlib.contextmanager
@@ -72,9 +75,9 @@ def tail(log: Path) -> str:
 
 
 def lines(log: Path) -> list[str]:
-    """Return the lines of a log, each state of a progress bar as one."""
+    """Return the lines of a log, each state of a progress bar as one, without what a library says of itself at the end."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    return [line for line in re.split(r"[\r\n]+", text) if line.strip()]
+    return [line for line in re.split(r"[\r\n]+", text) if line.strip() and not _NOISE.match(line)]
 
 
 def cure(log: Path) -> str:

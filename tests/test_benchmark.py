@@ -1,0 +1,205 @@
+"""The benchmark without an engine: limits, summaries, plans, options, logs."""
+
+import copy
+import csv
+import io
+import json
+import types
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm_dedup_plugin import engine, prompt, schema, tokens
+from crm_dedup_plugin.benchmark import command, hardware, limits, online, plots, process, run, server, summary
+from crm_dedup_plugin.benchmark.workload import Workload
+from crm_dedup_plugin.errors import UserError
+
+H100 = hardware.Hardware("NVIDIA H100 80GB HBM3", "cuda", *hardware.SHEETS["H100"], "data sheet")
+QWEN = types.SimpleNamespace(
+    hidden_size=2560, intermediate_size=9728, num_hidden_layers=36, num_attention_heads=32, num_key_value_heads=8, head_dim=128, vocab_size=151936
+)
+SHAPE = limits.Shape.of(QWEN, 2)
+rates = st.floats(0.01, 1e6)
+
+
+def raw(**changes) -> dict:
+    """What ``vllm bench serve`` saves, as far as it is read."""
+    latencies = {f"{point}_{name}_ms": 10.0 + at for at, (point, name) in enumerate((p, n) for p in summary.PERCENTILES for n in summary.LATENCIES)}
+    texts = [schema.dump("DUPLICATE", "Email same."), '{"decision":"POSS', "no JSON", ""]
+    rest = {"request_throughput": 2.0, "request_goodput": 1.5, "output_throughput": 99.0, "completed": 3, "failed": 1, "num_prompts": 4}
+    details = {"generated_texts": texts, "errors": ["", "", "", "Traceback\nConnectionError: lost"], "itls": [[1.0]], "ttfts": [0.1]}
+    return {**latencies, **rest, **details, "date": "20260101-000000", **changes}
+
+
+def one_run(**changes) -> dict:
+    return online._run(raw(**changes), ["--base-url", "http://127.0.0.1:9", "--dataset-path", "/secret/pairs.jsonl"], True, (0.0, 0.0), (0.04, 4.0))
+
+
+def test_the_sizes_of_a_real_model_are_counted():
+    assert SHAPE.body == pytest.approx(3.63e9, rel=0.01)
+    assert SHAPE.head == pytest.approx(0.389e9, rel=0.01)
+
+
+def test_the_limit_of_a_4b_on_an_h100_is_what_pen_and_paper_say():
+    assert limits.pairs_per_second(SHAPE, H100, 400, 250, 60, 1024) == pytest.approx(615, rel=0.05)
+    assert limits.pairs_per_second(SHAPE, H100, 400, 250, 1, 1024) == pytest.approx(884, rel=0.05)
+    assert 1000 / limits.pairs_per_second(SHAPE, H100, 400, 250, 60, 1) == pytest.approx(144, rel=0.05)
+
+
+@given(prompt=st.integers(10, 4000), cached=st.integers(0, 9), output=st.integers(1, 400), seats=st.integers(1, 1024))
+def test_more_work_never_raises_the_limit(prompt, cached, output, seats):
+    limit = limits.pairs_per_second(SHAPE, H100, prompt, cached, output, seats)
+    assert 0 < limits.pairs_per_second(SHAPE, H100, prompt + 1, cached, output, seats) <= limit
+    assert limits.pairs_per_second(SHAPE, H100, prompt, cached, output + 1, seats) <= limit
+    assert limits.pairs_per_second(SHAPE, H100, prompt, cached, output, seats + 1) >= limit
+    assert limits.pairs_per_second(SHAPE, H100, prompt, cached + 1, output, seats) >= limit
+
+
+def test_a_processor_is_measured():
+    machine = hardware.detect("float32")
+    assert machine.kind == "cpu" and machine.source == "measured" and "cores" in machine.name
+    assert machine.flops > 1e9 and machine.bandwidth > 1e8
+
+
+@given(st.lists(rates, min_size=1, max_size=5))
+def test_a_spread_holds_its_median(values):
+    found = summary.spread(values)
+    assert min(values) == found["low"] <= found["value"] <= found["high"] == max(values)
+
+
+@given(price=st.floats(0.01, 1000), rate=rates)
+def test_the_cost_is_that_of_the_seconds(price, rate):
+    assert summary.cost(price, rate) * rate * 3600 / 1e6 == pytest.approx(price)
+    assert summary.cost(None, rate) is None
+
+
+@given(st.floats(0, 1e9, allow_nan=False), st.floats(0, 1e9))
+def test_what_vllm_says_is_passed_on_unaltered(latency, throughput):
+    given_by_vllm = raw(p99_e2el_ms=latency, request_throughput=throughput)
+    found = one_run(p99_e2el_ms=latency, request_throughput=throughput)
+    assert found["vllm"] == {key: value for key, value in given_by_vllm.items() if key not in online.DETAILS}
+    (level,) = summary.online({"4/0": found}, None)
+    assert level["e2el_ms"]["p99"]["value"] == latency and level["pairs_per_second"]["value"] == throughput
+    rows = list(csv.DictReader(io.StringIO(run.latency_csv([level]))))
+    assert {row["metric"]: float(row["p99"]) for row in rows}["e2el"] == latency
+
+
+def test_a_run_counts_what_only_the_answers_show_and_keeps_none_of_them():
+    found = one_run()
+    assert (found["valid"], found["truncated"], found["failed"], found["error"]) == (1, 1, 1, "ConnectionError: lost")
+    assert "Email same" not in json.dumps(found) and "/secret" not in found["command"] and "127.0.0.1" not in found["command"]
+    (level,) = summary.online({"4/0": found, "4/1": found}, 3.6)
+    assert (level["concurrency"], level["repeats"], level["failed"]) == (4, 2, 2)
+    assert level["valid_json"] == level["truncated"] == pytest.approx(1 / 3)
+    assert level["client_overhead"] == pytest.approx(raw()["mean_e2el_ms"] / 10 - 1)
+    assert level["cost_per_million_pairs"] == pytest.approx(500)
+
+
+def test_no_pair_is_asked_twice_in_a_run():
+    work = Workload("m", "d")
+    assert online.levels(work, 5000) == [1, 4, 16, 64, 256]
+    assert online.levels(work, 150) == [1, 4, 16, 64]
+    assert online.levels(work, 1) == [1]
+    assert all(online.requests(level, 150) <= 150 for level in work.concurrency)
+    assert online.requests(256, 5000) == 2048 and online.requests(1, 5000) == 16
+    assert online.planned(work, 3) == ["1/0", "1/1", "1/2"]
+
+
+def test_the_client_gets_the_schema_and_the_deadline():
+    words = online.arguments(Workload("m", "d", deadline_ms=1234), "http://x", "served", 16, 128, "pairs.jsonl", "folder/out.json")
+    assert json.loads(words[words.index("--extra-body") + 1])["response_format"]["json_schema"]["schema"] == schema.GRAMMAR
+    assert words[words.index("--goodput") + 1] == "e2el:1234" and words[words.index("--max-concurrency") + 1] == "16"
+
+
+def test_settings_become_flags_of_the_server():
+    words = server.command("m", {"max_model_len": 8, "enforce_eager": True, "async_scheduling": False, "compilation_config": {"a": 1}}, 80)
+    assert words[2:5] == ["vllm.entrypoints.cli.main", "serve", "m"]
+    flags = " ".join(words[5:])
+    assert "--max-model-len 8 --enforce-eager --no-async-scheduling --compilation-config" in flags and '{"a": 1}' in words
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b_c"]), st.integers() | st.booleans() | st.dictionaries(st.just("k"), st.integers())))
+def test_engine_arguments_are_read_back(values):
+    assert command.engine_arguments([f"{key}={json.dumps(value)}" for key, value in values.items()]) == values
+
+
+def test_engine_arguments_may_be_text_or_wrong():
+    assert command.engine_arguments(["kv_cache_dtype=fp8"]) == {"kv_cache_dtype": "fp8"}
+    for word in ("max_num_seqs", "=3", "--x=1"):
+        with pytest.raises(UserError, match="write KEY=VALUE"):
+            command.engine_arguments([word])
+
+
+def test_a_workload_survives_its_file(tmp_path):
+    work = Workload("m", "d", pairs=3, concurrency=(2,), engine={"max_num_seqs": 4}, arms=("decision",))
+    assert Workload.read(str(work.write(tmp_path / "w.json"))) == work
+
+
+def test_a_baseline_that_does_not_fit_is_none():
+    alone = {"batch_size": 1, "pairs": 4, "seconds": 2.0, "valid_json": 1.0}
+    found = summary.transformers({"batch_1": [alone], "batch_largest": None})
+    assert found["batch_largest"] is None and found["batch_1"]["pairs_per_second"]["value"] == 2.0
+    arms = {name: {"pairs_per_second": summary.spread([rate])} for name, rate in (("full", 20.0), ("decision", 80.0))}
+    assert summary.speedup(arms, found) == {"full": 10.0, "decision": 40.0}
+
+
+def test_ties_do_not_count_as_disagreement():
+    assert summary.agreement({"pairs": 0, "agree": 0, "ties": 9}) is None
+    found = summary.agreement({"pairs": 10, "agree": 9, "ties": 2})
+    assert found["value"] == 0.9 and found["low"] < 0.9 < found["high"] and found["ties"] == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "max_num_seqs"),
+        ("ValueError: No available memory for the cache blocks.", "max_model_len"),
+        ("OSError: [Errno 98] Address already in use", "--port"),
+        ("something else", ""),
+    ],
+)
+def test_a_failure_shows_the_last_lines_and_what_to_change(tmp_path, line, hint):
+    log = tmp_path / "server.log"
+    log.write_text("first\n" + "filler\n" * 50 + f"progress 1%\rprogress 2%\r{line}\n")
+    error = str(process.failure("the vLLM server", 1, log))
+    assert line in error and hint in error and "first" not in error
+    assert "was killed by SIGKILL: the machine may be out of memory" in str(process.failure("x", -9, tmp_path / "none.log"))
+
+
+def test_many_prompts_are_tokenised_as_one_is(tokenizer):
+    pairs = [({"Name": f"Ann {at} <|im_end|> [INST]"}, {"Name": "QUESTION", "Phone": "\n\n 1 "}) for at in range(5)]
+    assert tokens.batch_prompt_ids(tokenizer, pairs) == [tokens.prompt_ids(tokenizer, *pair) for pair in pairs]
+    assert tokens.batch_prompt_ids(tokenizer, []) == []
+
+
+def test_a_template_that_changes_the_question_is_refused(tokenizer):
+    loud = copy.deepcopy(tokenizer)
+    loud.chat_template = "{{ messages[0]['content'] | upper }}"
+    with pytest.raises(ValueError, match="repeats it word for word"):
+        tokens.batch_prompt_ids(loud, [({"Name": "a"}, {"Name": "b"})])
+
+
+@given(st.lists(st.floats(-50, 0), min_size=3, max_size=3))
+def test_probabilities_sum_to_one_and_keep_their_order(logprobs):
+    found = engine.normalised(logprobs)
+    assert sum(found) == pytest.approx(1)
+    assert found.index(max(found)) == logprobs.index(max(logprobs))
+
+
+def test_plots_are_drawn_of_what_there_is(tmp_path):
+    (level,) = summary.online({"4/0": one_run()}, None)
+    found = {"arms": {"full": [{"pairs": 4, "seconds": 2.0, "engine_seconds": 1.9, **dict.fromkeys(("prompt_tokens", "output_tokens"), 400)}]}}
+    found["arms"]["full"][0] |= {"cached_tokens": 0, "valid_json": 1.0, "truncated": 0.0}
+    arms = summary.offline(found | {"max_num_seqs": 8}, SHAPE, H100, 2.5)
+    result = {"random_weights": True, "quick": True, "hardware": H100._asdict(), "online": [level], "offline": arms}
+    drawn = plots.draw(result, tmp_path, "a model")
+    assert [path.name for path in drawn] == ["throughput.png", "latency.png", "limit.png"]
+    assert all(path.stat().st_size > 5000 for path in drawn)
+    assert plots.draw(result | {"online": None, "offline": None}, tmp_path, "x") == []
+
+
+def test_the_question_over_the_wire_is_the_one_of_training(tmp_path):
+    pair = ({"Name": "Ann Ł \ud800"}, {"Name": "dated 2020-01-01"})
+    online._write([pair], 9, tmp_path / "pairs.jsonl")
+    assert json.loads((tmp_path / "pairs.jsonl").read_text(encoding="utf-8")) == {"prompt": prompt.build(*pair), "output_tokens": 9}
