@@ -28,7 +28,7 @@ def environment(model: str) -> dict[str, str]:
     if Path(model).is_dir():
         variables["HF_HUB_OFFLINE"] = "1"
     if torch.cuda.is_available():  # asking has touched CUDA, which a forked engine could not use any more
-        return variables | {"VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
+        return variables | {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", "TOKENIZERS_PARALLELISM": "true"}
     return variables | {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": str(os.cpu_count())}
 
 
