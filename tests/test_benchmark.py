@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_dedup_plugin import engine, prompt, schema, tokens
-from crm_dedup_plugin.benchmark import command, hardware, limits, online, plots, process, run, server, summary
+from crm_dedup_plugin.benchmark import command, hardware, limits, online, plots, process, result, server, summary
 from crm_dedup_plugin.benchmark.workload import Workload
 from crm_dedup_plugin.errors import UserError
 
@@ -81,7 +81,7 @@ def test_what_vllm_says_is_passed_on_unaltered(latency, throughput):
     assert found["vllm"] == {key: value for key, value in given_by_vllm.items() if key not in online.DETAILS}
     (level,) = summary.online({"4/0": found}, None)
     assert level["e2el_ms"]["p99"]["value"] == latency and level["pairs_per_second"]["value"] == throughput
-    rows = list(csv.DictReader(io.StringIO(run.latency_csv([level]))))
+    rows = list(csv.DictReader(io.StringIO(result.latency_csv([level]))))
     assert {row["metric"]: float(row["p99"]) for row in rows}["e2el"] == latency
 
 
@@ -184,7 +184,7 @@ def test_a_template_that_changes_the_question_is_refused(tokenizer):
 def test_probabilities_sum_to_one_and_keep_their_order(logprobs):
     found = engine.normalised(logprobs)
     assert sum(found) == pytest.approx(1)
-    assert found.index(max(found)) == logprobs.index(max(logprobs))
+    assert found[logprobs.index(max(logprobs))] == max(found)
 
 
 def test_plots_are_drawn_of_what_there_is(tmp_path):
@@ -192,11 +192,11 @@ def test_plots_are_drawn_of_what_there_is(tmp_path):
     found = {"arms": {"full": [{"pairs": 4, "seconds": 2.0, "engine_seconds": 1.9, **dict.fromkeys(("prompt_tokens", "output_tokens"), 400)}]}}
     found["arms"]["full"][0] |= {"cached_tokens": 0, "valid_json": 1.0, "truncated": 0.0}
     arms = summary.offline(found | {"max_num_seqs": 8}, SHAPE, H100, 2.5)
-    result = {"random_weights": True, "quick": True, "hardware": H100._asdict(), "online": [level], "offline": arms}
-    drawn = plots.draw(result, tmp_path, "a model")
+    drawn_of = {"random_weights": True, "quick": True, "hardware": H100._asdict(), "online": [level], "offline": arms}
+    drawn = plots.draw(drawn_of, tmp_path, "a model")
     assert [path.name for path in drawn] == ["throughput.png", "latency.png", "limit.png"]
     assert all(path.stat().st_size > 5000 for path in drawn)
-    assert plots.draw(result | {"online": None, "offline": None}, tmp_path, "x") == []
+    assert plots.draw(drawn_of | {"online": None, "offline": None}, tmp_path, "x") == []
 
 
 def test_the_question_over_the_wire_is_the_one_of_training(tmp_path):

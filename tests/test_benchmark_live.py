@@ -25,12 +25,28 @@ PAIRS = 40
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory, tokenizer) -> Path:
-    """A folder with a test split and a merged model, as `make prep` and `make train-tiny` leave it."""
+    """A folder with a test split and a merged model, as `make prep` and `make train-tiny` leave it, and one that never stops."""
     folder = tmp_path_factory.mktemp("bench")
     (folder / "data" / "splits").mkdir(parents=True)
     (folder / "data" / "splits" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in generate(PAIRS + 1)))
-    tiny_models.build("llama32-3b", folder / "outputs" / "tiny-merged", tokenizer, head_dim=64)
+    write_model(folder / "outputs" / "tiny-merged", tokenizer, {'"}': 2, '"': 1})
+    write_model(folder / "outputs" / "endless", tokenizer, {})
     return folder
+
+
+def write_model(folder: Path, tokenizer, favourites: dict[str, int]) -> None:
+    """Write a model that always likes the same tokens best: with quotation marks, its reasonings are over at once."""
+    from transformers import AutoModelForCausalLM
+
+    tiny_models.build("mistral7b", folder, tokenizer, head_dim=64)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    for name, weights in model.named_parameters():
+        if name.endswith(("o_proj.weight", "down_proj.weight", "lm_head.weight")):
+            weights.data.zero_()
+    model.model.embed_tokens.weight.data.fill_(1)
+    for text, liking in favourites.items():
+        model.lm_head.weight.data[tokenizer.convert_tokens_to_ids(text)] = liking
+    model.save_pretrained(folder)
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen:
@@ -125,7 +141,7 @@ def test_a_benchmark_measures_every_part_and_passes_on_what_vllm_says(workspace)
 
 
 def test_a_server_that_is_killed_ends_the_benchmark_and_a_second_run_completes_it(workspace):
-    words = ("--parts", "online", "--concurrency", "1", "--repeats", "1", "--force")
+    words = ("--parts", "online", "--concurrency", "1", "--repeats", "9", "--force")
     child = start(workspace, *words)
     victim = await_server(child, workspace)
     victim.kill()
@@ -138,9 +154,9 @@ def test_a_server_that_is_killed_ends_the_benchmark_and_a_second_run_completes_i
     assert left_behind(workspace) == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)], ids=["Ctrl-C", "killed"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
 def test_an_interrupted_benchmark_takes_its_server_along(workspace, number, code):
-    child = start(workspace, "--parts", "online", "--concurrency", "1", "--repeats", "9", "--force")
+    child = start(workspace, "--parts", "online", "--concurrency", "1", "--repeats", "99", "--force")
     await_server(child, workspace)
     child.send_signal(number)
     _, err = child.communicate(timeout=60)
@@ -160,7 +176,9 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(workspace):
 
 
 def test_a_model_that_never_ends_its_answer_has_no_speed(workspace):
-    code, _, err = bench(workspace, "--parts", "offline", "--pairs", "4", "--repeats", "1", "--max-tokens", "24", "--force")
+    code, _, err = bench(
+        workspace, "--model", "outputs/endless", "--parts", "offline", "--pairs", "4", "--repeats", "1", "--max-tokens", "24", "--force"
+    )
     assert code == 1
     assert "none of 4 answers was valid JSON within 24 tokens: the model does not end its answers" in err and "--max-tokens" in err
     assert left_behind(workspace) == []

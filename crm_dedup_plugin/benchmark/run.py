@@ -7,24 +7,24 @@ Each part keeps its runs in ``outputs/NAME-bench/``: a second call goes on where
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import io
+import contextlib
 import json
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from crm_dedup_plugin import engine, prompt, records, schema, tokens
-from crm_dedup_plugin.benchmark import process, summary
+from crm_dedup_plugin import engine
+from crm_dedup_plugin.benchmark import process
 from crm_dedup_plugin.benchmark.online import planned
+from crm_dedup_plugin.benchmark.result import assemble, inputs, write
 from crm_dedup_plugin.benchmark.server import at, serve
 from crm_dedup_plugin.benchmark.workload import Workload
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.files import write_atomically
-from crm_dedup_plugin.provenance import digest, model_digest, versions
+from crm_dedup_plugin.provenance import versions
 
 MODULES = {"offline": "offline", "transformers": "baseline", "online": "online"}
 PARTS = tuple(MODULES)
@@ -61,79 +61,27 @@ def bench(
         for part in PARTS:
             (folder / f"{part}.json").unlink(missing_ok=True)
         write_atomically(state, asked)
-    spec = work.write(folder / "workload.json")
-    found = {part: _run(part, work, spec, folder, base_url, port, timeout) for part in PARTS if part in parts}
-    result = assemble(name, work, found, used, price) | {"quick": quick, "command": command}
-    write(result, Path("results") / name, name)
+    spec, found, result = work.write(folder / "workload.json"), {}, {}
+    with _ended_as_if_interrupted():
+        for part in (one for one in PARTS if one in parts):
+            found[part] = _run(part, work, spec, folder, base_url, port, timeout)
+            result = assemble(work, found, used, price) | {"quick": quick, "command": command}
+            write(result, Path("results") / name, name)
     return result
 
 
-def inputs(work: Workload) -> dict:
-    """Return hashes of the model, the pairs and the question, with the settings of the runs."""
-    code = [Path(module.__file__) for module in (engine, prompt, records, schema, tokens)]
-    settings = {key: value for key, value in dataclasses.asdict(work).items() if key not in ("model", "data")}
-    hashes = {"model_sha256": model_digest(work.model), "data_sha256": digest([Path(work.data)]), "prompt_sha256": digest(code)}
-    return hashes | {"settings": settings}
+@contextlib.contextmanager
+def _ended_as_if_interrupted() -> Iterator[None]:
+    """Let a polite request to end go the way of Ctrl-C, so that no server is left behind."""
 
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
 
-def assemble(name: str, work: Workload, found: dict, used: dict, price: float | None) -> dict:
-    """Return the benchmark as it is written, from the runs of each part; a part that was left out is None."""
-    from transformers import AutoConfig
-
-    from crm_dedup_plugin.benchmark.hardware import detect
-    from crm_dedup_plugin.benchmark.limits import Shape
-
-    offline = found.get("offline")
-    dtype = offline["dtype"] if offline else str(engine.settings().get("dtype", "bfloat16"))
-    machine = detect(dtype, work.quantization)
-    weight_bytes = 1 if work.quantization == "fp8" else {"float32": 4}.get(dtype, 2)
-    shape = Shape.of(AutoConfig.from_pretrained(work.model), weight_bytes)
-    arms = offline and summary.offline(offline, shape, machine, price)
-    baseline = found.get("transformers") and summary.transformers(found["transformers"])
-    return {
-        "model": work.model,
-        "random_weights": work.random_weights,
-        "hardware": machine._asdict(),
-        "dtype": dtype,
-        "quantization": work.quantization,
-        "seed": engine.SEED,
-        "versions": versions(),
-        "inputs": used,
-        "pairs": len(work.load()[0]),
-        "price_per_hour": price,
-        "deadline_ms": work.deadline_ms,
-        "peak_memory_bytes": offline and offline["peak_memory_bytes"],
-        "load_seconds": offline and offline["load_seconds"],
-        "offline": arms,
-        "online": found.get("online") and summary.online(found["online"], price),
-        "transformers": baseline,
-        "agreement": offline and summary.agreement(offline["agreement"]),
-        "schema_cost": arms and summary.schema_cost(arms),
-        "speedup": summary.speedup(arms, baseline) if arms and baseline else None,
-    }
-
-
-def write(result: dict, folder: Path, name: str) -> list[Path]:
-    """Write the benchmark, its latencies as a table and its plots; return the files."""
-    from crm_dedup_plugin.benchmark import plots
-
-    folder.mkdir(parents=True, exist_ok=True)
-    written = [folder / "benchmark.json", folder / "latency.csv"]
-    write_atomically(written[0], json.dumps(result, indent=2) + "\n")
-    write_atomically(written[1], latency_csv(result["online"] or []))
-    return written + plots.draw(result, folder, name)
-
-
-def latency_csv(levels: Sequence[dict]) -> str:
-    """Return one row for each concurrency, repeat and latency, in milliseconds, as ``vllm bench serve`` gave them."""
-    rows = io.StringIO()
-    table = csv.writer(rows, lineterminator="\n")
-    table.writerow(["concurrency", "repeat", "metric", *summary.PERCENTILES])
-    for level in levels:
-        for repeat, run in enumerate(level["runs"]):
-            for name in summary.LATENCIES:
-                table.writerow([level["concurrency"], repeat, name, *(run["vllm"][f"{point}_{name}_ms"] for point in summary.PERCENTILES)])
-    return rows.getvalue()
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check(name: str, work: Workload) -> None:
