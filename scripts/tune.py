@@ -54,6 +54,7 @@ TRIES = (
     Try("32k batched tokens", "fewer, larger steps with prompts: a little faster for one token", {"max_num_batched_tokens": 32768}),
     Try("FP8 weights", "arithmetic twice as fast on a 4B: 30-50% more; nothing at 135M, where the CPU is the limit", quantization="fp8"),
     Try("FP8 cache", "half the bytes a decoded token reads: under 10%", {"kv_cache_dtype": "fp8"}),
+    Try("tokenised on one core", "as the first runs did: half as fast for one token", {"TOKENIZERS_PARALLELISM": "false"}),
     Try("engine in this process", "no messages between two processes, but nothing overlaps either: slower", {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}),
 )
 

@@ -127,7 +127,7 @@ def test_a_benchmark_measures_every_part_and_passes_on_what_vllm_says(workspace)
 
 
 def test_a_server_that_is_killed_ends_the_benchmark_and_a_second_run_completes_it(workspace):
-    words = ("--parts", "online", "--concurrency", "1", "--repeats", "9", "--force")
+    words = ("--parts", "online", "--concurrency", "1", "--repeats", "4", "--force")
     child = start(workspace, *words)
     victim = await_server(child, workspace)
     victim.kill()

@@ -57,13 +57,13 @@ def bench(
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / "inputs.json"
     asked = json.dumps([used, base_url, versions()], sort_keys=True)
-    if force or not state.is_file() or state.read_text(encoding="utf-8") != asked:
-        for part in PARTS:
-            (folder / f"{part}.json").unlink(missing_ok=True)
-        write_atomically(state, asked)
+    same = state.is_file() and state.read_text(encoding="utf-8") == asked
+    for part in PARTS if not same else parts if force else ():
+        (folder / f"{part}.json").unlink(missing_ok=True)
+    write_atomically(state, asked)
     spec, found, result = work.write(folder / "workload.json"), {}, {}
     with _ended_as_if_interrupted():
-        for part in (one for one in PARTS if one in parts):
+        for part in (one for one in PARTS if one in parts or _is_done(one, work, folder / f"{one}.json")):
             found[part] = _run(part, work, spec, folder, base_url, port, timeout)
             result = assemble(work, found, used, price) | {"quick": quick, "command": command}
             write(result, Path("results") / name, name)
@@ -96,19 +96,25 @@ def _check(name: str, work: Workload) -> None:
 def _run(part: str, work: Workload, spec: Path, folder: Path, base_url: str | None, port: int, timeout: float) -> dict:
     """Return the runs of one part, made now where they are not there yet."""
     out, log = folder / f"{part}.json", folder / f"{part}.log"
-    if part == "online":
-        _online(work, spec, out, log, base_url, port, timeout)
-    elif not out.is_file():
-        _child(part, work, (str(spec), str(out)), log, timeout)
+    if not _is_done(part, work, out):
+        if part == "online":
+            _online(work, spec, out, log, base_url, port, timeout)
+        else:
+            _child(part, work, (str(spec), str(out)), log, timeout)
     found = json.loads(out.read_text(encoding="utf-8"))
     (_refuse_failures if part == "online" else _refuse_endless)(part, work, found)
     return found
 
 
+def _is_done(part: str, work: Workload, out: Path) -> bool:
+    """Tell whether all runs of a part are there; those in which requests failed are not."""
+    if part != "online" or not out.is_file():
+        return out.is_file()
+    runs = json.loads(out.read_text(encoding="utf-8"))
+    return all(runs.get(key, {}).get("failed") == 0 for key in planned(work, len(work.load()[0])))
+
+
 def _online(work: Workload, spec: Path, out: Path, log: Path, base_url: str | None, port: int, timeout: float) -> None:
-    done = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
-    if all(done.get(key, {}).get("failed") == 0 for key in planned(work, len(work.load()[0]))):
-        return
     with at(base_url) if base_url else serve(work.model, work.settings(), port, out.with_name("server.log")) as server:
         try:
             _child("online", work, (str(spec), str(out), server.url, server.model), log, timeout, server.check)
