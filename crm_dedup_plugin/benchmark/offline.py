@@ -28,7 +28,8 @@ def measure(llm, work: Workload, report: Callable[[str], None] = print) -> dict:
     pairs, other = work.load()
     ask = _Asker(llm, work, other)
     arms: dict[str, list[dict]] = {}
-    ask.full(pairs[:2])  # compiles the grammar
+    ask.full(pairs[:2])  # compiles the grammar, and what the two kinds of question need
+    ask.decision(pairs[:2])
     for arm, run in _arms(ask, pairs):
         if work.arms and arm not in (FULL, *work.arms):
             continue
