@@ -28,7 +28,7 @@ from crm_dedup_plugin.provenance import versions
 
 MODULES = {"offline": "offline", "transformers": "baseline", "online": "online"}
 PARTS = tuple(MODULES)
-QUICK = {"pairs": 12, "concurrency": (1, 4), "baseline_pairs": 4, "batches": (4,)}
+QUICK = {"pairs": 8, "concurrency": (1, 4), "baseline_pairs": 4, "batches": (4,)}
 TIMEOUT = 4 * 3600  # seconds for one part
 ENDLESS = (
     "the model does not end its answers, or the server ignores the schema. Raise --max-tokens, check the model's end-of-turn token, or train it first"
