@@ -7,7 +7,6 @@ Writes ``results/baseline-NAME/metrics.json`` for majority, strings, boosting an
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib
 import importlib.metadata
 import json
@@ -25,6 +24,7 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import calibration
 from crm_dedup_plugin.evaluation.calibration import auroc, interval
 from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.provenance import digest
 
 NAMES = ("majority", "strings", "boosting", "splink")
 SPLITS, UNSEEN, RESULTS = Path("data/splits"), Path("data/unseen.jsonl"), Path("results")
@@ -166,7 +166,7 @@ def _splits(options: argparse.Namespace) -> dict[str, Path]:
 def _inputs(options: argparse.Namespace) -> dict[str, str]:
     paths = {"data" if name == "test" else name: path for name, path in _splits(options).items()}
     paths |= {"unseen": options.unseen} if options.unseen else {}
-    return {f"{name}_sha256": hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
+    return {f"{name}_sha256": digest([path]) for name, path in paths.items()}
 
 
 def _command(options: argparse.Namespace) -> str:

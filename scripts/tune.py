@@ -23,8 +23,8 @@ from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.provenance import digest, versions
 
 RESULTS = Path("results/tuning.json")
-ARMS = ("full", "full_cold", "full_uncached", "full_without_schema", "decision", "decision_cold", "decision_uncached")
 MAIN = ("full", "decision")
+ALL = ()  # what a workload takes for every arm
 
 
 class Try(NamedTuple):
@@ -40,7 +40,7 @@ class Try(NamedTuple):
 
 XGRAMMAR = {"structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True}}
 TRIES = (
-    Try("as it is", "the reference: llguidance, compiled, CUDA graphs, vLLM's own limits; the schema costs under 3%", arms=ARMS),
+    Try("as it is", "the reference: llguidance, compiled, CUDA graphs, vLLM's own limits; the schema costs under 3%", arms=ALL),
     Try("eager", "no CUDA graphs: a launch costs more than the kernel at 135M, so half of it; 10% at 4B", {"enforce_eager": True}),
     Try("xgrammar", "masks are filled faster by either for a schema this small: within 5%", XGRAMMAR, plain_schema=True),
     Try(

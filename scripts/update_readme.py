@@ -72,9 +72,10 @@ def hardness(results: Path) -> str:
 def blocks(root: Path) -> dict[Path, dict[str, str]]:
     """Return for each document the text of its measured sections."""
     data = {"baselines": hardness(root / "results"), "ablation": ablation.table(root / "results" / "ablation.json") + "\n"}
-    tuning = {"tries": tune.tables(root / "results" / "tuning.json")}
-    return {root / "README.md": {"results": render(root / "results"), "speed": speed(root / "results")}, root / "data" / "README.md": data} | {
-        root / "results" / "tuning.md": tuning
+    return {
+        root / "README.md": {"results": render(root / "results"), "speed": speed(root / "results")},
+        root / "data" / "README.md": data,
+        root / "results" / "tuning.md": {"tries": tune.tables(root / "results" / "tuning.json")},
     }
 
 

@@ -99,11 +99,14 @@ def dots(axes, rows: Sequence[Row], values: Sequence[Interval | None], look: dic
     """Draw one dot with its interval a row, the first row on top."""
     for place, (row, found) in enumerate(zip(rows, values, strict=True)):
         if found:
-            sides = [[found.value - found.low], [found.high - found.value]]
-            sides = [[max(side[0], 0.0)] for side in sides]
-            axes.errorbar([found.value], [place + offset], xerr=sides, color=look[row.name].color, capsize=2.5, markersize=5.5, **options)
+            axes.errorbar([found.value], [place + offset], xerr=bars(found), color=look[row.name].color, capsize=2.5, markersize=5.5, **options)
     axes.set_yticks(range(len(rows)), [shown(row.name) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
+
+
+def bars(found: Interval) -> list[list[float]]:
+    """Return how far the interval reaches below and above its value, as error bars take it; never less than nothing."""
+    return [[max(found.value - found.low, 0.0)], [max(found.high - found.value, 0.0)]]
 
 
 def legend_below(figure, axes, columns: int = 2) -> None:

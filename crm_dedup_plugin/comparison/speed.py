@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.ticker import LogLocator
 
 from crm_dedup_plugin.comparison.columns import marks
-from crm_dedup_plugin.comparison.drawing import Figure, Look, canvas, finish, legend_below, shown
+from crm_dedup_plugin.comparison.drawing import Figure, Look, bars, canvas, finish, legend_below, shown
 from crm_dedup_plugin.comparison.load import Row
 from crm_dedup_plugin.comparison.rank import pareto
 
@@ -38,10 +38,8 @@ def front(name: str, rows: Sequence[Row], look: dict[str, Look]) -> Figure | Non
     with canvas(5.0, 3.2 + 0.1 * len(drawn)) as (figure, axes):
         axes.plot([speeds[at].value for at in best], [scores[at].value for at in best], color="#b8c2cd", linewidth=3, label="Pareto front", zorder=1)
         for row, speed, score in zip(drawn, speeds, scores, strict=True):
-            style, sides = look[row.name], [[speed.value - speed.low], [speed.high - speed.value]]
-            above = [[score.value - score.low], [score.high - score.value]]
-            sides, above = ([[max(side[0], 0.0)] for side in pair] for pair in (sides, above))
-            axes.errorbar([speed.value], [score.value], above, sides, fmt=style.marker, color=style.color, capsize=2.5, label=label(row))
+            style, options = look[row.name], {"capsize": 2.5, "label": label(row)}
+            axes.errorbar([speed.value], [score.value], bars(score), bars(speed), fmt=style.marker, color=style.color, **options)
         _logarithmic(axes, [speed.value for speed in speeds])
         axes.set(ylim=(0, 1.02), xlabel="pairs a second, whole JSON answers (logarithmic)", ylabel="macro F1")
         axes.set_title(shown_machine(name), fontsize=9)
