@@ -1,4 +1,4 @@
-"""More training pairs from those at hand, with the same decisions: ``crm-dedup prepare --augment swapped injected``.
+"""Training pairs made from those at hand, with the same decisions: ``crm-dedup prepare --augment shuffled injected plain``.
 
 Only the training split is augmented, after the split, so that nothing of it is in validation or test.
 """
@@ -9,17 +9,19 @@ import random
 from collections import Counter
 
 from crm_dedup_plugin.steward import attacks, perturb, reasoning
+from crm_dedup_plugin.steward.evidence import compare
 
-_SHARES = {"swapped": 1.0, "shuffled": 0.3, "injected": 0.15}
-KINDS = (*_SHARES, "oversampled")
+_SHARES = {"shuffled": 0.3, "injected": 0.15}
+KINDS = (*_SHARES, "oversampled", "plain")
 _MOST_COPIES = 3
 
 
 def augment(rows: list[dict], kinds: tuple[str, ...], seed: int = 7) -> list[dict]:
     """Return `rows` and changed copies of some, in a seeded random order.
 
-    swapped: every pair in the other order as well. shuffled: 30% once more, with fields renamed and in another order.
-    injected: 15% once more, with an instruction hidden in a field. oversampled: pairs of rare slices up to three times.
+    shuffled: 30% once more, with fields renamed and in another order. injected: 15% once more, with an instruction hidden
+    in a field. oversampled: pairs of rare slices up to three times. plain: every reasoning goes through the fields in the
+    same words, in place of the one that was given.
     """
     rng, result = random.Random(seed), list(rows)
     if "oversampled" in kinds:
@@ -28,19 +30,22 @@ def augment(rows: list[dict], kinds: tuple[str, ...], seed: int = 7) -> list[dic
         if kind in kinds:
             result += [_changed(row, kind, rng) for row in rows if rng.random() < share]
     rng.shuffle(result)
-    return result
+    return [_plainly(row) for row in result] if "plain" in kinds else result
 
 
 def _changed(row: dict, kind: str, rng: random.Random) -> dict:
-    pair, output = (row["input"]["record_a"], row["input"]["record_b"]), row["output"]
-    if kind == "swapped":
-        pair, output = perturb.swap(pair), {**output, "reasoning": reasoning.mirrored(output["reasoning"])}
-    elif kind == "shuffled":
+    pair = (row["input"]["record_a"], row["input"]["record_b"])
+    if kind == "shuffled":
         pair = perturb.shuffle(pair, rng)
     else:
-        pair = perturb.inject(pair, rng, attacks.TRAIN, perturb.target_for(output["decision"]))
-    copy = {**row, "input": dict(zip(("record_a", "record_b"), pair, strict=True)), "output": output}
+        pair = perturb.inject(pair, rng, attacks.TRAIN, perturb.target_for(row["output"]["decision"]))
+    copy = {**row, "input": dict(zip(("record_a", "record_b"), pair, strict=True))}
     return {**copy, "id": f"{row['id']}-{kind}"} if row.get("id") not in (None, "") else copy
+
+
+def _plainly(row: dict) -> dict:
+    explained = reasoning.write_plainly(compare(**row["input"]))
+    return {**row, "output": {**row["output"], "reasoning": explained}} if reasoning.claims(explained) else row
 
 
 def _rare(rows: list[dict]) -> list[dict]:

@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--fractions", type=float, nargs=3, default=(0.8, 0.1, 0.1), metavar=("TRAIN", "VAL", "TEST"))
     prepare.add_argument("--seed", type=int, default=7)
     prepare.add_argument("--demo", type=int, metavar="PAIRS", help="generate this many demo pairs instead of reading --data")
-    prepare.add_argument("--augment", nargs="+", default=(), choices=("swapped", "shuffled", "injected", "oversampled"), help="training pairs")
+    prepare.add_argument("--augment", nargs="+", default=(), choices=("shuffled", "injected", "oversampled", "plain"), help="training pairs")
     prepare.set_defaults(run=_prepare)
 
     synth = commands.add_parser("synth", help="generate labelled pairs of CRM records from an invented world")
@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train and merge a model; further --key=value go to Axolotl")
     train.add_argument("model", help="name of a file in axolotl_configs/")
+    train.add_argument("--name", help="of the results and of the merged model (that of the file)")
     train.add_argument("--force", action="store_true", help="train again from the start")
     train.set_defaults(run=_train)
 
@@ -114,6 +115,8 @@ def _bench_options(bench: argparse.ArgumentParser) -> None:
     bench.add_argument("--price-per-hour", type=float, metavar="PRICE", help="of the machine: gives the cost of a million pairs")
     bench.add_argument("--quantization", help="handed to vLLM, as in: --quantization fp8")
     bench.add_argument("--engine", nargs="+", default=(), metavar="KEY=VALUE", help="handed to vLLM's engine, as in: --engine max_num_seqs=512")
+    engines = "engines side by side for offline work, spread over the GPUs (%(default)s); the server has one a GPU at most"
+    bench.add_argument("--engines", type=int, default=1, metavar="N", help=engines)
     bench.add_argument("--timeout", type=float, default=4 * 3600, metavar="SECONDS", help="for each part (%(default)s)")
     bench.add_argument("--force", action="store_true", help="measure again what is there")
     bench.set_defaults(run=_bench)
@@ -151,7 +154,7 @@ def _train(options) -> None:
 
     if load_config(options.model)[1]["base_model"] == str(TARGET):
         fetch()
-    print(f"merged model: {train(options.model, options.extra, options.force)}")
+    print(f"merged model: {train(options.model, options.extra, options.force, options.name)}")
 
 
 def _kpi(options) -> None:

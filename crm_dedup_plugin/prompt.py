@@ -1,10 +1,13 @@
 """The question that a model is asked, word for word the same in training, evaluation and serving.
 
-One user turn: the fixed rubric first, so that a prefix cache keeps it, then both records as JSON.
+One user turn: the fixed rubric first, so that a prefix cache keeps it, then both records as JSON, in an order of their
+own: whichever comes first in a call, the question is the same, and so is the decision.
 Print one: ``python -m crm_dedup_plugin prompt data/splits/test.jsonl``.
 """
 
 from __future__ import annotations
+
+import re
 
 from crm_dedup_plugin.records import to_json
 
@@ -24,8 +27,19 @@ differ, at most 240 characters"}"""
 
 
 def build(record_a: dict, record_b: dict) -> str:
-    """Return the text of the user turn for two records (flat objects; normalised here)."""
-    return f"{RUBRIC}\n\nRecord A: {to_json(record_a)}\nRecord B: {to_json(record_b)}"
+    """Return the text of the user turn for two records (flat objects; normalised here), in the order of `in_order`."""
+    first, second = sorted((to_json(record_a), to_json(record_b)))
+    return f"{RUBRIC}\n\nRecord A: {first}\nRecord B: {second}"
+
+
+def in_order(record_a: dict, record_b: dict) -> tuple[dict, dict]:
+    """Return the two records as the prompt and the answer name them, A and B: sorted by their JSON, in either order of a call."""
+    return (record_a, record_b) if to_json(record_a) <= to_json(record_b) else (record_b, record_a)
+
+
+def mirrored(text: str) -> str:
+    """Return a reasoning for the same two records in the other order."""
+    return re.sub(r"\b(in|from|record) ([AB])\b", lambda found: f"{found[1]} {'B' if found[2] == 'A' else 'A'}", text)
 
 
 def messages(record_a: dict, record_b: dict) -> list[dict[str, str]]:

@@ -22,7 +22,7 @@ def copies(kind: str) -> list[tuple[dict, dict]]:
     return [(BY_ID[row["id"].removesuffix(f"-{kind}")], row) for row in made]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "plain"])
 def test_the_rows_at_hand_are_kept_and_decisions_stay(kind):
     made = augment(ROWS, (kind,))
     assert set(BY_ID) <= {row["id"] for row in made}
@@ -38,18 +38,16 @@ def test_the_same_seed_gives_the_same_rows():
     assert augment(ROWS, ()) != [] and len(augment(ROWS, ())) == len(ROWS)
 
 
-def test_swapped_copies_are_the_pairs_in_the_other_order_and_their_reasonings_stay_true():
-    made = copies("swapped")
-    assert len(made) == len(ROWS)
-    for before, after in made:
-        assert (before["input"]["record_a"], before["input"]["record_b"]) == (after["input"]["record_b"], after["input"]["record_a"])
-        assert reasoning.is_grounded(after["output"]["reasoning"], **after["input"])
-
-
-def test_a_reasoning_that_is_not_mirrored_would_be_found_out():
-    one_sided = [(before, after) for before, after in copies("swapped") if "only in" in before["output"]["reasoning"]]
-    assert one_sided
-    assert not any(reasoning.is_grounded(before["output"]["reasoning"], **after["input"]) for before, after in one_sided)
+def test_plain_reasonings_say_the_same_fields_in_the_same_words():
+    made = augment(ROWS, ("plain",))
+    assert {row["id"] for row in made} == set(BY_ID)
+    words = {claim: set() for row in made for claim in reasoning.claims(row["output"]["reasoning"])}
+    for row in made:
+        said = row["output"]["reasoning"]
+        assert reasoning.is_grounded(said, **row["input"])
+        for clause, claim in zip(said.rstrip(".").casefold().split(", "), reasoning.claims(said), strict=True):
+            words[claim].add(clause)
+    assert all(len(ways) == 1 for ways in words.values())
 
 
 def test_shuffled_copies_hold_the_same_values():
@@ -76,7 +74,7 @@ def test_rare_slices_come_closer_to_the_others():
 
 
 def test_only_the_training_split_is_augmented(tmp_path):
-    for out, options in (("plain", []), ("more", ["--augment", "swapped", "injected"])):
+    for out, options in (("plain", []), ("more", ["--augment", "shuffled", "injected"])):
         assert main(["prepare", "--demo", "120", "--out", str(tmp_path / out), *options]) == 0
     lines = {
         (out, name): (tmp_path / out / f"{name}.jsonl").read_text().splitlines() for out in ("plain", "more") for name in ("train", "val", "test")

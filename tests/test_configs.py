@@ -1,6 +1,7 @@
 """Every configuration is valid for Axolotl, holds no key that Axolotl would drop, and keeps what all must share."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from axolotl.utils.schemas.config import AxolotlInputConfig
 from axolotl.utils.schemas.datasets import SFTDataset
 from axolotl.utils.schemas.fsdp import FSDPConfig
 
+from crm_dedup_plugin.training import plugin
 from crm_dedup_plugin.training.args import CrmDedupArgs
 
 FOLDER = Path(__file__).parents[1] / "axolotl_configs"
@@ -62,9 +64,13 @@ def test_there_is_a_configuration_for_each_model():
 
 
 @pytest.mark.parametrize(("name", "device"), [*((name, "one gpu") for name in MODELS), ("smollm2-135m", "cpu")])
-def test_axolotl_accepts_the_configuration_and_keeps_its_values(name, device):
+def test_axolotl_accepts_the_configuration_and_keeps_its_values(name, device, monkeypatch):
+    monkeypatch.setattr(plugin, "torch", SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: device != "cpu")))
     settings, kept = raw(name), validated(raw(name), device)
     for key in set(settings) - {"datasets", "test_datasets", "dataset_prepared_path"}:
+        if device == "cpu" and key in ("bf16", "tf32"):  # the plugin turns them off where there is no GPU
+            assert kept[key] is False
+            continue
         value = float(settings[key]) if key == "learning_rate" else settings[key]
         assert kept[key] == value, key
     for part in {"datasets", "test_datasets"} & set(settings):
@@ -119,9 +125,12 @@ def test_the_options_for_several_gpus_in_the_header_are_valid(name):
     assert validated(settings, "two gpus")["fsdp_config"]["auto_wrap_policy"] == "TRANSFORMER_BASED_WRAP"
 
 
-def test_the_header_of_the_small_model_tells_how_to_use_a_gpu():
-    header = (FOLDER / "smollm2-135m.yml").read_text(encoding="utf-8").partition("\nbase_model")[0]
-    options = dict(word.strip('"').removeprefix("--").split("=") for word in header.replace('ARGS="', " ").split() if word.startswith("--"))
-    settings = raw("smollm2-135m") | {key: yaml.safe_load(value) for key, value in options.items()}
-    assert settings["bf16"] is True and not unknown(settings)
-    assert validated(settings, "one gpu")["bf16"] is True
+def test_the_options_of_the_demo_are_valid_without_a_gpu():
+    script = (FOLDER.parent / "scripts" / "demo.sh").read_text(encoding="utf-8").replace("\\\n", " ")
+    line = next(line for line in script.splitlines() if line.startswith("$crm_dedup train"))
+    options = {key: yaml.safe_load(value) for key, value in (word.removeprefix("--").split("=") for word in line.split() if "=" in word)}
+    decay = options.pop("lr_scheduler_kwargs__num_decay_steps")
+    settings = raw("smollm2-135m") | options | {"lr_scheduler_kwargs": {"num_decay_steps": decay}}
+    assert not unknown(settings)
+    kept = validated(settings, "cpu")
+    assert kept["max_steps"] == 105 > kept["lr_scheduler_kwargs"]["num_decay_steps"] and kept["bf16"] is False

@@ -68,9 +68,14 @@ def by_names(text: str) -> str:
     return schema.LABELS[sum(map(len, json.loads(first_record(text)))) % 3] if "Record A" in text else ""
 
 
-def test_a_model_that_sees_only_the_order_flips_every_time_and_one_that_ignores_it_never(split):
-    result = evaluate(Planted(biased), ["crm_dedup_swapped", "crm_dedup"], data=str(split))
-    assert value(result, "crm_dedup_swapped", "flip_rate") == 1
+def test_a_model_that_decides_by_the_place_of_a_record_cannot_flip_when_they_change_places(split, monkeypatch):
+    by_place = Planted(lambda text: schema.LABELS[len(first_record(text)) % 3])
+    result = evaluate(by_place, ["crm_dedup_swapped", "crm_dedup"], data=str(split))
+    assert value(result, "crm_dedup_swapped", "flip_rate") == 0
+    monkeypatch.setattr(prompt, "build", lambda a, b: f"\n\nRecord A: {prompt.to_json(a)}\nRecord B: {prompt.to_json(b)}")
+    monkeypatch.setattr(prompt, "in_order", lambda *pair: pair)
+    unordered = evaluate(by_place, ["crm_dedup_swapped", "crm_dedup"], data=str(split))
+    assert value(unordered, "crm_dedup_swapped", "flip_rate") > 0.3
     steady = evaluate(Planted(lambda _: "DUPLICATE"), ["crm_dedup", *CHANGED], data=str(split))
     assert [value(steady, name, "flip_rate") for name in CHANGED[:2]] == [0, 0]
     assert (value(steady, "crm_dedup_injected", "moved_rate"), value(steady, "crm_dedup_injected", "attack_success")) == (0, 0)
@@ -139,7 +144,7 @@ def test_perturbed_questions_are_the_same_in_every_run_and_keep_what_is_right(sp
     assert changed == docs.split(str(split), kind)
     for name in ("id", "key", "gold", "slice"):
         assert [doc[name] for doc in changed] == [doc[name] for doc in plain]
-    assert all(a["prompt"] != b["prompt"] for a, b in zip(plain, changed, strict=True))
+    assert all((a["prompt"] == b["prompt"]) == (kind == "swapped") for a, b in zip(plain, changed, strict=True))
     assert all(doc["prompt"] == prompt.build(json.loads(doc["record_a"]), json.loads(doc["record_b"])) for doc in changed)
     assert all((doc["target"] not in ("", doc["gold"])) == (kind == "injected") for doc in changed)
     reordered = split.with_name("reversed.jsonl")

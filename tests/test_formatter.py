@@ -57,6 +57,18 @@ def test_the_text_of_training_is_the_text_of_evaluation(tokenizer, tmp_path):
     assert document["prompt"] == prompt.build(LEFT, RIGHT)
 
 
+def test_the_answer_names_the_records_as_the_prompt_does(tokenizer):
+    said = {"reasoning": "Phone only in A, notes missing in A."}
+    ahead, behind = ({"left": LEFT, "right": RIGHT}, {"left": RIGHT, "right": LEFT})
+    if prompt.in_order(LEFT, RIGHT) != (LEFT, RIGHT):
+        ahead, behind = behind, ahead
+    question, answer, _ = sample(tokenizer, **ahead, **said)
+    same_question, mirrored, _ = sample(tokenizer, **behind, **said)
+    assert question == same_question
+    assert schema.parse(tokenizer.decode(answer[:-1])).reasoning == said["reasoning"]
+    assert schema.parse(tokenizer.decode(mirrored[:-1])).reasoning == "Phone only in B, notes missing in B."
+
+
 @pytest.mark.parametrize("decision", schema.LABELS)
 @pytest.mark.parametrize("reasoning", REASONS, ids=range(len(REASONS)))
 def test_loss_is_on_the_answer_and_its_end_and_on_nothing_else(tokenizer, decision, reasoning):

@@ -125,3 +125,27 @@ def test_no_logits_are_kept_in_training(stock):
     ours = copy.deepcopy(stock)
     forward.install(ours, shared_prefix=True)
     assert ours(**make_batch([64, 50])).logits is None
+
+
+@pytest.mark.parametrize("shared_prefix", [False, True])
+def test_the_token_that_decides_can_count_more(stock, shared_prefix):
+    batch, at, weight = make_batch([64, 51, 58]), 2, 5.0
+    alone = {**batch, "labels": torch.full_like(batch["labels"], -100)}
+    for row, length in enumerate((64, 51, 58)):
+        place = length - 6 + at
+        alone["labels"][row, place] = batch["labels"][row, place]
+    count = torch.tensor(18)
+    plain, plain_gradients = outcome(stock, batch, num_items_in_batch=count)
+    more, more_gradients = outcome(stock, alone, num_items_in_batch=count)
+    ours = copy.deepcopy(stock)
+    forward.install(ours, shared_prefix, forward.Emphasis(at, weight))
+    loss, gradients = outcome(ours, batch, num_items_in_batch=count)
+    torch.testing.assert_close(loss, plain + (weight - 1) * more, rtol=1e-4, atol=1e-6)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradient, plain_gradients[name] + (weight - 1) * more_gradients[name], rtol=1e-4, atol=1e-5)
+
+
+def test_every_packed_answer_has_its_decision():
+    answers = torch.tensor([[0, 0, 1, 1, 1, 0, 0, 1, 1, 0, 1, 1]]).bool()
+    weights = forward._weights(answers, forward.Emphasis(1, 3.0))
+    assert weights.tolist() == [[1, 1, 1, 3, 1, 1, 1, 1, 3, 1, 1, 3]]

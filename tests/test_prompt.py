@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crm_dedup_plugin import schema
-from crm_dedup_plugin.prompt import RUBRIC, build, messages
+from crm_dedup_plugin.prompt import RUBRIC, build, in_order, messages
 from crm_dedup_plugin.records import normalise
 
 QUICK = settings(max_examples=150, deadline=None)
@@ -37,7 +37,7 @@ def assert_two_record_lines(left: dict, right: dict) -> None:
     prompt = build(left, right)
     for lines in (prompt.split("\n"), prompt.splitlines()):
         assert [line[:10] for line in lines if line.lstrip().startswith("Record ")] == ["Record A: ", "Record B: "]
-        assert [json.loads(line[10:]) for line in lines[-2:]] == [normalise(left)[0], normalise(right)[0]]
+        assert [json.loads(line[10:]) for line in lines[-2:]] == [normalise(record)[0] for record in in_order(left, right)]
         assert lines[:-2] == [*RUBRIC.splitlines(), ""]
 
 
@@ -80,9 +80,19 @@ def test_the_rubric_explains_every_decision_and_the_limit():
     assert all(f'"{key}"' in RUBRIC for key in schema.SCHEMA["properties"])
 
 
-def test_the_order_of_the_records_is_kept():
-    prompt = build({"name": "left"}, {"name": "right"})
-    assert prompt.endswith('\n\nRecord A: {"name":"left"}\nRecord B: {"name":"right"}')
+@QUICK
+@given(records, records)
+@example(ATTACK, {})
+def test_the_order_of_a_call_changes_nothing(left, right):
+    assert build(left, right) == build(right, left)
+    first, second = (json.loads(line[10:]) for line in build(left, right).split("\n")[-2:])
+    assert {id(record) for record in in_order(left, right)} == {id(left), id(right)}
+    assert [normalise(record)[0] for record in in_order(right, left)] == [first, second]
+
+
+def test_the_record_that_sorts_first_is_called_a():
+    for pair in (({"name": "left"}, {"name": "right"}), ({"name": "right"}, {"name": "left"})):
+        assert build(*pair).endswith('\n\nRecord A: {"name":"left"}\nRecord B: {"name":"right"}')
 
 
 @pytest.mark.parametrize("char", WORST.values(), ids=WORST.keys())

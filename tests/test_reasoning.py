@@ -8,11 +8,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from crm_dedup_plugin.prompt import mirrored
 from crm_dedup_plugin.schema import LABELS, MAX_REASONING_CHARS
 from crm_dedup_plugin.steward import policy, reasoning
 from crm_dedup_plugin.steward.evidence import FOUND, ONLY_A, ONLY_B, Evidence, compare
 from crm_dedup_plugin.steward.fields import CONCEPTS
-from crm_dedup_plugin.steward.reasoning import claims, contradicts, is_grounded, mirrored, write
+from crm_dedup_plugin.steward.reasoning import claims, contradicts, is_grounded, write
 from crm_dedup_plugin.steward.values import CLOSE, DIFFERS, SAME, UNCLEAR
 from crm_dedup_plugin.synth.generate import Settings, generate
 

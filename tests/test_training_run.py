@@ -54,7 +54,7 @@ class Launches(list):
         folder = Path(next((word.split("=")[1] for word in command if word.startswith("--output_dir=")), f"outputs/{SMALL}"))
         folder.mkdir(parents=True, exist_ok=True)
         if self.finished:
-            (folder / plugin.DONE).write_text('{"seconds": 1.0}')
+            (folder / plugin.DONE).write_text('{"seconds": 1.0, "machine": "a test"}')
         return SimpleNamespace(returncode=self.code)
 
     def merge(self, config, base_model, output_dir, target, overrides):
@@ -91,6 +91,21 @@ def test_an_overridden_output_folder_is_where_the_adapter_is_looked_for(project,
     assert launches.merged_from == Path("outputs/other")
 
 
+def test_a_run_with_a_name_leaves_other_runs_alone(project, monkeypatch):
+    launches = Launches(monkeypatch)
+    assert run.train(SMALL, [], name="demo/small") == Path("outputs/demo/small-merged")
+    assert launches.merged_from == Path("outputs/demo/small") and launches[0][-1] == "--output_dir=outputs/demo/small"
+    assert json.loads(Path("results/demo/small/training.json").read_text())["machine"] == "a test"
+    assert not Path(f"outputs/{SMALL}-merged").exists()
+
+
+def test_a_configuration_may_stand_anywhere(project, monkeypatch):
+    launches = Launches(monkeypatch)
+    shutil.move(f"axolotl_configs/{SMALL}.yml", "mine.yml")
+    assert run.train("mine.yml", ["--output_dir=outputs/other"]) == Path("outputs/mine-merged")
+    assert "mine.yml" in launches[0]
+
+
 @pytest.mark.parametrize("option", ["--max_steps", "max_steps=5", "5"])
 def test_an_option_in_another_form_is_an_error(project, option):
     with pytest.raises(UserError, match="--key=value"):
@@ -114,7 +129,7 @@ def test_a_large_model_needs_a_gpu(project, monkeypatch):
     with pytest.raises(UserError, match="needs an NVIDIA GPU"):
         run.train(LARGE, [])
     with pytest.raises(UserError, match="needs an NVIDIA GPU"):
-        run.train(SMALL, ["--bf16=true"])
+        run.train(SMALL, ["--crm_dedup_cpu=false"])
 
 
 def hub_error(kind):

@@ -108,7 +108,8 @@ def _labelled_doc(path: Path, number: int, row: dict, slice: str = "") -> dict:
 
 
 def _doc(path: Path, number: int, name: str, pair: tuple[dict, dict], gold: str, slice: str, target: str = "") -> dict:
-    """Return one document; `key` tells which line of which file it is, whatever was done to its records."""
+    """Return one document, its records as the prompt names them; `key` tells which line of which file it is, whatever was done to them."""
+    record_a, record_b = prompt.in_order(*pair)
     return {
         "id": name,
         "key": f"{path.resolve()}:{number}",
@@ -117,8 +118,8 @@ def _doc(path: Path, number: int, name: str, pair: tuple[dict, dict], gold: str,
         "gold": gold,
         "slice": slice,
         "target": target,
-        "record_a": json.dumps(pair[0]),
-        "record_b": json.dumps(pair[1]),
+        "record_a": json.dumps(record_a),
+        "record_b": json.dumps(record_b),
     }
 
 

@@ -112,11 +112,6 @@ def _rank(said: str, concept: str, decision: str) -> int:
     return 0 if concept in _NAMES else 1 if concept in _IDENTIFIERS and not missing else 2 if differs or agrees else 3
 
 
-def mirrored(text: str) -> str:
-    """Return a reasoning for the same two records in the other order."""
-    return re.sub(r"\b(in|from|record) ([AB])\b", lambda found: f"{found[1]} {'B' if found[2] == 'A' else 'A'}", text)
-
-
 def claims(text: str) -> list[tuple[str, str]]:
     """Return what a reasoning says of fields: (concept, relation) pairs, in its order.
 

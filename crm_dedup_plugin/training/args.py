@@ -12,3 +12,12 @@ class CrmDedupArgs(BaseModel):
         default=False,
         description="Compute the rubric once for all rows of a batch. Needs sample_packing and gradient_checkpointing off.",
     )
+    crm_dedup_cpu: bool = Field(
+        default=False,
+        description="Train in fp32 where there is no GPU, instead of refusing: for a model that is small enough.",
+    )
+    crm_dedup_decision_weight: float = Field(
+        default=1.0,
+        gt=0,
+        description="How many times another token's loss that of the token which decides counts.",
+    )

@@ -10,7 +10,7 @@ import json
 
 from axolotl.prompt_tokenizers import PromptTokenizingStrategy
 
-from crm_dedup_plugin import schema
+from crm_dedup_plugin import prompt, schema
 from crm_dedup_plugin.tokens import answer_ids, prompt_ids
 
 IGNORE = -100
@@ -22,8 +22,12 @@ class CrmDedupStrategy(PromptTokenizingStrategy):
     def tokenize_prompt(self, row: dict) -> dict[str, list[int]]:
         """Return `input_ids`, `attention_mask` and `labels` (one list of token ids each) for one line."""
         pair = json.loads(row["text"])
-        question = prompt_ids(self.tokenizer, pair["input"]["record_a"], pair["input"]["record_b"])
-        answer = answer_ids(self.tokenizer, schema.dump(**pair["output"]))
+        records = (pair["input"]["record_a"], pair["input"]["record_b"])
+        decision, reasoning = pair["output"]["decision"], pair["output"]["reasoning"]
+        if prompt.in_order(*records) != records:  # A and B in the answer are those of the prompt
+            reasoning = prompt.mirrored(reasoning)
+        question = prompt_ids(self.tokenizer, *records)
+        answer = answer_ids(self.tokenizer, schema.dump(decision, reasoning))
         tokens = question + answer
         return {
             "input_ids": tokens,

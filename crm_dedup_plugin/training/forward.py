@@ -8,16 +8,24 @@ share its keys and values. Both leave loss and gradients as they were (``tests/t
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
 import torch
 from transformers import DynamicCache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 MIN_SHARED_TOKENS = 32
-ROWS_AT_ONCE = 4
+ROWS_AT_ONCE = {"cpu": 4, "cuda": 64}  # few on a CPU, where padding costs; many on a GPU, where every launch of a kernel costs
 
 
-def install(model: torch.nn.Module, shared_prefix: bool) -> None:
+class Emphasis(NamedTuple):
+    """How many times another token's loss that of the decision counts: the token at `offset` from the start of an answer."""
+
+    offset: int
+    weight: float
+
+
+def install(model: torch.nn.Module, shared_prefix: bool, emphasis: Emphasis | None = None) -> None:
     """Replace the forward of the causal language model inside `model` (plain or PEFT), in place.
 
     `shared_prefix` needs right padding, no packing and no gradient checkpointing.
@@ -37,7 +45,7 @@ def install(model: torch.nn.Module, shared_prefix: bool) -> None:
             parts = [(causal.model(**inputs).last_hidden_state, labels)]
         # The mean over the whole optimiser step where the trainer gives its size, as Transformers' own loss does.
         count = (labels[:, 1:] != -100).sum() if num_items_in_batch is None else num_items_in_batch
-        loss = sum(_answer_loss(causal.lm_head, hidden, targets) for hidden, targets in parts) / count
+        loss = sum(_answer_loss(causal.lm_head, hidden, targets, emphasis) for hidden, targets in parts) / count
         return CausalLMOutputWithPast(loss=loss)
 
     causal.forward = forward
@@ -58,7 +66,7 @@ def _after_prefix(decoder, input_ids, attention_mask, labels, length: int):
     """
     prefix = decoder(input_ids=input_ids[:1, :length], use_cache=True).past_key_values
     lengths = attention_mask.sum(dim=1)
-    for rows in lengths.argsort().split(ROWS_AT_ONCE):
+    for rows in lengths.argsort().split(ROWS_AT_ONCE.get(input_ids.device.type, 1)):
         cache, stop = DynamicCache(), int(lengths[rows].max())
         for index, layer in enumerate(prefix.layers):
             cache.update(*(states.expand(len(rows), -1, -1, -1) for states in (layer.keys, layer.values)), index)
@@ -67,9 +75,21 @@ def _after_prefix(decoder, input_ids, attention_mask, labels, length: int):
         yield output.last_hidden_state, labels[rows, part]
 
 
-def _answer_loss(head, hidden: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def _answer_loss(head, hidden: torch.Tensor, labels: torch.Tensor, emphasis: Emphasis | None) -> torch.Tensor:
     """Return the summed cross entropy of the labelled tokens, each predicted from the position before it."""
     targets = labels[:, 1:]
     answers = targets != -100
     logits = head(hidden[:, :-1][answers]).float()
-    return torch.nn.functional.cross_entropy(logits, targets[answers], reduction="sum")
+    if emphasis is None:
+        return torch.nn.functional.cross_entropy(logits, targets[answers], reduction="sum")
+    losses = torch.nn.functional.cross_entropy(logits, targets[answers], reduction="none")
+    return losses @ _weights(answers, emphasis)[answers].to(losses)
+
+
+def _weights(answers: torch.Tensor, emphasis: Emphasis) -> torch.Tensor:
+    """Return the weight of every position (rows, tokens); a packed row holds several answers."""
+    begins = answers.clone()
+    begins[:, 1:] &= ~answers[:, :-1]
+    decisions = torch.zeros_like(begins)
+    decisions[:, emphasis.offset :] = begins[:, : begins.shape[1] - emphasis.offset]
+    return 1.0 + (emphasis.weight - 1.0) * decisions

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from axolotl.integrations.base import BasePlugin
+from axolotl.loaders import load_tokenizer
 
 from crm_dedup_plugin import prompt, records, schema, tokens
 from crm_dedup_plugin.files import write_atomically
@@ -34,7 +35,9 @@ class CrmDedupPlugin(BasePlugin):
         return "crm_dedup_plugin.training.args.CrmDedupArgs"
 
     def register(self, cfg: dict) -> None:
-        """Key the tokenised data by their content: Axolotl's own key is only the path of the file."""
+        """Choose the precision, and key the tokenised data by their content: Axolotl's own key is only the path of the file."""
+        if cfg.get("crm_dedup_cpu") and not torch.cuda.is_available():
+            cfg["bf16"] = cfg["tf32"] = False
         prepared = Path(cfg.get("dataset_prepared_path") or "outputs/prepared")
         cfg["dataset_prepared_path"] = str(prepared / fingerprint(cfg))
 
@@ -54,13 +57,23 @@ class CrmDedupPlugin(BasePlugin):
         """Repair 4-bit layers on a CPU and install the cheaper forward pass."""
         if not torch.cuda.is_available():
             keep_gradients(model)
-        forward.install(model, shared_prefix=bool(cfg.crm_dedup_shared_prefix))
+        weight = cfg.crm_dedup_decision_weight
+        emphasis = forward.Emphasis(len(tokens.decision_ids(load_tokenizer(cfg))[0]), weight) if weight != 1.0 else None
+        forward.install(model, bool(cfg.crm_dedup_shared_prefix), emphasis)
 
     def post_train(self, cfg, model) -> None:
         """Mark the run as complete: a run that was interrupted leaves an adapter too, but never comes here."""
         seconds = round(time.monotonic() - self.began, 1)
-        mark = {"fingerprint": Path(cfg.dataset_prepared_path).name, "seconds": seconds}
+        mark = {"fingerprint": Path(cfg.dataset_prepared_path).name, "seconds": seconds, "machine": machine()}
         write_atomically(Path(cfg.output_dir) / DONE, json.dumps(mark) + "\n")
+
+
+def machine() -> str:
+    """Return what trains, in words."""
+    if torch.cuda.is_available():
+        count = int(os.environ.get("WORLD_SIZE", "1"))
+        return f"{f'{count} x ' if count > 1 else ''}{torch.cuda.get_device_name()}"
+    return f"{len(os.sched_getaffinity(0))} cores without a GPU"
 
 
 def use_all_cores() -> None:

@@ -18,6 +18,7 @@ import yaml
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.provenance import versions
 
 CONFIGS = Path("axolotl_configs")
 MANIFEST = "crm_dedup.json"
@@ -31,15 +32,18 @@ QUIET = {
 }
 
 
-def train(model: str, overrides: list[str], force: bool = False) -> Path:
+def train(model: str, overrides: list[str], force: bool = False, name: str | None = None) -> Path:
     """Train and merge `model` (the name of a file in axolotl_configs/); return the folder of the merged model.
 
     Does nothing where the merged model was made from the same data, settings and base. `overrides` go to Axolotl,
-    as in ``--micro_batch_size=2``. An interrupted run goes on from its last checkpoint.
+    as in ``--micro_batch_size=2``; `name` is that of the results, and of the merged model, where it is not that of the
+    configuration. An interrupted run goes on from its last checkpoint.
     """
     config, settings = load_config(model)
+    overrides = [*overrides, *((f"--output_dir=outputs/{name}",) if name else ())]
     settings |= parse_overrides(overrides)
-    target = Path(f"outputs/{model}-merged")
+    name = name or config.stem
+    target = Path(f"outputs/{name}-merged")
     preflight(model, settings)
     from crm_dedup_plugin.training.plugin import DONE, fingerprint
 
@@ -65,25 +69,28 @@ def train(model: str, overrides: list[str], force: bool = False) -> Path:
     from crm_dedup_plugin.training.merge import merge
 
     merge(config, settings["base_model"], output_dir, target, overrides)
+    done = json.loads((output_dir / DONE).read_text())
     details = {
         "fingerprint": key,
         "config": str(config),
         "overrides": overrides,
         "base_model": settings["base_model"],
         "train_sha256": hashlib.sha256(Path(settings["datasets"][0]["path"]).read_bytes()).hexdigest(),
-        "seconds": json.loads((output_dir / DONE).read_text())["seconds"],
+        "seconds": done["seconds"],
+        "machine": done["machine"],
+        "versions": versions(),
     }
     text = json.dumps(details, indent=2) + "\n"
     write_atomically(manifest, text)
-    report = Path("results") / model / "training.json"
+    report = Path("results") / name / "training.json"
     report.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(report, text)
     return target
 
 
 def load_config(model: str) -> tuple[Path, dict]:
-    """Return the path and the settings of a configuration; raises UserError with the names that exist."""
-    path = CONFIGS / f"{model}.yml"
+    """Return the path and the settings of a configuration, by its name or its path; raises UserError with the names that exist."""
+    path = Path(model) if model.endswith(".yml") else CONFIGS / f"{model}.yml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.yml")))
         raise UserError(f"no configuration {path}: use one of {known}, or copy one and change it")
@@ -106,7 +113,7 @@ def preflight(model: str, settings: dict) -> None:
     for source in [*settings["datasets"], *(settings.get("test_datasets") or [])]:
         if not Path(source["path"]).is_file():
             raise UserError(f"{source['path']} does not exist: run `make prep` first")
-    if settings.get("bf16") is True and not torch.cuda.is_available():
+    if settings.get("bf16") is True and not settings.get("crm_dedup_cpu") and not torch.cuda.is_available():
         raise UserError(
             f"{model} needs an NVIDIA GPU with 24 GB and CUDA, and there is none here: train it on one, or try `make demo`, which needs none"
         )

@@ -1,0 +1,165 @@
+"""Choose how SmolLM2-135M is trained, on the validation split alone: ``.venv/bin/python scripts/search.py``.
+
+Each arm is ``axolotl_configs/smollm2-135m.yml`` with other settings or other training pairs, trained by the command that a user runs, and
+judged by the decisions of the validation split. Keeps ``results/search.json``; an arm that is there is not repeated.
+Needs ``crm-dedup synth --n 50000 --seed 7``, ``make prep`` and a GPU, better several.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from crm_dedup_plugin import metrics, schema, tokens
+from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.prepare import prepare
+from crm_dedup_plugin.provenance import digest, versions
+
+CONFIG, RESULT, FOLDER = Path("axolotl_configs/smollm2-135m.yml"), Path("results/search.json"), Path("outputs/search")
+BATCH = 128
+SEED = 7
+
+
+class Arm(NamedTuple):
+    """One way to train: how the training pairs are augmented, and what differs from the configuration."""
+
+    augmentations: tuple[str, ...] = ()
+    settings: dict = {}  # noqa: RUF012
+
+
+SMALL, EMPHASIS = {"lora_r": 16, "lora_alpha": 32}, {"crm_dedup_decision_weight": 8.0}
+ONCE = {"num_epochs": 1, "crm_dedup_decision_weight": 1.0}
+ARMS = {
+    "rank 16, rate 2e-3": Arm((), {**ONCE, **SMALL, "learning_rate": 2e-3}),
+    "rank 64, rate 1e-3": Arm((), ONCE),
+    "plain reasonings": Arm(("plain",), ONCE),
+    "decision counts 8 times": Arm((), {**ONCE, **EMPHASIS}),
+    "plain, decision counts 8 times": Arm(("plain",), {**ONCE, **EMPHASIS}),
+    "plain, decision counts 8 times, rate 2e-3": Arm(("plain",), {**ONCE, **EMPHASIS, "learning_rate": 2e-3}),
+}
+
+
+def run(only: list[str], gpus: list[str], workers: int, data: Path) -> None:
+    """Train and judge the arms that are missing, `workers` at a time on each GPU, keeping each as soon as it is done."""
+    found = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {"arms": {}}
+    missing = [name for name in ARMS if name not in found["arms"] and (not only or name in only)]
+    for augmentations in {ARMS[name].augmentations for name in missing}:
+        prepare(data, _splits(augmentations), augmentations=augmentations)
+    found |= {"command": f"scripts/search.py --data {data}", "versions": versions(), "seed": SEED, "data_sha256": digest([data])}
+    free, lock = queue.Queue(), threading.Lock()
+    for gpu in gpus * workers:
+        free.put(gpu)
+
+    def one(name: str) -> None:
+        gpu = free.get()
+        try:
+            variables = {"CUDA_VISIBLE_DEVICES": gpu} if gpu else {}
+            log = FOLDER / f"{_slug(name)}.log"
+            with log.open("w") as file:
+                code = subprocess.run([sys.executable, __file__, "--one", name], env={**os.environ, **variables}, stdout=file, stderr=file).returncode
+            if code:
+                print(f"{name}: failed, see {log}", flush=True)
+                return
+            with lock:
+                found["arms"][name] = json.loads((FOLDER / f"{_slug(name)}.json").read_text(encoding="utf-8"))
+                write_atomically(RESULT, json.dumps(found, indent=2) + "\n")
+            print(f"{name}: {found['arms'][name]['macro_f1']['value']:.3f}", flush=True)
+        finally:
+            free.put(gpu)
+
+    with ThreadPoolExecutor(len(gpus) * workers) as pool:
+        list(pool.map(one, missing))
+
+
+def train_one(name: str) -> None:
+    """Train one arm with ``crm-dedup train`` and write what the validation split says of it."""
+    arm, slug = ARMS[name], _slug(name)
+    splits = _splits(arm.augmentations)
+    settings = {**yaml.safe_load(CONFIG.read_text(encoding="utf-8")), **arm.settings}
+    settings["datasets"][0]["path"] = str(splits / "train.jsonl")
+    config = FOLDER / f"{slug}.yml"
+    write_atomically(config, yaml.safe_dump(settings))
+    subprocess.run([sys.executable, "-m", "crm_dedup_plugin", "train", str(config), "--name", f"search/{slug}"], check=True)
+    rows = [json.loads(line) for line in (splits / "val.jsonl").read_text(encoding="utf-8").split("\n") if line]
+    found = probabilities(FOLDER / f"{slug}-merged", [(row["input"]["record_a"], row["input"]["record_b"]) for row in rows])
+    gold = [row["output"]["decision"] for row in rows]
+    result = metrics.evaluate(gold, [schema.LABELS[row.index(max(row))] for row in found], None, SEED)
+    training = json.loads((FOLDER / f"{slug}-merged" / "crm_dedup.json").read_text(encoding="utf-8"))
+    judged = {key: result[key] for key in ("macro_f1", "f1_duplicate", "f1_possible", "f1_no_match", "pairs")}
+    details = {key: training[key] for key in ("train_sha256", "seconds", "machine")}
+    written = {"augmentations": arm.augmentations, "settings": arm.settings, **judged, **details}
+    write_atomically(FOLDER / f"{slug}.json", json.dumps(written))
+
+
+def probabilities(model: Path, pairs: list[tuple[dict, dict]]) -> list[list[float]]:
+    """Return (pairs, 3) probabilities of the decisions, in the order of `schema.LABELS`."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16 if device == "cuda" else torch.float32).to(device).eval()
+    start, firsts = tokens.decision_ids(tokenizer)
+    asked = [ids + start for ids in tokens.batch_prompt_ids(tokenizer, pairs)]
+    order, found = sorted(range(len(asked)), key=lambda at: len(asked[at])), [[]] * len(asked)
+    for begin in range(0, len(order), BATCH):
+        part = order[begin : begin + BATCH]
+        longest = len(asked[part[-1]])
+        ids = torch.tensor([asked[at] + [tokenizer.pad_token_id] * (longest - len(asked[at])) for at in part], device=device)
+        seen = torch.tensor([[1] * len(asked[at]) + [0] * (longest - len(asked[at])) for at in part], device=device)
+        with torch.no_grad():
+            hidden = loaded.model(input_ids=ids, attention_mask=seen).last_hidden_state
+            last = hidden[torch.arange(len(part), device=device), seen.sum(dim=1) - 1]
+            shares = torch.softmax(loaded.lm_head(last)[:, firsts].float(), dim=-1).tolist()
+        for at, row in zip(part, shares, strict=True):
+            found[at] = row
+    return found
+
+
+def table(path: Path = RESULT) -> str:
+    """Return the arms with macro F1 on the validation split, its interval, and the minutes of training."""
+    from tabulate import tabulate
+
+    from crm_dedup_plugin import report
+
+    arms = json.loads(path.read_text(encoding="utf-8"))["arms"]
+    rows = [[name, report.share(arms[name]["macro_f1"]), f"{arms[name]['seconds'] / 60:.1f}", arms[name]["machine"]] for name in ARMS if name in arms]
+    return tabulate(rows, headers=["arm", "macro F1, validation", "minutes", "on"], tablefmt="github", disable_numparse=True) + "\n"
+
+
+def _splits(augmentations: tuple[str, ...]) -> Path:
+    return FOLDER / "-".join(("splits", *augmentations))
+
+
+def _slug(name: str) -> str:
+    return "".join(char if char.isalnum() else "-" for char in name)
+
+
+def main() -> None:
+    """Run the arms, or one of them."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path("data/all.jsonl"))
+    parser.add_argument("--only", nargs="+", default=[], metavar="ARM")
+    parser.add_argument("--gpus", nargs="+", default=[""], help="their numbers (what CUDA shows first)")
+    parser.add_argument("--workers", type=int, default=1, help="arms at a time on each GPU (%(default)s)")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if options.one:
+        train_one(options.one)
+    else:
+        run(options.only, options.gpus, options.workers, options.data)
+
+
+if __name__ == "__main__":
+    main()
