@@ -2,11 +2,13 @@
 
 ``.venv/bin/python scripts/shape.py qwen3-4b outputs/shapes/qwen3-4b``: a configuration with the sizes that the model's own
 publishes, and the tokenizer of SmolLM2 in place of its own. Speed depends on the sizes; the tokens of a pair differ a little.
+With ``--weights`` random ones too, which training wants: 6 to 15 GB.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import tempfile
 from pathlib import Path
 
 from crm_dedup_plugin.base_model import TARGET, fetch
@@ -43,8 +45,41 @@ def write(name: str, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def fill(folder: Path, seed: int = 7) -> None:
+    """Write random weights in bf16 for the configuration in `folder`, made on the GPU where there is one; does nothing where weights are."""
+    import torch
+    import transformers
+    from huggingface_hub import save_torch_state_dict
+
+    if (folder / "model.safetensors").is_file() or (folder / "model.safetensors.index.json").is_file():
+        return
+    with torch.device("meta"):
+        model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.from_pretrained(folder), dtype=torch.bfloat16)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    generator = torch.Generator(device).manual_seed(seed)
+    weights = {}
+    for name, parameter in model.named_parameters():  # names a tied head once
+        tensor = torch.ones(parameter.shape, dtype=torch.bfloat16, device=device)
+        weights[name] = tensor.normal_(std=0.02, generator=generator) if tensor.dim() > 1 else tensor
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".weights-") as partial:
+        save_torch_state_dict(weights, partial, max_shard_size="2GB")
+        for path in sorted(Path(partial).iterdir()):  # the index comes last: weights are there when it is
+            path.rename(folder / path.name)
+
+
+def main() -> None:
+    """Read the options, and write what is asked for and not there."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("name", choices=SIZES)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--weights", action="store_true", help="random weights too")
+    options = parser.parse_args()
+    if not (options.folder / "config.json").is_file() or not options.weights:
+        write(options.name, options.folder)
+    if options.weights:
+        fill(options.folder)
+    print(f"written: {options.folder}")
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in SIZES:
-        sys.exit(f"usage: scripts/shape.py {{{','.join(SIZES)}}} FOLDER")
-    write(sys.argv[1], Path(sys.argv[2]))
-    print(f"written: {sys.argv[2]}")
+    main()
