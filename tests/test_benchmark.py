@@ -7,11 +7,12 @@ import json
 import types
 
 import pytest
+from compact_pairs import generate
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_dedup_plugin import engine, prompt, schema, tokens
-from crm_dedup_plugin.benchmark import command, hardware, limits, online, plots, process, result, server, summary
+from crm_dedup_plugin.benchmark import command, engines, hardware, limits, offline, online, placement, plots, process, result, run, server, summary
 from crm_dedup_plugin.benchmark.workload import Workload
 from crm_dedup_plugin.errors import UserError
 
@@ -136,6 +137,111 @@ def test_a_workload_survives_its_file(tmp_path):
     assert Workload.read(str(work.write(tmp_path / "w.json"))) == work
 
 
+@given(pairs=st.integers(1, 60), count=st.integers(1, 70))
+def test_shares_come_back_in_the_order_of_the_pairs(pairs, count):
+    count = min(count, pairs)
+    shares = [engines.share(range(pairs), at, count) for at in range(count)]
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1 <= min(map(len, shares))
+    runs = [{"engine_seconds": at, **{key: len(one) for key in engines.COUNTS}, "answers": one} for at, one in enumerate(shares)]
+    found = engines.merged(runs, 9.0)
+    assert found["answers"] == list(range(pairs)) and {found[key] for key in engines.COUNTS} == {pairs}
+    assert found["seconds"] == 9.0 and found["engine_seconds"] == pytest.approx((count - 1) / 2)
+
+
+@given(count=st.integers(1, 40), gpus=st.integers(0, 8), cores=st.integers(1, 128))
+def test_engines_are_spread_over_what_there_is(count, gpus, cores):
+    names = [f"GPU-{at}" for at in range(gpus)]
+    found = [placement.variables(at, count, names, cores) for at in range(count)]
+    assert all(1 <= int(one["RAYON_NUM_THREADS"]) == int(one["OMP_NUM_THREADS"]) <= max(cores / count, 1) for one in found)
+    settings = placement.memory(Workload("m", "d", engines=count, engine={"gpu_memory_utilization": 0.8}), names)
+    for name in names:
+        there = [one for one in found if one["CUDA_VISIBLE_DEVICES"] == name]
+        assert len(there) * settings["gpu_memory_utilization"] <= 0.8 + 1e-9
+    assert gpus or (settings == {} and not any("CUDA_VISIBLE_DEVICES" in one for one in found))
+
+
+def test_only_the_gpus_that_are_visible_are_used(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert placement.used_gpus(Workload("m", "d")) == ["0"]
+    assert placement.used_gpus(Workload("m", "d", engine={"tensor_parallel_size": 2})) == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, GPU-7,2")
+    assert placement.used_gpus(Workload("m", "d", engines=2)) == ["5", "GPU-7"]
+    assert [placement.replicas(Workload("m", "d", engines=count)) for count in (1, 2, 8)] == [1, 2, 3]
+
+
+def test_another_engine_leaves_room_for_what_cuda_takes():
+    worker = type("Worker", (placement.Room,), {"init_snapshot": types.SimpleNamespace(total_memory=80, free_memory=79)})()
+    assert worker.kv_cache_room() is None, "the settings name the size"
+    worker.available_kv_cache_memory_bytes = 30
+    assert worker.kv_cache_room() == 29
+    worker.available_kv_cache_memory_bytes = 0.5
+    assert worker.kv_cache_room() == 1, "too little is an error of vLLM's, not a new measurement"
+
+
+@pytest.mark.parametrize(("several", "words"), [({"engines": 3}, "3: there are 2 pairs only: give at most 2"), ({}, "leave either out")])
+def test_engines_that_cannot_be_are_refused(tmp_path, several, words):
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in generate(3)))
+    work = Workload("m", str(tmp_path / "pairs.jsonl"), **{"engines": 2, "engine": {"tensor_parallel_size": 2}, **several})
+    with pytest.raises(UserError, match=words):
+        run._check("x", work)
+
+
+@given(count=st.integers(1, 8), seats=st.integers(1, 64))
+def test_gpus_raise_the_limit_and_engines_only_what_is_in_flight(count, seats):
+    one = {"pairs": 64, "seconds": 2.0, "engine_seconds": 1.0, "prompt_tokens": 64 * 400, "cached_tokens": 0, "output_tokens": 64 * 50}
+    found = {"arms": {"decision": [one]}, "max_num_seqs": seats}
+
+    def limit(engines: int, gpus: int) -> float:
+        return summary.offline({**found, "engines": engines, "gpus": gpus}, SHAPE, H100, None)["decision"]["limit_pairs_per_second"]
+
+    assert limit(count, 1) == pytest.approx(limits.pairs_per_second(SHAPE, H100, 400, 0, 50, min(64, seats * count)))
+    assert limit(count, 0) == limit(count, 1) >= limit(1, 1)
+    assert limit(1, 1) <= limit(count, count) <= count * limit(1, 1) * (1 + 1e-9)
+    assert limit(1, count) == pytest.approx(count * limit(1, 1)), "one engine over several GPUs"
+
+
+def test_answers_agree_where_they_are_no_tie():
+    full = [("DUPLICATE", False), (None, True), ("POSSIBLE", False)]
+    assert offline.agreement(full, [[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.4, 0.4, 0.2]]) == {"pairs": 2, "agree": 1, "ties": 1}
+    assert offline.agreement(full, []) == {"pairs": 0, "agree": 0, "ties": 0}
+    assert offline._shares(full) == {"valid_json": pytest.approx(2 / 3), "truncated": pytest.approx(1 / 3)}
+
+
+def test_a_log_is_followed_by_whole_lines(tmp_path):
+    log = tmp_path / "a.log"
+    log.write_bytes(b"one\ntw")
+    added = process.follow(log)
+    assert next(added) == ["one"] and next(added) == []
+    with log.open("ab") as more:
+        more.write(b"o \xc5")
+        more.flush()
+        assert next(added) == []
+        more.write(b"\x81\r\n\nthree\n")
+    assert next(added) == ["two Ł", "three"]
+
+
+def test_the_time_of_all_engines_of_a_server_counts(monkeypatch):
+    name = "vllm:e2e_request_latency_seconds"
+    text = f"# TYPE {name} histogram\n" + "".join(f'{name}_{what}{{engine="{at}"}} {at + 2}\n' for at in (0, 1) for what in ("sum", "count"))
+    monkeypatch.setattr(online.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(text.encode()))
+    assert online._server_seconds("http://x") == (5, 5)
+    monkeypatch.setattr(online.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(b""))
+    assert online._server_seconds("http://x") is None
+
+
+def test_the_table_names_several_engines():
+    level = {"batch_size": 1, "pairs_per_second": summary.spread([2.0])}
+    rest = {"offline": None, "transformers": {"batch_1": level}, "online": None, "agreement": None, "schema_cost": None, "speedup": None}
+    result = {"model": "m", "random_weights": False, "pairs": 4, "hardware": H100._asdict(), "dtype": "bfloat16", **rest}
+    assert command.table(result).startswith("m, 4 pairs, NVIDIA H100 80GB HBM3, bfloat16\n")
+    assert command.table({**result, "engines": 1, "gpus": 1}) == command.table(result)
+    assert ", 2 x NVIDIA H100 80GB HBM3, bfloat16, 4 engines side by side\n" in command.table({**result, "engines": 4, "gpus": 2})
+
+
 def test_a_baseline_that_does_not_fit_is_none():
     alone = {"batch_size": 1, "pairs": 4, "seconds": 2.0, "valid_json": 1.0}
     found = summary.transformers({"batch_1": [alone], "batch_largest": None})
@@ -191,7 +297,7 @@ def test_plots_are_drawn_of_what_there_is(tmp_path):
     (level,) = summary.online({"4/0": one_run()}, None)
     found = {"arms": {"full": [{"pairs": 4, "seconds": 2.0, "engine_seconds": 1.9, **dict.fromkeys(("prompt_tokens", "output_tokens"), 400)}]}}
     found["arms"]["full"][0] |= {"cached_tokens": 0, "valid_json": 1.0, "truncated": 0.0}
-    arms = summary.offline(found | {"max_num_seqs": 8}, SHAPE, H100, 2.5)
+    arms = summary.offline(found | {"max_num_seqs": 8, "engines": 1, "gpus": 1}, SHAPE, H100, 2.5)
     drawn_of = {"random_weights": True, "quick": True, "hardware": H100._asdict(), "online": [level], "offline": arms}
     drawn = plots.draw(drawn_of, tmp_path, "a model")
     assert [path.name for path in drawn] == ["throughput.png", "latency.png", "limit.png"]

@@ -126,6 +126,51 @@ def test_a_benchmark_measures_every_part_and_passes_on_what_vllm_says(workspace)
     assert time.monotonic() - began < 30, "the runs that are there are not repeated"
 
 
+def workers_of(child: subprocess.Popen, count: int) -> list[psutil.Process]:
+    """Return the processes of the engines that a benchmark has started, once there are so many."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until and child.poll() is None:
+        with contextlib.suppress(psutil.Error):
+            found = [one for one in psutil.Process(child.pid).children(recursive=True) if "spawn_main" in " ".join(one.cmdline())]
+            if len(found) == count:
+                return sorted(found, key=lambda one: one.pid)
+        time.sleep(0.2)
+    raise AssertionError(f"no engines: {child.communicate(timeout=9) if child.poll() is not None else ''}")
+
+
+def test_two_engines_share_the_pairs(workspace):
+    code, out, err = bench(workspace, "--parts", "offline", "--engines", "2", "--pairs", "5", "--repeats", "1", "--force")
+    assert code == 0, err
+    result = json.loads((workspace / "results" / "tiny" / "benchmark.json").read_text())
+    (run,) = json.loads((workspace / "outputs" / "tiny-bench" / "offline.json").read_text())["arms"]["full"]
+    assert (result["engines"], result["gpus"], result["pairs"], run["pairs"]) == (2, 0, 5, 5)
+    assert "answers" not in run and 0 < run["engine_seconds"] <= run["seconds"]
+    arms = result["offline"]
+    assert all(0 <= arm["outside_the_engine"] < 1 and 0 < arm["share_of_limit"] < 1 for arm in arms.values())
+    assert arms["full_without_schema"]["output_tokens"] == arms["full"]["output_tokens"] and arms["full"]["valid_json"] == 1.0
+    assert arms["full_uncached"]["cached_tokens"] == 0 < arms["full_cold"]["cached_tokens"] <= arms["full"]["cached_tokens"]
+    assert result["agreement"] is None or result["agreement"]["pairs"] + result["agreement"]["ties"] == 5
+    assert "2 engines side by side" in out and "offline, decision 1/1" in out
+    assert left_behind(workspace) == []
+
+
+def test_an_engine_that_is_killed_ends_the_others(workspace):
+    child = start(workspace, "--parts", "offline", "--engines", "2", "--pairs", "6", "--force")
+    workers_of(child, 2)[1].kill()
+    out, err = child.communicate(timeout=90)
+    assert child.returncode == 1, out
+    assert "may be out of memory: give fewer --engines" in err and "Error: engine 2 of 2 was killed by SIGKILL" in err.splitlines()[-1]
+    assert left_behind(workspace) == []
+
+
+def test_engines_end_with_a_benchmark_that_is_killed(workspace):
+    child = start(workspace, "--parts", "offline", "--engines", "2", "--pairs", "6", "--force")
+    workers_of(child, 2)
+    child.kill()
+    child.communicate(timeout=60)
+    assert left_behind(workspace) == []
+
+
 def test_a_server_that_is_killed_ends_the_benchmark_and_a_second_run_completes_it(workspace):
     words = ("--parts", "online", "--concurrency", "1", "--repeats", "4", "--force")
     child = start(workspace, *words)

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> None:
         "max_tokens": options.max_tokens,
         "quantization": options.quantization,
     }
-    for name in ("pairs", "repeats", "max_tokens", "deadline_ms", "price_per_hour", "timeout"):
+    for name in ("pairs", "repeats", "engines", "max_tokens", "deadline_ms", "price_per_hour", "timeout"):
         if (value := getattr(options, name)) is not None and value <= 0:
             raise UserError(f"--{name.replace('_', '-')} {value}: give a number above 0")
     if given["concurrency"] and given["concurrency"][0] < 1:
@@ -34,6 +34,7 @@ def run(options: argparse.Namespace) -> None:
         repeats=options.repeats,
         deadline_ms=options.deadline_ms,
         random_weights=options.random_weights,
+        engines=options.engines,
         engine=engine_arguments(options.engine),
         **chosen,
     )
@@ -68,7 +69,9 @@ def table(result: dict) -> str:
         rows.append([f"online, {level['concurrency']} at a time", level["pairs_per_second"], level["e2el_ms"], ""])
     cells = [[name, _spread(rate), _latency(latency), share] for name, rate, latency, share in rows]
     weights = ", random weights: speed only" if result["random_weights"] else ""
-    title = f"{result['model']}{weights}, {result['pairs']} pairs, {result['hardware']['name']}, {result['dtype']}"
+    several = "" if result.get("engines", 1) == 1 else f", {result['engines']} engines side by side"
+    gpus = f"{result['gpus']} x " if (result.get("gpus") or 0) > 1 else ""
+    title = f"{result['model']}{weights}, {result['pairs']} pairs, {gpus}{result['hardware']['name']}, {result['dtype']}{several}"
     heads = ["", "pairs/s (least-most)", "p50 / p95 / p99 ms", "of the physical limit"]
     return f"{title}\n\n{tabulate(cells, headers=heads, tablefmt='github', disable_numparse=True)}{_verdict(result)}"
 

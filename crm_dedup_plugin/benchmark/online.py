@@ -1,6 +1,6 @@
 """``vllm bench serve`` against a server, at each concurrency and as often as asked; its numbers are kept as they are.
 
-``python -m crm_dedup_plugin.benchmark.online WORKLOAD.json OUT.json URL MODEL``. A run that is in OUT.json already is not repeated.
+``python -m crm_dedup_plugin.benchmark.online WORKLOAD.json OUT.json URL MODEL ENGINES``. A run that is in OUT.json already is not repeated.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def arguments(work: Workload, url: str, model: str, level: int, count: int, data
     ]
 
 
-def drive(work: Workload, url: str, model: str, runs: dict, save) -> None:
-    """Make the runs that `runs` lacks, each with an empty cache but for the rubric, calling `save` after each."""
+def drive(work: Workload, url: str, model: str, runs: dict, save, engines: int = 1) -> None:
+    """Make the runs that `runs` lacks, each with empty caches but for the rubric, calling `save` after each."""
     pairs, other = work.load()
     with tempfile.TemporaryDirectory(prefix="crm-dedup-") as folder:
         data = _write(pairs, work.max_tokens, Path(folder) / "pairs.jsonl")
@@ -62,7 +62,7 @@ def drive(work: Workload, url: str, model: str, runs: dict, save) -> None:
             if runs.get(key, {}).get("failed") == 0:
                 continue
             level = int(key.partition("/")[0])
-            reset = _prepare(url, model, other)
+            reset = _prepare(url, model, other, engines)
             words = arguments(work, url, model, level, requests(level, len(pairs)), data, str(Path(folder) / "result.json"))
             before = _server_seconds(url)
             raw = _bench(words)
@@ -112,42 +112,42 @@ def _write(pairs: Sequence[Pair], max_tokens: int, path: Path) -> str:
     return str(path)
 
 
-def _prepare(url: str, model: str, other: Pair) -> bool:
-    """Empty the prefix cache where the server lets us, then ask one pair that is not timed; return whether it was emptied."""
+def _prepare(url: str, model: str, other: Pair, engines: int) -> bool:
+    """Empty the prefix caches where the server lets us, then ask each engine a pair that is not timed; return whether they were emptied."""
     body = {"model": model, "messages": prompt.messages(*other), "max_completion_tokens": 1, "response_format": schema.RESPONSE_FORMAT}
     try:
         reset = json.loads(_post(f"{url}/reset_prefix_cache", {})).get("success", False)
     except (urllib.error.HTTPError, ValueError):
         reset = False
-    _post(f"{url}/v1/chat/completions", body)
+    for rank in range(engines):
+        _post(f"{url}/v1/chat/completions", body, {"X-data-parallel-rank": str(rank)} if engines > 1 else {})
     return reset
 
 
-def _post(url: str, body: dict) -> bytes:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+def _post(url: str, body: dict, headers: dict[str, str] | None = None) -> bytes:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", **(headers or {})})
     with urllib.request.urlopen(request, timeout=600) as answer:
         return answer.read()
 
 
 def _server_seconds(url: str) -> tuple[float, float] | None:
-    """Return the seconds that the server itself has spent on requests, and their number; None where it does not say."""
+    """Return the seconds that all engines of the server have spent on requests, and their number; None where it does not say."""
     from prometheus_client.parser import text_string_to_metric_families
 
     try:
         with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
-            families = text_string_to_metric_families(answer.read().decode())
-            found = {sample.name: sample.value for family in families for sample in family.samples if "_bucket" not in sample.name}
+            samples = [sample for family in text_string_to_metric_families(answer.read().decode()) for sample in family.samples]
     except (OSError, ValueError):
         return None
-    name = "vllm:e2e_request_latency_seconds"
-    return (found[f"{name}_sum"], found[f"{name}_count"]) if f"{name}_sum" in found else None
+    found = [[one.value for one in samples if one.name == f"vllm:e2e_request_latency_seconds_{what}"] for what in ("sum", "count")]
+    return (sum(found[0]), sum(found[1])) if all(found) else None
 
 
 def main() -> None:
     """Drive the server at the address in the third argument with the workload of the first; keep runs in the second."""
-    work, out, url, model = Workload.read(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+    work, out, url, model = Workload.read(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:5]
     runs = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
-    drive(work, url, model, runs, lambda: write_atomically(out, json.dumps(runs)))
+    drive(work, url, model, runs, lambda: write_atomically(out, json.dumps(runs)), int(sys.argv[5]))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,9 +19,11 @@ GRACE = 20  # seconds between asking a process to stop and killing it
 TAIL = 12  # lines of a log that an error shows
 _PR_SET_PDEATHSIG = 1
 CURES = {  # what a log says: what to change
-    r"out of memory|OutOfMemory|Cannot allocate memory": "out of memory: give --engine max_num_seqs=64 max_num_batched_tokens=4096",
+    r"out of memory|OutOfMemory|Cannot allocate memory": "out of memory: give --engine max_num_seqs=64 max_num_batched_tokens=4096, "
+    "or fewer --engines",
+    r"engine \d+ of \d+ was killed by SIGKILL": "the machine may be out of memory: give fewer --engines",
     r"No available memory for the cache blocks|KV cache.*(larger|is needed)": "no room for the KV cache: give --engine "
-    "max_model_len=2048, or gpu_memory_utilization=0.95; without a GPU, set VLLM_CPU_KVCACHE_SPACE to more GiB",
+    "max_model_len=2048, or gpu_memory_utilization=0.95, or fewer --engines; without a GPU, set VLLM_CPU_KVCACHE_SPACE to more GiB",
     r"greater than the derived max_model_len": "the model is made for shorter texts: give --engine max_model_len=4096, or less",
     r"[Aa]ddress already in use": "the port is taken: name another one with --port, or leave it out",
     r"does not appear to have|is not a valid model identifier|Repository Not Found": "name a folder or a Hub id with --model",
@@ -34,7 +37,7 @@ def running(command: Sequence[str], log: Path, env: dict[str, str]) -> Iterator[
     """Run a command in a session of its own, with what it prints in `log`; leave no process of it behind."""
     with log.open("wb") as sink:
         streams = {"stdin": subprocess.DEVNULL, "stdout": sink, "stderr": subprocess.STDOUT}
-        child = subprocess.Popen(command, env=env, start_new_session=True, preexec_fn=_end_with_parent, **streams)
+        child = subprocess.Popen(command, env=env, start_new_session=True, preexec_fn=end_with_parent, **streams)
     try:
         yield child
     finally:
@@ -64,9 +67,13 @@ def wait(child: subprocess.Popen, log: Path, what: str, timeout: float, also: Ca
 
 def failure(what: str, code: int, log: Path) -> UserError:
     """Return the error for a child that ended by itself: how, its last lines, and what to change where that is known."""
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
     hint = cure(log) or ("the machine may be out of memory: ask for less at once" if code == -signal.SIGKILL else "")
-    return UserError(f"{what} {how}{': ' + hint if hint else ''}. The last lines of {log}:\n{tail(log)}")
+    return UserError(f"{what} {how(code)}{': ' + hint if hint else ''}. The last lines of {log}:\n{tail(log)}")
+
+
+def how(code: int) -> str:
+    """Return in words how a process ended."""
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
 
 def tail(log: Path) -> str:
@@ -80,6 +87,18 @@ def lines(log: Path) -> list[str]:
     return [line for line in re.split(r"[\r\n]+", text) if line.strip() and not _NOISE.match(line)]
 
 
+def follow(log: Path) -> Iterator[list[str]]:
+    """Yield each time the whole lines that a log has got since the last time, without end."""
+    at, rest = 0, b""
+    while True:
+        with log.open("rb") as source:
+            source.seek(at)
+            new = source.read()
+        at += len(new)
+        *whole, rest = re.split(rb"[\r\n]+", rest + new)
+        yield [line.decode("utf-8", "replace") for line in whole if line.strip()]
+
+
 def cure(log: Path) -> str:
     """Return what to change where the log names a failure that is known, or nothing."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
@@ -91,5 +110,16 @@ def _signal(child: subprocess.Popen, number: int) -> None:
         os.killpg(child.pid, number)  # a session's group has the number of its first process
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Have this process asked to end as soon as the one that started it is gone."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def end_on_request() -> None:
+    """Let a polite request end this process the way ``sys.exit`` does, so that it takes along what it has started."""
+
+    def leave(number: int, _) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)

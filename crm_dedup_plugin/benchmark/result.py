@@ -50,6 +50,8 @@ def assemble(work: Workload, found: dict, used: dict, price: float | None) -> di
         "pairs": len(work.load()[0]),
         "price_per_hour": price,
         "deadline_ms": work.deadline_ms,
+        "engines": work.engines,
+        "gpus": offline and offline["gpus"],
         "peak_memory_bytes": offline and offline["peak_memory_bytes"],
         "load_seconds": offline and offline["load_seconds"],
         "offline": arms,

@@ -19,6 +19,7 @@ from pathlib import Path
 from crm_dedup_plugin import engine
 from crm_dedup_plugin.benchmark import process
 from crm_dedup_plugin.benchmark.online import planned
+from crm_dedup_plugin.benchmark.placement import replicas
 from crm_dedup_plugin.benchmark.result import assemble, inputs, write
 from crm_dedup_plugin.benchmark.server import at, serve
 from crm_dedup_plugin.benchmark.workload import Workload
@@ -90,7 +91,11 @@ def _check(name: str, work: Workload) -> None:
         raise UserError(f"{work.data} does not exist: run `make prep` first")
     if work.model.startswith("outputs/") and not (Path(work.model) / "config.json").is_file():
         raise UserError(f"{work.model} does not exist: run `make train-{name}` first, or give --random-weights with --model for its speed alone")
-    work.load()
+    pairs, each = len(work.load()[0]), work.gpus_each()
+    if work.engines > pairs:
+        raise UserError(f"--engines {work.engines}: there are {pairs} pairs only: give at most {pairs}")
+    if work.engines > 1 < each:
+        raise UserError(f"--engines {work.engines}: each takes one GPU, but the settings spread one over {each}: leave either out")
 
 
 def _run(part: str, work: Workload, spec: Path, folder: Path, base_url: str | None, port: int, timeout: float) -> dict:
@@ -115,9 +120,11 @@ def _is_done(part: str, work: Workload, out: Path) -> bool:
 
 
 def _online(work: Workload, spec: Path, out: Path, log: Path, base_url: str | None, port: int, timeout: float) -> None:
-    with at(base_url) if base_url else serve(work.model, work.settings(), port, out.with_name("server.log")) as server:
+    several = 1 if base_url else replicas(work)
+    settings = work.settings() | ({"data_parallel_size": several} if several > 1 else {})
+    with at(base_url) if base_url else serve(work.model, settings, port, out.with_name("server.log")) as server:
         try:
-            _child("online", work, (str(spec), str(out), server.url, server.model), log, timeout, server.check)
+            _child("online", work, (str(spec), str(out), server.url, server.model, str(several)), log, timeout, server.check)
         except UserError:
             time.sleep(2)
             server.check()  # a server that died says more than the client that lost it
@@ -128,14 +135,12 @@ def _online(work: Workload, spec: Path, out: Path, log: Path, base_url: str | No
 def _child(part: str, work: Workload, arguments: Sequence[str], log: Path, timeout: float, check: Callable[[], None] = lambda: None) -> None:
     """Run the module of one part, showing the lines of its log that tell how far it is."""
     print(f"{part}: loading (details: {log})", flush=True)
-    shown = 0
+    added = process.follow(log)
 
     def watch() -> None:
-        nonlocal shown
-        lines = [line for line in process.lines(log) if line.startswith(f"{part}, ")]
-        for line in lines[shown:]:
-            print(line, flush=True)
-        shown = len(lines)
+        for line in next(added):
+            if line.startswith(f"{part}, "):
+                print(line, flush=True)
         check()
 
     with process.running([sys.executable, "-m", f"crm_dedup_plugin.benchmark.{MODULES[part]}", *arguments], log, _environment(work)) as child:

@@ -15,27 +15,41 @@ PERCENTILES = ("mean", "p50", "p95", "p99")
 
 def offline(found: dict, shape: Shape, machine: Hardware, price: float | None) -> dict:
     """Return the arms of vLLM over all pairs at once; `price` is that of the machine an hour."""
-    return {arm: _arm(runs, shape, machine, price, found["max_num_seqs"]) for arm, runs in found["arms"].items()}
+    gpus, seats = max(found["gpus"], 1), found["max_num_seqs"] * found["engines"]
+    return {arm: _arm(runs, shape, machine, price, seats, gpus, min(found["engines"], gpus)) for arm, runs in found["arms"].items()}
 
 
-def _arm(runs: Sequence[dict], shape: Shape, machine: Hardware, price: float | None, seats: int) -> dict:
-    pairs = runs[0]["pairs"]
-    prompt, cached, output = (statistics.mean(run[f"{kind}_tokens"] for run in runs) / pairs for kind in ("prompt", "cached", "output"))
-    limit = pairs_per_second(shape, machine, prompt, cached, output, min(seats, pairs))
-    rate = spread([pairs / run["seconds"] for run in runs])
+def _arm(runs: Sequence[dict], shape: Shape, machine: Hardware, price: float | None, seats: int, gpus: int, copies: int) -> dict:
+    """Return one arm; the pairs in flight are divided among `copies` GPUs, or groups of GPUs, with weights of their own."""
+    pairs, means = runs[0]["pairs"], tokens(runs)
+    limit = gpus * pairs_per_second(shape, machine, *means.values(), min(seats, pairs) / copies)
+    rate = rates(runs)
     return {
         "pairs_per_second": rate,
         "output_tokens_per_second": spread([run["output_tokens"] / run["seconds"] for run in runs]),
-        "prompt_tokens": prompt,
-        "cached_tokens": cached,
-        "output_tokens": output,
+        **means,
         **{key: statistics.mean(run[key] for run in runs) for key in ("valid_json", "truncated") if key in runs[0]},
-        "outside_the_engine": 1 - statistics.median(run["engine_seconds"] / run["seconds"] for run in runs),
+        "outside_the_engine": outside(runs),
         "limit_pairs_per_second": limit,
         "share_of_limit": rate["value"] / limit,
         "cost_per_million_pairs": cost(price, rate["value"]),
         "seconds": [run["seconds"] for run in runs],
     }
+
+
+def rates(runs: Sequence[dict]) -> dict[str, float]:
+    """Return the pairs a second of some runs."""
+    return spread([run["pairs"] / run["seconds"] for run in runs])
+
+
+def tokens(runs: Sequence[dict]) -> dict[str, float]:
+    """Return the mean tokens of a pair: of its prompt, of those from the cache, and of its answer."""
+    return {f"{kind}_tokens": statistics.mean(run[f"{kind}_tokens"] / run["pairs"] for run in runs) for kind in ("prompt", "cached", "output")}
+
+
+def outside(runs: Sequence[dict]) -> float:
+    """Return the share of the time in which an engine has nothing to do, the mean of all where there are several."""
+    return 1 - statistics.median(run["engine_seconds"] / run["seconds"] for run in runs)
 
 
 def online(runs: dict[str, dict], price: float | None) -> list[dict]:
@@ -77,8 +91,7 @@ def transformers(found: dict) -> dict:
 
 
 def _batch(runs: Sequence[dict]) -> dict:
-    rate = spread([run["pairs"] / run["seconds"] for run in runs])
-    return {"batch_size": runs[0]["batch_size"], "pairs": runs[0]["pairs"], "pairs_per_second": rate, "valid_json": runs[0]["valid_json"]}
+    return {"batch_size": runs[0]["batch_size"], "pairs": runs[0]["pairs"], "pairs_per_second": rates(runs), "valid_json": runs[0]["valid_json"]}
 
 
 def agreement(found: dict) -> dict | None:

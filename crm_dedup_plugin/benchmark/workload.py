@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class Workload:
     random_weights: bool = False
     quantization: str | None = None
     arms: tuple[str, ...] = ()  # of vLLM offline besides "full"; none: all
+    engines: int = 1  # side by side for offline work
     plain_schema: bool = False  # the schema without what picks llguidance, for a back end that is named in `engine`
     engine: dict = field(default_factory=dict)
 
@@ -48,6 +50,10 @@ class Workload:
         chosen = {"quantization": self.quantization} if self.quantization else {}
         chosen |= {"load_format": "dummy"} if self.random_weights else {}
         return {**engine.settings(), **chosen, **self.engine}
+
+    def gpus_each(self) -> int:
+        """Return how many GPUs one engine is spread over."""
+        return math.prod(int(self.engine.get(f"{kind}_parallel_size", 1)) for kind in ("tensor", "pipeline"))
 
     def write(self, path: Path) -> Path:
         """Write this to a file for another process."""
