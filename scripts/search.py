@@ -37,15 +37,13 @@ class Arm(NamedTuple):
     settings: dict = {}  # noqa: RUF012
 
 
-SMALL, EMPHASIS = {"lora_r": 16, "lora_alpha": 32}, {"crm_dedup_decision_weight": 8.0}
-ONCE = {"num_epochs": 1, "crm_dedup_decision_weight": 1.0}
 ARMS = {
-    "rank 16, rate 2e-3": Arm((), {**ONCE, **SMALL, "learning_rate": 2e-3}),
-    "rank 64, rate 1e-3": Arm((), ONCE),
-    "plain reasonings": Arm(("plain",), ONCE),
-    "decision counts 8 times": Arm((), {**ONCE, **EMPHASIS}),
-    "plain, decision counts 8 times": Arm(("plain",), {**ONCE, **EMPHASIS}),
-    "plain, decision counts 8 times, rate 2e-3": Arm(("plain",), {**ONCE, **EMPHASIS, "learning_rate": 2e-3}),
+    "as it is": Arm(("plain",)),
+    "reasonings as they are": Arm(),
+    "decision counts once": Arm(("plain",), {"crm_dedup_decision_weight": 1.0}),
+    "rank 64, rate 1e-3": Arm(("plain",), {"lora_r": 64, "lora_alpha": 128, "learning_rate": 1e-3}),
+    "rate 1e-3": Arm(("plain",), {"learning_rate": 1e-3}),
+    "three epochs": Arm(("plain",), {"num_epochs": 3}),
 }
 
 

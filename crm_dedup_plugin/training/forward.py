@@ -15,7 +15,7 @@ from transformers import DynamicCache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 MIN_SHARED_TOKENS = 32
-ROWS_AT_ONCE = {"cpu": 4, "cuda": 64}  # few on a CPU, where padding costs; many on a GPU, where every launch of a kernel costs
+ROWS_AT_ONCE = {"cpu": 4, "cuda": 128}  # few on a CPU, where padding costs; many on a GPU, where every launch of a kernel costs
 
 
 class Emphasis(NamedTuple):
