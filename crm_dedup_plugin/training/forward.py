@@ -11,11 +11,21 @@ import functools
 from typing import NamedTuple
 
 import torch
-from transformers import DynamicCache
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import repeat_kv
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 MIN_SHARED_TOKENS = 32
-ROWS_AT_ONCE = {"cpu": 4, "cuda": 128}  # few on a CPU, where padding costs; many on a GPU, where every launch of a kernel costs
+ATTENTION = "crm_dedup_shared_prefix"
+
+
+class Layout(NamedTuple):
+    """Where the tokens of a batch are once they are packed: the prefix, then what follows it in each row, without padding."""
+
+    prefix: int  # tokens
+    places: torch.Tensor  # (rows, longest): the packed token, counted from the prefix on, at each place of a padded row
+    real: torch.Tensor  # (packed tokens after the prefix,): its place in the padded rows
 
 
 class Emphasis(NamedTuple):
@@ -39,14 +49,13 @@ def install(model: torch.nn.Module, shared_prefix: bool, emphasis: Emphasis | No
             return plain(input_ids=input_ids, attention_mask=attention_mask, labels=labels, **kwargs)
         length = _shared_length(input_ids, labels) if shared_prefix else 0
         if length >= MIN_SHARED_TOKENS:
-            parts = _after_prefix(causal.model, input_ids, attention_mask, labels, length)
+            hidden, targets = _after_prefix(causal.model, input_ids, attention_mask, labels, length)
         else:
             inputs = {"input_ids": input_ids, "attention_mask": attention_mask, **kwargs, "use_cache": False}
-            parts = [(causal.model(**inputs).last_hidden_state, labels)]
+            hidden, targets = causal.model(**inputs).last_hidden_state, labels
         # The mean over the whole optimiser step where the trainer gives its size, as Transformers' own loss does.
         count = (labels[:, 1:] != -100).sum() if num_items_in_batch is None else num_items_in_batch
-        loss = sum(_answer_loss(causal.lm_head, hidden, targets, emphasis) for hidden, targets in parts) / count
-        return CausalLMOutputWithPast(loss=loss)
+        return CausalLMOutputWithPast(loss=_answer_loss(causal.lm_head, hidden, targets, emphasis) / count)
 
     causal.forward = forward
 
@@ -59,20 +68,45 @@ def _shared_length(input_ids: torch.Tensor, labels: torch.Tensor) -> int:
     return max(int(same.long().cumprod(dim=0).sum()) - 1, 0)
 
 
-def _after_prefix(decoder, input_ids, attention_mask, labels, length: int):
-    """Yield the last hidden states (rows, tokens, width) after the shared prefix, with their labels.
+def _after_prefix(decoder, input_ids, attention_mask, labels, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the last hidden states (1, tokens, width) of the packed batch, and the labels of its tokens.
 
-    Rows of similar length go together, so that little is computed for padding.
+    The first token after the prefix has no label in any row, so none is predicted across the seam of two rows.
     """
-    prefix = decoder(input_ids=input_ids[:1, :length], use_cache=True).past_key_values
-    lengths = attention_mask.sum(dim=1)
-    for rows in lengths.argsort().split(ROWS_AT_ONCE.get(input_ids.device.type, 1)):
-        cache, stop = DynamicCache(), int(lengths[rows].max())
-        for index, layer in enumerate(prefix.layers):
-            cache.update(*(states.expand(len(rows), -1, -1, -1) for states in (layer.keys, layer.values)), index)
-        mask, part = attention_mask[rows, :stop], slice(length, stop)
-        output = decoder(input_ids=input_ids[rows, part], attention_mask=mask, past_key_values=cache, use_cache=True)
-        yield output.last_hidden_state, labels[rows, part]
+    seen = attention_mask[:, length:].bool()
+    real = seen.flatten().nonzero()[:, 0]
+    places = (seen.flatten().cumsum(0) - 1).clamp(min=0).view_as(seen)
+    positions = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
+
+    def packed(values: torch.Tensor) -> torch.Tensor:
+        return torch.cat([values[0, :length], values[:, length:].flatten()[real]])[None]
+
+    config, usual = decoder.config, decoder.config._attn_implementation
+    config._attn_implementation = ATTENTION
+    try:
+        inputs = {"input_ids": packed(input_ids), "position_ids": packed(positions), "use_cache": False}
+        hidden = decoder(**inputs, layout=Layout(length, places, real)).last_hidden_state
+    finally:
+        config._attn_implementation = usual
+    return hidden, packed(labels)
+
+
+def _shared_attention(module, query, key, value, attention_mask, scaling=None, layout: Layout | None = None, **_):
+    """Attend within the prefix, and from each row to the prefix and to itself: `query` is (1, heads, tokens, width)."""
+    key, value = (repeat_kv(states, query.shape[1] // states.shape[1]) for states in (key, value))
+    prefix, (rows, longest) = layout.prefix, layout.places.shape
+    shared = [states[:, :, :prefix] for states in (query, key, value)]
+    own = [states[0, :, prefix:][:, layout.places].transpose(0, 1) for states in (query, key, value)]
+    first = scaled_dot_product_attention(*shared, is_causal=True, scale=scaling)
+    keys, values = (torch.cat([states.expand(rows, -1, -1, -1), mine], dim=2) for states, mine in zip(shared[1:], own[1:], strict=True))
+    # Rows are padded at their ends, where no real token looks.
+    mask = torch.ones(longest, prefix + longest, dtype=torch.bool, device=query.device).tril(prefix)
+    rest = scaled_dot_product_attention(own[0], keys, values, attn_mask=mask, scale=scaling)
+    rest = rest.transpose(1, 2).flatten(0, 1)[layout.real]
+    return torch.cat([first[0].transpose(0, 1), rest])[None], None
+
+
+AttentionInterface.register(ATTENTION, _shared_attention)
 
 
 def _answer_loss(head, hidden: torch.Tensor, labels: torch.Tensor, emphasis: Emphasis | None) -> torch.Tensor:
@@ -81,8 +115,8 @@ def _answer_loss(head, hidden: torch.Tensor, labels: torch.Tensor, emphasis: Emp
     answers = targets != -100
     logits = head(hidden[:, :-1][answers]).float()
     if emphasis is None:
-        return torch.nn.functional.cross_entropy(logits, targets[answers], reduction="sum")
-    losses = torch.nn.functional.cross_entropy(logits, targets[answers], reduction="none")
+        return cross_entropy(logits, targets[answers], reduction="sum")
+    losses = cross_entropy(logits, targets[answers], reduction="none")
     return losses @ _weights(answers, emphasis)[answers].to(losses)
 
 
