@@ -140,6 +140,12 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--unseen", type=Path, default=UNSEEN if UNSEEN.exists() else None, help=f"more labelled pairs; {UNSEEN} if it exists")
     parser.add_argument("--benchmarks", type=Path, default=os.environ.get(VARIABLE), help=f"folder of public benchmarks; or set {VARIABLE}")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument(
+        "--limit", type=int, metavar="PAIRS", help="the first pairs of the test split and of --unseen only, as `crm-dedup kpi` takes them"
+    )
+    parser.add_argument(
+        "--per-file", type=int, metavar="PAIRS", help="this many pairs of each public benchmark only, those that `crm-dedup kpi` draws"
+    )
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--results", type=Path, default=RESULTS)
     return parser.parse_args(argv)
@@ -148,14 +154,15 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
 def _data(options: argparse.Namespace) -> dict[str, Pairs]:
     """Return all pairs by name: the splits, `unseen`, and `public` with the names of its files as slices."""
     data = {name: load(path) for name, path in _splits(options).items()}
+    data["test"] = data["test"].first(options.limit)
     if options.unseen:
-        data["unseen"] = load(options.unseen, "name a file of labelled pairs with --unseen, or leave it out")
+        data["unseen"] = load(options.unseen, "name a file of labelled pairs with --unseen, or leave it out").first(options.limit)
     if options.benchmarks:
         cure = f"name the folder of the benchmarks with --benchmarks or {VARIABLE}, or leave it out"
         files = sorted(options.benchmarks.glob("*.jsonl"))
         if not files:
             raise UserError(f"{options.benchmarks} holds no *.jsonl files: {cure}")
-        data["public"] = join({path.stem: load(path, cure) for path in files})
+        data["public"] = join({path.stem: load(path, cure).drawn(options.per_file, path.stem) for path in files})
     return data
 
 
@@ -173,6 +180,7 @@ def _command(options: argparse.Namespace) -> str:
     """Return the command that repeats this, with paths relative to the project and the benchmarks by their variable."""
     words = ["scripts/baselines.py", "--splits", os.path.relpath(options.splits), "--only", *options.only, "--seed", str(options.seed)]
     words += ["--unseen", os.path.relpath(options.unseen)] if options.unseen else []
+    words += [word for key in ("limit", "per_file") if (count := getattr(options, key)) for word in (f"--{key.replace('_', '-')}", str(count))]
     return shlex.join(words) + (f' --benchmarks "${VARIABLE}"' if options.benchmarks else "")
 
 

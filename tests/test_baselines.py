@@ -19,6 +19,7 @@ from baselines import majority, pairs, strings  # noqa: E402
 from baselines.columns import columns, date  # noqa: E402
 
 from crm_dedup_plugin import metrics  # noqa: E402
+from crm_dedup_plugin.evaluation import docs  # noqa: E402
 from crm_dedup_plugin.schema import LABELS  # noqa: E402
 
 SYLLABLES = "ba do ke li mu na po ra se ti vo zu".split()
@@ -238,3 +239,15 @@ def test_columns_align_what_crms_call_differently():
     assert one == other
     account = columns({"Name": "Acme Lee GmbH", "Website": "https://www.acme.example/de"})
     assert account["org"] == "acme lee" and account["site"] == "acme.example" and "first" not in account
+
+
+def test_fewer_pairs_are_those_that_a_model_is_asked(tmp_path):
+    rows = [{"pair_id": f"{n}", "label": n % 2, "record_a": {"name": f"Ann {n}"}, "record_b": {"name": "Ann"}} for n in range(20)]
+    (tmp_path / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    drawn = pairs.load(tmp_path / "some.jsonl").drawn(7, "some")
+    asked = docs.public(str(tmp_path), per_file=7)
+    assert [sorted(map(json.dumps, pair)) for pair in zip(drawn.left, drawn.right, strict=True)] == [
+        sorted((doc["record_a"], doc["record_b"])) for doc in asked
+    ]
+    assert pairs.load(tmp_path / "some.jsonl").first(3).gold == [0, 1, 0]
+    assert pairs.load(tmp_path / "some.jsonl").drawn(None, "some").gold.count(1) == 10

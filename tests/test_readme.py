@@ -34,7 +34,7 @@ def test_the_tables_come_from_the_results():
 
 
 def test_the_generated_set_is_hard_for_similarity():
-    strings, boosting = (result(f"generated-50k/baseline-{name}")["macro_f1"]["value"] for name in ("strings", "boosting"))
+    strings, boosting = (result(f"all-pairs/baseline-{name}")["macro_f1"]["value"] for name in ("strings", "boosting"))
     assert strings < 0.75
     assert boosting < 0.90
 
@@ -50,12 +50,21 @@ def test_the_card_is_of_the_set_that_the_baselines_saw():
 def test_the_results_belong_to_the_demo_set_of_this_code(tmp_path):
     prepare(tmp_path / "all.jsonl", tmp_path / "splits")
     digest = {name: hashlib.sha256((tmp_path / "splits" / f"{name}.jsonl").read_bytes()).hexdigest() for name in ("train", "test")}
-    assert result("smollm2-135m", "training.json")["train_sha256"] == digest["train"]
-    for name in ("smollm2-135m-base", "smollm2-135m"):
+    assert result("demo/smollm2-135m", "training.json")["train_sha256"] == digest["train"]
+    for name in ("demo/smollm2-135m-base", "demo/smollm2-135m"):
         assert result(name)["inputs"]["data_sha256"] == digest["test"]
 
 
 def test_the_demo_keeps_its_promise():
-    base, tuned = result("smollm2-135m-base"), result("smollm2-135m")
+    base, tuned = result("demo/smollm2-135m-base"), result("demo/smollm2-135m")
     assert tuned["macro_f1"]["value"] - base["macro_f1"]["value"] >= 0.35
     assert tuned["valid_json"] == 1.0
+
+
+def test_the_model_beats_the_baselines_on_the_pairs_that_all_were_asked():
+    tuned = result("smollm2-135m")
+    for name in ("strings", "boosting", "splink"):
+        baseline = result(f"baseline-{name}")
+        assert baseline["inputs"]["data_sha256"] == tuned["inputs"]["data_sha256"] and baseline["pairs"] == tuned["pairs"]
+        assert tuned["macro_f1"]["low"] > baseline["macro_f1"]["high"]
+    assert result("smollm2-135m", "training.json")["train_sha256"] != result("demo/smollm2-135m", "training.json")["train_sha256"]

@@ -56,10 +56,11 @@ def model(facts: Facts, weights: dict[str, str], files: list[str]) -> str:
     from huggingface_hub import ModelCard
 
     metrics, pairs = facts.metrics, facts.trained_on
-    config = Path("axolotl_configs") / f"{facts.name}.yml"
+    config = Path((facts.training or {}).get("config") or f"axolotl_configs/{facts.name}.yml")
     shown = {
         "repo": facts.repo,
         "name": facts.name,
+        "config_path": config,
         "base": facts.base,
         "llama": facts.licence.llama,
         "licence": facts.licence,

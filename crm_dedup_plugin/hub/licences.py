@@ -71,7 +71,8 @@ def of(base: str) -> Licence:
 
 def default_name(name: str, licence: Licence) -> str:
     """Return how the repository is called where nobody named it; Llama's licence wants its own name first."""
-    return f"Llama-crm-dedup-{name}" if licence.llama else f"crm-dedup-{name}"
+    plain = f"crm-dedup-{name.replace('/', '-')}"
+    return f"Llama-{plain}" if licence.llama else plain
 
 
 def documents(base: str, licence: Licence, repo: str) -> tuple[dict[str, str], dict[str, Path]]:

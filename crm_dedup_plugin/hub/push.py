@@ -23,8 +23,8 @@ def push(name: str, repo: str | None = None, dataset: bool = False, dry_run: boo
     A dry run writes ``outputs/NAME-hub/`` and prints what would be uploaded, without token or network. Repositories
     are private unless `public`. Raises UserError where something must not, or could not, be published.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}", name, re.ASCII) or ".." in name:
-        raise UserError(f"{name!r} is not the name of a model: give that of a file in axolotl_configs/, as in `crm-dedup push smollm2-135m`")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,40}(/[A-Za-z0-9][\w.-]{0,40})?", name, re.ASCII) or ".." in name:
+        raise UserError(f"{name!r} is not the name of a model: give the one that it was trained under, as in `crm-dedup push smollm2-135m`")
     merged = Path(f"outputs/{name}-merged")
     if not merged.is_dir():
         raise UserError(f"{merged} does not exist: run `make train-{name}` first")

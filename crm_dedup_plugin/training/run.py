@@ -40,7 +40,7 @@ def train(model: str, overrides: list[str], force: bool = False, name: str | Non
     configuration. An interrupted run goes on from its last checkpoint.
     """
     config, settings = load_config(model)
-    overrides = [*overrides, *((f"--output_dir=outputs/{name}",) if name else ())]
+    given, overrides = overrides, [*overrides, *((f"--output_dir=outputs/{name}",) if name else ())]
     settings |= parse_overrides(overrides)
     name = name or config.stem
     target = Path(f"outputs/{name}-merged")
@@ -73,7 +73,7 @@ def train(model: str, overrides: list[str], force: bool = False, name: str | Non
     details = {
         "fingerprint": key,
         "config": str(config),
-        "overrides": overrides,
+        "overrides": given,
         "base_model": settings["base_model"],
         "train_sha256": hashlib.sha256(Path(settings["datasets"][0]["path"]).read_bytes()).hexdigest(),
         "seconds": done["seconds"],

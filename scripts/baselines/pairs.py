@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,16 @@ class Pairs(NamedTuple):
     def swapped(self) -> Pairs:
         """Return the same pairs with both records exchanged."""
         return self._replace(left=self.right, right=self.left)
+
+    def first(self, count: int | None) -> Pairs:
+        """Return the first pairs; all where no count is given."""
+        return Pairs(*(column[:count] for column in self))
+
+    def drawn(self, count: int | None, name: str) -> Pairs:
+        """Return the pairs that the task of public benchmarks draws from the file `name`, with its ``per_file``."""
+        order = list(range(len(self.gold)))
+        Random(name).shuffle(order)
+        return Pairs(*([column[at] for at in order[:count]] for column in self))
 
 
 class Verdicts(NamedTuple):
