@@ -105,7 +105,9 @@ def test_llamas_licence_is_kept(root, monkeypatch):
     assert b"Llama 3.2 is licensed under the Llama 3.2 Community License" in held["NOTICE"] and held["LICENSE.txt"].startswith(b"LLAMA")
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../tiny", "a/b/c", "a/", "a/../b", "/etc", "tiny\n", "-x", "x" * 200, "tiny\x1b[31m", "täny", "$(id)"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../tiny", "a/b/c", "a/", "a/../b", "/etc", "tiny\n", "-x", "x" * 200, "tiny\x1b[31m", "täny", "$(id)"]
+)
 def test_hostile_names_of_models_are_refused(root, name):
     with pytest.raises(UserError, match="is not the name of a model") as caught:
         push(name, dry_run=True)
