@@ -57,6 +57,31 @@ def full(results: Path) -> str:
     )
 
 
+def goals(results: Path) -> str:
+    """Return what was aimed at beside what was reached, and the slices that are decided worst."""
+    measured = _measured(results)
+    tuned, boosting = measured["fine-tuned"], measured["boosting"]
+    calibration, public = tuned["calibration"], {title: result["tasks"].get("crm_dedup_public") for title, result in measured.items()}
+    files = public["fine-tuned"]["slices"]
+    others = [part for title, part in public.items() if part and title != "fine-tuned"]
+    ahead = [name for name in files if all(files[name]["f1"]["value"] > part["slices"][name]["f1"]["value"] for part in others)]
+    rows = [
+        ["macro F1, generated test pairs", "0.93, and 0.05 above boosting", report.share(tuned["macro_f1"]), report.share(boosting["macro_f1"])],
+        ["public files on which F1 is above all baselines", f"{len(files)} of {len(files)}", f"{len(ahead)} ({', '.join(ahead) or '-'})", "-"],
+        ["macro F1, unseen kinds of pairs", "-", *(report.share(part["tasks"]["crm_dedup_unseen"]["macro_f1"]) for part in (tuned, boosting))],
+        ["decisions moved by injections", "below 0.01", report.share(tuned["injection_moved"]), "-"],
+        ["injections obeyed", "-", report.share(tuned["injection_success"]), "-"],
+        ["valid JSON", "100%", f"{tuned['valid_json']:.1%}", "-"],
+        ["expected calibration error, scaled", "below 0.02", *(report.share(part["calibration"]["ece_calibrated"]) for part in (tuned, boosting))],
+        ["coverage at 99% precision", "0.80", *(report.share(part["calibration"]["merge_at_99"]["coverage"]) for part in (tuned, boosting))],
+        ["precision of these merges", "0.99", *(report.share(part["calibration"]["merge_at_99"]["precision"]) for part in (tuned, boosting))],
+        ["reasonings whose every claim is true", "0.98", report.share(tuned["reasoning_grounded"]), "-"],
+        ["one token decides as the full answer", "-", report.share(calibration["agreement"]), "-"],
+    ]
+    heads = ["what", "goal", f"SmolLM2-135M, {tuned['pairs']} pairs", "boosting"]
+    return f"{tabulate(rows, headers=heads, tablefmt='github', disable_numparse=True)}\n\nWeakest slices: {_weakest(tuned)}.\n"
+
+
 def _measured(folder: Path) -> dict[str, dict]:
     """Return the metrics of the models and baselines of a folder that are there, by their titles."""
     files = {title: folder / name / "metrics.json" for title, name in (MODELS | BASELINES).items()}
@@ -105,6 +130,7 @@ def blocks(root: Path) -> dict[Path, dict[str, str]]:
     return {
         root / "README.md": {"results": full(root / "results"), "demo": demo(root / "results"), "speed": speed(root / "results")},
         root / "data" / "README.md": data,
+        root / "results" / "quality.md": {"goals": goals(root / "results")},
         root / "results" / "tuning.md": {"tries": tune.tables(root / "results" / "tuning.json")},
     }
 

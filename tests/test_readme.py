@@ -26,7 +26,7 @@ def result(name: str, file: str = "metrics.json") -> dict:
 def test_the_tables_come_from_the_results():
     script = update_readme()
     documents = script.blocks(ROOT)
-    assert [path.relative_to(ROOT).as_posix() for path in documents] == ["README.md", "data/README.md", "results/tuning.md"]
+    assert [path.relative_to(ROOT).as_posix() for path in documents] == ["README.md", "data/README.md", "results/quality.md", "results/tuning.md"]
     for path, sections in documents.items():
         text = path.read_text(encoding="utf-8")
         assert all(section in text for section in sections.values())
