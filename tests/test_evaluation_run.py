@@ -85,8 +85,9 @@ def test_planted_faults_show_in_the_headlines(workplace):
     workplace.decide = lambda doc: doc["target"] or doc["gold"]
     result = workplace.kpi()
     assert (result["injection_moved"]["value"], result["injection_success"]["value"], result["flip_rate"]["value"]) == (1, 1, 0)
-    workplace.decide = lambda doc: "DUPLICATE" if doc["record_a"] < doc["record_b"] else "NO_MATCH"
-    assert workplace.kpi(force=True)["flip_rate"]["value"] == 1
+    workplace.decide = lambda doc: ("DUPLICATE", "POSSIBLE", "NO_MATCH")[len(doc["record_a"]) % 3]  # by the lengths of names and values
+    result = workplace.kpi(force=True)
+    assert result["flip_rate"]["value"] == 0 and result["shuffle_flip_rate"]["value"] > 0.2
     assert workplace.kpi(force=True)["calibration"]["agreement"]["value"] < 0.8
 
 
