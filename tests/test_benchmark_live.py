@@ -167,7 +167,7 @@ def test_engines_end_with_a_benchmark_that_is_killed(workspace):
     child = start(workspace, "--parts", "offline", "--engines", "2", "--pairs", "6", "--force")
     workers_of(child, 2)
     child.kill()
-    child.communicate(timeout=180)
+    child.communicate(timeout=60)
     assert left_behind(workspace) == []
 
 
@@ -190,7 +190,7 @@ def test_an_interrupted_benchmark_takes_its_server_along(workspace, number, code
     child = start(workspace, "--parts", "online", "--concurrency", "1", "--repeats", "99", "--force")
     await_server(child, workspace)
     child.send_signal(number)
-    _, err = child.communicate(timeout=180)
+    _, err = child.communicate(timeout=60)
     assert child.returncode == code
     assert number == signal.SIGKILL or "interrupted: run the same command to go on" in err
     assert left_behind(workspace) == []
