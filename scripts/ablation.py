@@ -10,12 +10,13 @@ A plain loop with the hyperparameters of the demo, in fp32 and without quantisat
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.metadata
 import json
 import random
 import statistics
 from pathlib import Path
+
+from crm_dedup_plugin.provenance import digest
 
 FOLDER, RESULT = Path("outputs/ablation"), Path("results/ablation.json")
 BASE = "outputs/smollm2-135m-base"
@@ -120,23 +121,24 @@ def padded(ids: list[int], pad: int, size: int) -> list[int]:
 
 
 def decide(model, tokenizer, rows: list[dict], device: str) -> list[str]:
-    """Return the likeliest decision for each row, from the first token in which the labels differ."""
+    """Return the likeliest decision for each row, from the first token in which the labels differ; `model` is plain or PEFT."""
     import torch
 
     from crm_dedup_plugin import schema, tokens
 
     start, firsts = tokens.decision_ids(tokenizer)
+    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     model.eval()
     decided = []
     with torch.no_grad():
         for at in range(0, len(rows), 40):
             texts = [tokens.prompt_ids(tokenizer, **row["input"]) + start for row in rows[at : at + 40]]
             longest = max(map(len, texts))
-            ids = torch.tensor([text + [tokenizer.pad_token_id] * (longest - len(text)) for text in texts], device=device)
-            seen = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=device)
-            hidden = model.get_base_model().model(input_ids=ids, attention_mask=seen).last_hidden_state
+            ids = torch.tensor([padded(text, tokenizer.pad_token_id, longest) for text in texts], device=device)
+            seen = torch.tensor([padded([1] * len(text), 0, longest) for text in texts], device=device)
+            hidden = causal.model(input_ids=ids, attention_mask=seen).last_hidden_state
             last = hidden[torch.arange(len(texts)), [len(text) - 1 for text in texts]]
-            scores = model.get_base_model().lm_head(last)[:, firsts]
+            scores = causal.lm_head(last)[:, firsts]
             decided += [schema.LABELS[best] for best in scores.argmax(-1).tolist()]
     return decided
 
@@ -155,7 +157,7 @@ def run(seeds: list[int], base: str, workers: int, out: Path) -> None:
 
 
 def _described(runs: list[dict], seeds: list[int]) -> dict:
-    digests = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(FOLDER.glob("*.jsonl"))}
+    digests = {path.stem: digest([path]) for path in sorted(FOLDER.glob("*.jsonl"))}
     return {
         "command": f"scripts/ablation.py run --seeds {' '.join(map(str, seeds))}",
         "examples": BATCH * STEPS,

@@ -19,14 +19,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
+from ablation import decide
 
-from crm_dedup_plugin import metrics, schema, tokens
+from crm_dedup_plugin import metrics
+from crm_dedup_plugin.evaluation.docs import read_rows
 from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.prepare import prepare
 from crm_dedup_plugin.provenance import digest, versions
+from crm_dedup_plugin.training.run import MANIFEST
 
 CONFIG, RESULT, FOLDER = Path("axolotl_configs/smollm2-135m.yml"), Path("results/search.json"), Path("outputs/search")
-BATCH = 128
 SEED = 7
 
 
@@ -88,40 +90,23 @@ def train_one(name: str) -> None:
     config = FOLDER / f"{slug}.yml"
     write_atomically(config, yaml.safe_dump(settings))
     subprocess.run([sys.executable, "-m", "crm_dedup_plugin", "train", str(config), "--name", f"search/{slug}"], check=True)
-    rows = [json.loads(line) for line in (splits / "val.jsonl").read_text(encoding="utf-8").split("\n") if line]
-    found = probabilities(FOLDER / f"{slug}-merged", [(row["input"]["record_a"], row["input"]["record_b"]) for row in rows])
-    gold = [row["output"]["decision"] for row in rows]
-    result = metrics.evaluate(gold, [schema.LABELS[row.index(max(row))] for row in found], None, SEED)
-    training = json.loads((FOLDER / f"{slug}-merged" / "crm_dedup.json").read_text(encoding="utf-8"))
+    rows = read_rows(splits / "val.jsonl", "run this again")
+    model, gold = FOLDER / f"{slug}-merged", [row["output"]["decision"] for row in rows]
+    result = metrics.evaluate(gold, judge(model, rows), None, SEED)
+    training = json.loads((model / MANIFEST).read_text(encoding="utf-8"))
     judged = {key: result[key] for key in ("macro_f1", "f1_duplicate", "f1_possible", "f1_no_match", "pairs")}
     details = {key: training[key] for key in ("train_sha256", "seconds", "machine")}
     written = {"augmentations": arm.augmentations, "settings": arm.settings, **judged, **details}
     write_atomically(FOLDER / f"{slug}.json", json.dumps(written))
 
 
-def probabilities(model: Path, pairs: list[tuple[dict, dict]]) -> list[list[float]]:
-    """Return (pairs, 3) probabilities of the decisions, in the order of `schema.LABELS`."""
+def judge(model: Path, rows: list[dict]) -> list[str]:
+    """Return the decisions of a merged model."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16 if device == "cuda" else torch.float32).to(device).eval()
-    start, firsts = tokens.decision_ids(tokenizer)
-    asked = [ids + start for ids in tokens.batch_prompt_ids(tokenizer, pairs)]
-    order, found = sorted(range(len(asked)), key=lambda at: len(asked[at])), [[]] * len(asked)
-    for begin in range(0, len(order), BATCH):
-        part = order[begin : begin + BATCH]
-        longest = len(asked[part[-1]])
-        ids = torch.tensor([asked[at] + [tokenizer.pad_token_id] * (longest - len(asked[at])) for at in part], device=device)
-        seen = torch.tensor([[1] * len(asked[at]) + [0] * (longest - len(asked[at])) for at in part], device=device)
-        with torch.no_grad():
-            hidden = loaded.model(input_ids=ids, attention_mask=seen).last_hidden_state
-            last = hidden[torch.arange(len(part), device=device), seen.sum(dim=1) - 1]
-            shares = torch.softmax(loaded.lm_head(last)[:, firsts].float(), dim=-1).tolist()
-        for at, row in zip(part, shares, strict=True):
-            found[at] = row
-    return found
+    device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
+    return decide(AutoModelForCausalLM.from_pretrained(model, dtype=dtype).to(device), AutoTokenizer.from_pretrained(model), rows, device)
 
 
 def table(path: Path = RESULT) -> str:

@@ -42,8 +42,8 @@ def full(results: Path) -> str:
     measured, training = _measured(results), _training(results)
     tuned = measured["fine-tuned"]
     calibration = tuned["calibration"]
-    merges, public = calibration["merge_at_99"], {title: result["tasks"].get("crm_dedup_public") for title, result in measured.items()}
-    files = tuned["tasks"]["crm_dedup_public"]["slices"]
+    merges, public = calibration["merge_at_99"], _public(measured)
+    files = public["fine-tuned"]["slices"]
     rows = [[name, files[name]["pairs"], *(report.share(part["slices"][name]["f1"]) if part else "-" for part in public.values())] for name in files]
     rows.append(["mean", public["fine-tuned"]["pairs"], *(report.share(part["mean_f1"]) if part else "-" for part in public.values())])
     return (
@@ -61,7 +61,7 @@ def goals(results: Path) -> str:
     """Return what was aimed at beside what was reached, and the slices that are decided worst."""
     measured = _measured(results)
     tuned, boosting = measured["fine-tuned"], measured["boosting"]
-    calibration, public = tuned["calibration"], {title: result["tasks"].get("crm_dedup_public") for title, result in measured.items()}
+    calibration, public = tuned["calibration"], _public(measured)
     files = public["fine-tuned"]["slices"]
     others = [part for title, part in public.items() if part and title != "fine-tuned"]
     ahead = [name for name in files if all(files[name]["f1"]["value"] > part["slices"][name]["f1"]["value"] for part in others)]
@@ -86,6 +86,11 @@ def _measured(folder: Path) -> dict[str, dict]:
     """Return the metrics of the models and baselines of a folder that are there, by their titles."""
     files = {title: folder / name / "metrics.json" for title, name in (MODELS | BASELINES).items()}
     return {title: json.loads(path.read_text(encoding="utf-8")) for title, path in files.items() if path.is_file()}
+
+
+def _public(measured: dict[str, dict]) -> dict[str, dict | None]:
+    """Return what was measured on public pairs, None where nothing was."""
+    return {title: result["tasks"].get("crm_dedup_public") for title, result in measured.items()}
 
 
 def _training(folder: Path) -> dict:

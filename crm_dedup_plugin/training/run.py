@@ -6,7 +6,6 @@ that spare a wasted download, the memory of what was done, and the merge.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ import yaml
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.files import write_atomically
-from crm_dedup_plugin.provenance import versions
+from crm_dedup_plugin.provenance import digest, versions
 
 CONFIGS = Path("axolotl_configs")
 MANIFEST = "crm_dedup.json"
@@ -75,7 +74,7 @@ def train(model: str, overrides: list[str], force: bool = False, name: str | Non
         "config": str(config),
         "overrides": given,
         "base_model": settings["base_model"],
-        "train_sha256": hashlib.sha256(Path(settings["datasets"][0]["path"]).read_bytes()).hexdigest(),
+        "train_sha256": digest([Path(settings["datasets"][0]["path"])]),
         "seconds": done["seconds"],
         "machine": done["machine"],
         "versions": versions(),
