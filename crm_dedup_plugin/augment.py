@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 
 from crm_dedup_plugin.steward import attacks, perturb, reasoning
-from crm_dedup_plugin.steward.evidence import compare
+from crm_dedup_plugin.steward.evidence import Evidence, compare
 
 _SHARES = {"shuffled": 0.3, "injected": 0.15}
-KINDS = (*_SHARES, "oversampled", "plain")
+_WRITERS = {
+    "plain": lambda evidence, decision: reasoning.write_plainly(evidence),
+    "brief": reasoning.write_briefly,
+}
+KINDS = (*_SHARES, "oversampled", *_WRITERS)
 _MOST_COPIES = 3
 
 
@@ -20,17 +25,18 @@ def augment(rows: list[dict], kinds: tuple[str, ...], seed: int = 7) -> list[dic
     """Return `rows` and changed copies of some, in a seeded random order.
 
     shuffled: 30% once more, with fields renamed and in another order. injected: 15% once more, with an instruction hidden
-    in a field. oversampled: pairs of rare slices up to three times. plain: every reasoning goes through the fields in the
-    same words, in place of the one that was given.
+    in a field; named twice, twice as many. oversampled: pairs of rare slices up to three times. plain: every reasoning goes through
+    the fields in the same words, in place of the one that was given. brief: it names two of them, those that decide.
     """
     rng, result = random.Random(seed), list(rows)
     if "oversampled" in kinds:
         result += _rare(rows)
     for kind, share in _SHARES.items():
-        if kind in kinds:
+        for _ in range(kinds.count(kind)):
             result += [_changed(row, kind, rng) for row in rows if rng.random() < share]
     rng.shuffle(result)
-    return [_plainly(row) for row in result] if "plain" in kinds else result
+    writer = next((write for kind, write in _WRITERS.items() if kind in kinds), None)
+    return [_explained(row, writer) for row in result] if writer else result
 
 
 def _changed(row: dict, kind: str, rng: random.Random) -> dict:
@@ -43,8 +49,9 @@ def _changed(row: dict, kind: str, rng: random.Random) -> dict:
     return {**copy, "id": f"{row['id']}-{kind}"} if row.get("id") not in (None, "") else copy
 
 
-def _plainly(row: dict) -> dict:
-    explained = reasoning.write_plainly(compare(**row["input"]))
+def _explained(row: dict, write: Callable[[Evidence, str], str]) -> dict:
+    """Return the row with a reasoning by `write`; as it is where nothing could be said of any field."""
+    explained = write(compare(**row["input"]), row["output"]["decision"])
     return {**row, "output": {**row["output"], "reasoning": explained}} if reasoning.claims(explained) else row
 
 

@@ -40,7 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--fractions", type=float, nargs=3, default=(0.8, 0.1, 0.1), metavar=("TRAIN", "VAL", "TEST"))
     prepare.add_argument("--seed", type=int, default=7)
     prepare.add_argument("--demo", type=int, metavar="PAIRS", help="generate this many demo pairs instead of reading --data")
-    prepare.add_argument("--augment", nargs="+", default=(), choices=("shuffled", "injected", "oversampled", "plain"), help="training pairs")
+    prepare.add_argument("--also", type=Path, nargs="+", default=(), metavar="FILE", help="more labelled pairs, for training only")
+    kinds = ("shuffled", "injected", "oversampled", "plain", "brief")
+    prepare.add_argument("--augment", nargs="+", default=(), choices=kinds, help="training pairs")
     prepare.set_defaults(run=_prepare)
 
     synth = commands.add_parser("synth", help="generate labelled pairs of CRM records from an invented world")
@@ -49,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     synth.add_argument("--out", type=Path, default=Path("data/all.jsonl"), help="file to write (%(default)s)")
     synth.add_argument("--compact", action="store_true", help="few fields, few countries: what a small model can learn in minutes")
     synth.add_argument("--unseen", action="store_true", help="countries, scripts, field names and damage that training never has")
+    synth.add_argument("--lists", action="store_true", help="lists that are no CRM: registers, directories, names alone")
     synth.add_argument("--force", action="store_true", help="replace the file")
     synth.set_defaults(run=_synth)
 
@@ -125,7 +128,7 @@ def _bench_options(bench: argparse.ArgumentParser) -> None:
 def _prepare(options) -> None:
     from crm_dedup_plugin.prepare import prepare
 
-    summary = prepare(options.data, options.out, options.fractions, options.seed, options.demo, tuple(options.augment))
+    summary = prepare(options.data, options.out, options.fractions, options.seed, options.demo, tuple(options.augment), options.also)
     for name, part in summary["splits"].items():
         decisions = ", ".join(f"{label} {count}" for label, count in part["decisions"].items())
         print(f"{options.out / name}.jsonl: {part['pairs']} pairs ({decisions})")
@@ -135,9 +138,11 @@ def _synth(options) -> None:
     from crm_dedup_plugin.synth.command import synthesise
     from crm_dedup_plugin.synth.generate import Settings
 
-    if options.compact and options.unseen:
-        raise UserError("--compact and --unseen cannot be combined: leave one out")
-    card = synthesise(options.n, options.seed, options.out, Settings(options.compact, options.unseen), options.force)
+    kinds = [name for name in ("compact", "unseen", "lists") if getattr(options, name)]
+    if len(kinds) > 1:
+        raise UserError(f"--{' and --'.join(kinds)} cannot be combined: leave one out")
+    settings = Settings(options.compact, options.unseen)
+    card = synthesise(options.n, options.seed, options.out, settings, options.force, options.lists)
     print(f"{options.out}: {card['pairs']} pairs; card: {options.out.with_name(options.out.stem)}.card.md")
 
 

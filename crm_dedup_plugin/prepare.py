@@ -10,14 +10,14 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.provenance import digest
 from crm_dedup_plugin.records import MAX_FIELD_CHARS, RecordError, check, normalise
 from crm_dedup_plugin.schema import LABELS, MAX_REASONING_CHARS
-from crm_dedup_plugin.splits import SPLITS, split
+from crm_dedup_plugin.splits import SPLITS, entities, split
 
 ALLOWED = {"id", "slice", "cluster_a", "cluster_b", "input", "output"}
 MAX_ERRORS = 20
@@ -32,11 +32,18 @@ class DataError(ValueError):
 
 
 def prepare(
-    source: Path, out: Path, fractions=(0.8, 0.1, 0.1), seed: int = 7, demo_pairs: int | None = None, augmentations: tuple[str, ...] = ()
+    source: Path,
+    out: Path,
+    fractions=(0.8, 0.1, 0.1),
+    seed: int = 7,
+    demo_pairs: int | None = None,
+    augmentations: tuple[str, ...] = (),
+    also: Sequence[Path] = (),
 ) -> dict:
     """Split `source` into `out`/{train,val,test}.jsonl with a summary.json, which is returned.
 
     Without a file `all.jsonl`, or with `demo_pairs`, the pairs come from the generator and `source` is left alone.
+    `also` are files of more pairs, for training only; those whose records or people are in the other splits are left out.
     `augmentations` (see `augment`) apply to the training split.
     Raises DataError or SplitError and writes nothing where the data are not right.
     """
@@ -59,6 +66,11 @@ def prepare(
     from crm_dedup_plugin.steward.identity import identities
 
     parts = split(rows, tuple(fractions), seed, identities)
+    more = {}
+    if also:
+        held_out = {key for name in ("val", "test") for row in parts[name] for key in _contents(row, identities)}
+        for path in also:
+            more[str(path)] = _add(path, parts["train"], held_out, identities, cut)
     if augmentations:
         from crm_dedup_plugin.augment import augment
 
@@ -73,6 +85,7 @@ def prepare(
         "source_sha256": digest([source]) if demo_pairs is None else None,
         "seed": seed,
         "fractions": list(fractions),
+        "also": more,
         "augmentations": list(augmentations),
         "splits": {name: _describe(part, texts[name]) for name, part in parts.items()},
         "cut_fields": dict(sorted(cut.items())),
@@ -82,6 +95,25 @@ def prepare(
         write_atomically(out / f"{name}.jsonl", texts[name])
     write_atomically(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     return summary
+
+
+def _add(path: Path, train: list[dict], held_out: set, identities: Callable[[dict], set], cut: Counter) -> dict:
+    """Add the pairs of a file to `train`, without those that hold anything of `held_out`; return what was done.
+
+    Clusters are not compared: another file may give the same name to another entity.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} does not exist: name files of labelled pairs with --also, or leave it out")
+    with path.open("rb") as file:
+        rows, shortened = validate(file, str(path))
+    kept = [row for row in rows if not held_out & _contents(row, identities)]
+    train += kept
+    cut.update(shortened)
+    return {"sha256": digest([path]), "pairs": len(kept), "left_out": len(rows) - len(kept)}
+
+
+def _contents(row: dict, identities: Callable[[dict], set]) -> set:
+    return {key for key in entities(row) if key[0] == "record"} | identities(row)
 
 
 def validate(lines: Iterable[bytes], origin: str) -> tuple[list[dict], Counter]:

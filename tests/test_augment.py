@@ -22,7 +22,7 @@ def copies(kind: str) -> list[tuple[dict, dict]]:
     return [(BY_ID[row["id"].removesuffix(f"-{kind}")], row) for row in made]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "plain"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("plain", "brief")])
 def test_the_rows_at_hand_are_kept_and_decisions_stay(kind):
     made = augment(ROWS, (kind,))
     assert set(BY_ID) <= {row["id"] for row in made}
@@ -36,6 +36,19 @@ def test_the_same_seed_gives_the_same_rows():
     assert augment(ROWS, KINDS, 3) == augment(ROWS, KINDS, 3)
     assert augment(ROWS, KINDS, 3) != augment(ROWS, KINDS, 4)
     assert augment(ROWS, ()) != [] and len(augment(ROWS, ())) == len(ROWS)
+
+
+def test_a_kind_that_is_named_twice_gives_twice_as_many_copies():
+    once, twice = (len(augment(ROWS, ("injected",) * times)) - len(ROWS) for times in (1, 2))
+    assert 1.5 * once < twice < 2.5 * once
+
+
+def test_brief_reasonings_make_two_true_claims_that_argue_for_the_decision():
+    for row in augment(ROWS, ("brief",)):
+        said, decision = row["output"]["reasoning"], row["output"]["decision"]
+        assert len(reasoning.claims(said)) == 2 or len(reasoning.claims(said)) == 1 + said.count(",")
+        assert reasoning.is_grounded(said, **row["input"])
+        assert not reasoning.contradicts(decision, said, **row["input"])
 
 
 def test_plain_reasonings_say_the_same_fields_in_the_same_words():

@@ -31,7 +31,7 @@ _TOLD = {  # what the notes of one record say of the other
     "namesake": "notes tell of a namesake", "related": "notes tell of a related company", "head_office": "notes tell of a head office elsewhere",
 }  # fmt: skip
 _TELLING = {"shared_email": (SAME, FOUND), "shared_mobile": (SAME, FOUND)}  # worth a word only where these agree
-_MOST_CLAIMS = 8
+_MOST_CLAIMS, _FEW_CLAIMS = 8, 2
 _LENGTHS = (35, 80)  # what a reasoning aims at, in characters: by chance
 
 # How people and models put it; the first pattern that fits a clause says what it claims.
@@ -77,9 +77,7 @@ def write(evidence: Evidence, decision: str, rng: random.Random) -> str:
     """
     relations = {concept: said for concept, said in evidence.relations.items() if concept not in _UNSAID}
     ranked = sorted(relations, key=lambda concept: _rank(relations[concept], concept, decision))
-    told = [
-        text for flag, text in _TOLD.items() if flag in evidence.flags and evidence.get(flag.removeprefix("shared_")) in _TELLING.get(flag, (None,))
-    ]
+    told = _told(evidence)
     aim, notes, length = rng.randint(*_LENGTHS), {}, sum(map(len, told))
     for concept in ranked:
         written = _WRITTEN[relations[concept]]
@@ -88,15 +86,35 @@ def write(evidence: Evidence, decision: str, rng: random.Random) -> str:
         if notes and longer - aim > aim - length:
             break
         notes[concept], length = note, longer
-    text = (", " if rng.random() < 0.7 else "; ").join([*(notes[concept] for concept in relations if concept in notes), *told])
-    return f"{text[:1].upper()}{text[1:]}."
+    return _sentence((", " if rng.random() < 0.7 else "; ").join([*(notes[concept] for concept in relations if concept in notes), *told]))
+
+
+def write_briefly(evidence: Evidence, decision: str) -> str:
+    """Return a sentence with the two fields that say most for `decision`, and what the notes tell, always in the same words.
+
+    Of fields that say as much, those that agree or differ outright come first: few claims, and the ones that are hard to get wrong.
+    """
+    relations = {concept: said for concept, said in evidence.relations.items() if concept not in _UNSAID}
+    ranked = sorted(relations, key=lambda concept: (_rank(relations[concept], concept, decision), relations[concept] not in (SAME, DIFFERS)))
+    chosen = [_WRITTEN[said][0].format(CONCEPTS[concept]) for concept, said in relations.items() if concept in ranked[:_FEW_CLAIMS]]
+    return _sentence(", ".join([*chosen, *_told(evidence)]))
 
 
 def write_plainly(evidence: Evidence) -> str:
     """Return a sentence that goes through all fields that can be compared, always in the same words."""
     said = {concept: said for concept, said in evidence.relations.items() if concept not in _UNSAID}
     told = {concept: said for concept, said in said.items() if said not in (ONLY_A, ONLY_B) or concept in _IDENTIFIERS}
-    text = ", ".join([_WRITTEN[said][0].format(CONCEPTS[concept]) for concept, said in told.items()][:_MOST_CLAIMS])
+    return _sentence(", ".join([_WRITTEN[said][0].format(CONCEPTS[concept]) for concept, said in told.items()][:_MOST_CLAIMS]))
+
+
+def _told(evidence: Evidence) -> list[str]:
+    """Return what the notes tell, where it matters to this pair."""
+    return [
+        text for flag, text in _TOLD.items() if flag in evidence.flags and evidence.get(flag.removeprefix("shared_")) in _TELLING.get(flag, (None,))
+    ]
+
+
+def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 

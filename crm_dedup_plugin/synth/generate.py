@@ -7,7 +7,7 @@ decides. Where its decision is not the truth, the pair is thrown away: no label 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from crm_dedup_plugin.schema import LABELS
 from crm_dedup_plugin.steward import fields, notes, policy, reasoning
@@ -48,13 +48,13 @@ class Dice(random.Random):
 def generate(pairs: int, seed: int = 7, settings: Settings = FULL) -> Iterator[dict]:
     """Yield `pairs` labelled rows with clusters and slices, a third of each decision; equal arguments give equal rows."""
     rng = Dice(f"{seed} {settings}")
-    pools = _pools(seed, settings)
-    names = sorted(pools)
+    known = pools(seed, _locales(settings))
+    names = sorted(known)
     weights = [1 if name in _SMALL else 4 for name in names]
     balance = Balance(_STRENGTH_COMPACT if settings.compact else _STRENGTH)
     number = made = 0
     while made < pairs:
-        world = World(number, pools[rng.choices(names, weights)[0]], rng)
+        world = World(number, known[rng.choices(names, weights)[0]], rng)
         number += 1
         for _ in range(min(PAIRS_OF_A_WORLD, pairs - made)):
             yield _row(made, LABELS[made % len(LABELS)], world, balance, rng, settings)
@@ -66,9 +66,13 @@ def locale_of(row: dict) -> str:
     return row["id"].split("-")[1]
 
 
-def _pools(seed: int, settings: Settings) -> dict[str, Pool]:
-    locales = words.UNSEEN_LOCALES if settings.unseen else _COMPACT if settings.compact else words.LOCALES
+def pools(seed: int, locales: Iterable[str]) -> dict[str, Pool]:
+    """Return what each locale offers."""
     return {locale: Pool(locale, seed) for locale in locales}
+
+
+def _locales(settings: Settings) -> Iterable[str]:
+    return words.UNSEEN_LOCALES if settings.unseen else _COMPACT if settings.compact else words.LOCALES
 
 
 def _row(number: int, decision: str, world: World, balance: Balance, rng: random.Random, settings: Settings) -> dict:

@@ -24,8 +24,10 @@ class Layout(NamedTuple):
     """Where the tokens of a batch are once they are packed: the prefix, then what follows it in each row, without padding."""
 
     prefix: int  # tokens
-    places: torch.Tensor  # (rows, longest): the packed token, counted from the prefix on, at each place of a padded row
-    real: torch.Tensor  # (packed tokens after the prefix,): its place in the padded rows
+    rows: int
+    longest: int  # tokens of a padded row
+    real: torch.Tensor  # (packed tokens after the prefix,): its place in the padded rows, all of them one after the other
+    mask: torch.Tensor  # (longest, prefix + longest): what a token sees; rows are padded at their ends, where no real token looks
 
 
 class Emphasis(NamedTuple):
@@ -75,8 +77,8 @@ def _after_prefix(decoder, input_ids, attention_mask, labels, length: int) -> tu
     """
     seen = attention_mask[:, length:].bool()
     real = seen.flatten().nonzero()[:, 0]
-    places = (seen.flatten().cumsum(0) - 1).clamp(min=0).view_as(seen)
     positions = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
+    mask = torch.ones(seen.shape[1], input_ids.shape[1], dtype=torch.bool, device=input_ids.device).tril(length)
 
     def packed(values: torch.Tensor) -> torch.Tensor:
         return torch.cat([values[0, :length], values[:, length:].flatten()[real]])[None]
@@ -85,7 +87,7 @@ def _after_prefix(decoder, input_ids, attention_mask, labels, length: int) -> tu
     config._attn_implementation = ATTENTION
     try:
         inputs = {"input_ids": packed(input_ids), "position_ids": packed(positions), "use_cache": False}
-        hidden = decoder(**inputs, layout=Layout(length, places, real)).last_hidden_state
+        hidden = decoder(**inputs, layout=Layout(length, *seen.shape, real, mask)).last_hidden_state
     finally:
         config._attn_implementation = usual
     return hidden, packed(labels)
@@ -93,17 +95,48 @@ def _after_prefix(decoder, input_ids, attention_mask, labels, length: int) -> tu
 
 def _shared_attention(module, query, key, value, attention_mask, scaling=None, layout: Layout | None = None, **_):
     """Attend within the prefix, and from each row to the prefix and to itself: `query` is (1, heads, tokens, width)."""
-    key, value = (repeat_kv(states, query.shape[1] // states.shape[1]) for states in (key, value))
-    prefix, (rows, longest) = layout.prefix, layout.places.shape
+    prefix, rows, longest, real, mask = layout
+    groups, heads = query.shape[1] // key.shape[1], [states.shape[1] for states in (query, key, value)]
     shared = [states[:, :, :prefix] for states in (query, key, value)]
-    own = [states[0, :, prefix:][:, layout.places].transpose(0, 1) for states in (query, key, value)]
-    first = scaled_dot_product_attention(*shared, is_causal=True, scale=scaling)
-    keys, values = (torch.cat([states.expand(rows, -1, -1, -1), mine], dim=2) for states, mine in zip(shared[1:], own[1:], strict=True))
-    # Rows are padded at their ends, where no real token looks.
-    mask = torch.ones(longest, prefix + longest, dtype=torch.bool, device=query.device).tril(prefix)
-    rest = scaled_dot_product_attention(own[0], keys, values, attn_mask=mask, scale=scaling)
-    rest = rest.transpose(1, 2).flatten(0, 1)[layout.real]
+    first = scaled_dot_product_attention(shared[0], *(repeat_kv(states, groups) for states in shared[1:]), is_causal=True, scale=scaling)
+
+    own = torch.cat([states[0, :, prefix:] for states in (query, key, value)]).transpose(0, 1)
+    padded = _Spread.apply(own, real, rows * longest).view(rows, longest, *own.shape[1:]).transpose(1, 2).split(heads, dim=1)
+    both = (torch.cat([states.expand(rows, -1, -1, -1), mine], dim=2) for states, mine in zip(shared[1:], padded[1:], strict=True))
+    rest = scaled_dot_product_attention(padded[0], *(repeat_kv(states, groups) for states in both), attn_mask=mask, scale=scaling)
+    rest = _Gather.apply(rest.transpose(1, 2).flatten(0, 1), real)
     return torch.cat([first[0].transpose(0, 1), rest])[None], None
+
+
+class _Spread(torch.autograd.Function):
+    """Put the rows of a tensor at places of a larger one. No place is named twice, so nothing needs to be summed on the way back."""
+
+    @staticmethod
+    def forward(ctx, values: torch.Tensor, places: torch.Tensor, size: int) -> torch.Tensor:
+        """Return (size, ...) with zeros elsewhere."""
+        ctx.save_for_backward(places)
+        return values.new_zeros(size, *values.shape[1:]).index_copy_(0, places, values)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        """Return the gradient of the values."""
+        return gradient.index_select(0, ctx.saved_tensors[0]), None, None
+
+
+class _Gather(torch.autograd.Function):
+    """Take rows of a tensor, none of them twice: the way back from `_Spread`."""
+
+    @staticmethod
+    def forward(ctx, values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Return (places, ...)."""
+        ctx.save_for_backward(places)
+        ctx.size = len(values)
+        return values.index_select(0, places)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        """Return the gradient of the values."""
+        return gradient.new_zeros(ctx.size, *gradient.shape[1:]).index_copy_(0, ctx.saved_tensors[0], gradient), None
 
 
 AttentionInterface.register(ATTENTION, _shared_attention)

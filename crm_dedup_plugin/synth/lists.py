@@ -1,0 +1,195 @@
+"""Pairs from lists that are no CRM: ``crm-dedup synth --lists --n 60000 --out data/lists.jsonl``.
+
+Registers of people, directories of sites, names alone, a company and its address in one line. They hold few fields and much
+damage, and no identifier that stands by itself. So the label is the truth about the two entities, not the policy's reading of
+the records, except where both hold nothing but one name in common: that is POSSIBLE.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+from crm_dedup_plugin.records import normalise
+from crm_dedup_plugin.steward import fields, policy, reasoning
+from crm_dedup_plugin.steward.evidence import compare
+from crm_dedup_plugin.steward.values import fold
+from crm_dedup_plugin.synth import companies, damage, people, render, words
+from crm_dedup_plugin.synth.generate import Dice, pools
+from crm_dedup_plugin.synth.scene import Scene
+from crm_dedup_plugin.synth.world import World
+
+Values = dict[str, str]
+PAIRS_OF_A_WORLD = 6
+_ENGLISH = 0.5  # share of worlds in English, in which most such lists are
+_UNSAID = {policy.DUPLICATE: "The entries agree.", policy.NO_MATCH: "The entries differ.", policy.POSSIBLE: "Too little can be compared."}
+
+ONE_PERSON = (people.contact_same, people.contact_same, people.contact_nickname, people.contact_script, people.contact_moved, people.contact_married)
+TWO_PEOPLE = (people.relative, people.namesake, people.similar_name, people.similar_name, people.colleague, people.stranger)
+ONE_COMPANY = (
+    companies.account_same, companies.account_same, companies.account_legal_form, companies.account_abbreviated, companies.account_script,
+)  # fmt: skip
+TWO_COMPANIES = (companies.similar_account, companies.similar_account, companies.office_tower, companies.subsidiary, companies.other_account)
+TWO_SITES = (*TWO_COMPANIES, companies.branch, companies.franchise)
+
+_KEPT = ("name", "first", "last", "company", "line")
+# Names of the fields of one kind of list; the first key of each concept that a list draws is used for both records.
+_COLUMNS = {
+    "first": ("first_name", "given_name", "forename", "First"), "last": ("surname", "last_name", "family_name", "Last"),
+    "name": ("full_name", "name", "Name", "person"), "birth": ("dob", "date_of_birth", "birth_date", "born"),
+    "city": ("city", "town", "suburb", "place", "City"), "postcode": ("postcode", "zip", "Zip", "postal_code"),
+    "email": ("email", "mail"), "role": ("occupation", "profession"), "gender": ("gender", "sex"), "state": ("state", "region"),
+    "street": ("address", "street", "Address", "address_1"), "country": ("country", "Country", "country_code"),
+    "company": ("name", "site", "organisation", "facility", "company", "Business name"), "phone": ("phone", "Phone", "telephone"),
+    "website": ("website", "url"), "trade": ("industry", "sector", "programme"),
+    "kind": ("type", "category", "kind"), "line": ("text", "entry", "listing", "company_line", "supplier"),
+}  # fmt: skip
+
+
+def generate(pairs: int, seed: int = 7) -> Iterator[dict]:
+    """Yield `pairs` labelled rows with clusters and slices, as many of one entity as of two; equal arguments give equal rows."""
+    rng = Dice(f"{seed} lists")
+    known = pools(seed, words.LOCALES)
+    english, all_names = sorted(name for name in known if name.startswith("en_")), sorted(known)
+    number = made = 0
+    while made < pairs:
+        world = World(number, known[rng.choice(english if rng.random() < _ENGLISH else all_names)], rng)
+        number += 1
+        for _ in range(min(PAIRS_OF_A_WORLD, pairs - made)):
+            yield _row(made, world, rng)
+            made += 1
+
+
+def _row(number: int, world: World, rng: random.Random) -> dict:
+    same = number % 2 == 0
+    write = rng.choice(LISTS)
+    while True:
+        scene, left, right = write(world, same, rng)
+        sides = tuple(normalise(side)[0] for side in (left, right))
+        alike = _text(sides[0]) == _text(sides[1])
+        if all(sides) and scene.same == same and sides[0] != sides[1] and not (alike and not same):
+            break
+    decision = _decide(same, *sides)
+    evidence = compare(*sides)
+    explained = reasoning.write(evidence, decision, rng)
+    clusters = [f"list-{cluster}" for cluster in scene.clusters]
+    return {
+        "id": f"lists-{world.pool.locale}-{number:07d}",
+        "slice": f"list_{write.__name__}",
+        "cluster_a": clusters[0],
+        "cluster_b": clusters[1],
+        "input": {"record_a": sides[0], "record_b": sides[1]},
+        "output": {"decision": decision, "reasoning": explained if reasoning.claims(explained) else _UNSAID[decision]},
+    }
+
+
+def _decide(same: bool, left: Values, right: Values) -> str:
+    """Return the truth, or POSSIBLE where more fields than the name are to be had, and none of them on both sides."""
+    names = {name for name in {**left, **right} if fields.concept_of(name) in ("first", "last", "name", "company")}
+    more, shared = (left.keys() | right.keys()) - names, (left.keys() & right.keys()) - names
+    if more and not shared:
+        return policy.POSSIBLE
+    return policy.DUPLICATE if same else policy.NO_MATCH
+
+
+def _text(record: Values) -> str:
+    return fold(" ".join(sorted(" ".join(record.values()).split())))
+
+
+# -- the lists: each draws a scene and writes it down twice ---------------------------------------------------------------
+
+Written = tuple[Scene, Values, Values]
+
+
+def register(world: World, same: bool, rng: random.Random) -> Written:
+    """People with a date of birth and a place, from old or careless sources."""
+    scene = rng.choice(ONE_PERSON if same else TWO_PEOPLE)(world)
+    if not same and rng.random() < 0.3:  # found under one birthday
+        scene.right["birth"] = scene.left["birth"]
+    if rng.random() < 0.4:  # people of the past
+        year = rng.randint(60, 280)
+        for values in (scene.left, scene.right):
+            y, m, d = values["birth"]
+            values["birth"] = (y - year, m, d)
+    whole = rng.random() < 0.3
+    shown = ["birth", *rng.sample(("city", "postcode", "email", "role", "street", "gender", "state"), rng.randint(1, 4))]
+    shown += ["name"] if whole else ["first", "last"] + ["name"] * (rng.random() < 0.2)
+    return _written(scene, shown, rng, missing=rng.choice((0.0, 0.1, 0.25)), level=rng.choice((0, 1, 2, 3)))
+
+
+def screening(world: World, same: bool, rng: random.Random) -> Written:
+    """Names alone, of people, companies and ships, in several scripts and spellings."""
+    is_person = rng.random() < 0.5
+    choices = (ONE_PERSON[:4] if same else TWO_PEOPLE[2:]) if is_person else (ONE_COMPANY if same else TWO_COMPANIES)
+    scene = rng.choice(choices)(world)
+    if not is_person and rng.random() < 0.25:
+        for values in (scene.left, scene.right):
+            kind = rng.choice(("MV", "MV", "M/V", "M.T.", ""))
+            values["company"] = tuple(f"{kind} {name.split()[0]}" for name in values["company"])
+    scene.scripts = scene.scripts or (same and rng.random() < 0.3)
+    return _written(scene, ["name" if is_person else "company", *["kind"] * (rng.random() < 0.7)], rng, level=rng.choice((1, 1, 2, 3)))
+
+
+def directory(world: World, same: bool, rng: random.Random) -> Written:
+    """Sites of companies and other bodies, with an address and perhaps a telephone."""
+    scene = rng.choice((*ONE_COMPANY, companies.account_same) if same else TWO_SITES)(world)
+    shown = ["company", "street", *rng.sample(("city", "postcode", "phone", "website", "trade", "country"), rng.randint(1, 4))]
+    return _written(scene, shown, rng, missing=rng.choice((0.0, 0.1, 0.3)), level=rng.choice((0, 1, 2, 2)))
+
+
+def facilities(world: World, same: bool, rng: random.Random) -> Written:
+    """A name, an address in one piece, and a country."""
+    scene = rng.choice(ONE_COMPANY if same else TWO_SITES)(world)
+    return _written(scene, ["company", "place", "country"], rng, level=rng.choice((1, 2, 3)))
+
+
+def lines(world: World, same: bool, rng: random.Random) -> Written:
+    """A company and its address in one line."""
+    scene = rng.choice((*ONE_COMPANY, companies.account_moved) if same else TWO_COMPANIES)(world)
+    return _written(scene, ["line"], rng, level=rng.choice((0, 1, 2)))
+
+
+LISTS: tuple[Callable[..., Written], ...] = (register, register, screening, directory, facilities, lines)
+
+
+def _written(scene: Scene, shown: list[str], rng: random.Random, missing: float = 0.0, level: int = 1) -> Written:
+    """Return the scene with both records, worn by `level`; a field but the name is left out with chance `missing`."""
+    columns = {concept: rng.choice(_COLUMNS["street" if concept == "place" else concept]) for concept in shown}
+    plain, latin = rng.random() < 0.5, rng.random() < 0.6
+    records = []
+    for side, values in enumerate((scene.left, scene.right)):
+        habits = render.Habits(rng, {}, latin != (scene.scripts and side == 1), plain)
+        if not rng.random() < 0.15:
+            habits.date = "{y:04d}-{m:02d}-{d:02d}"
+        texts = {concept: _show(concept, values, scene, habits, rng) for concept in shown}
+        kept = {concept: text for concept, text in texts.items() if text and (concept in _KEPT or rng.random() >= missing)}
+        worn = damage.wear(kept, rng, level)
+        records.append({columns[concept]: text for concept, text in worn.items()})
+    return scene, records[0], records[1]
+
+
+def _show(concept: str, values: dict, scene: Scene, habits: render.Habits, rng: random.Random) -> str:
+    """Return a value as a list holds it, "" where this entity has none."""
+
+    def text(key: str) -> str:
+        return render.text(key, values[key], habits) if values.get(key) else ""
+
+    if concept == "name":
+        first, last, suffix = text("first"), text("last"), values.get("suffix", "")
+        middle = f" {'ABCDEFGHJKLMNPRSTW'[sum(map(ord, first + last)) % 18]}." if rng.random() < 0.15 else ""
+        return f"{last}, {first}" if habits.last_first and rng.random() < 0.5 else f"{first}{middle} {last} {suffix}".strip()
+    if concept in ("place", "line"):
+        parts = [text("street"), text("postcode"), text("city")] if rng.random() < 0.5 else [text("street"), text("city"), text("postcode")]
+        parts = [part for part in parts if part and rng.random() < 0.85]
+        parts += [text("country")] if rng.random() < 0.3 else []
+        front = [text("company")] if concept == "line" else []
+        return rng.choice((", ", ", ", " ")).join([*front, *parts])
+    if concept == "gender":
+        return ("male", "female")[len(str(values["first"][1])) % 2]
+    if concept == "state":
+        return str(values["country"])[:3].lower() if habits.short else str(values["country"])
+    if concept == "kind":
+        return {"person": "Person", "company": "Company"}["person" if "first" in values else "company"]
+    if concept == "trade":
+        return str(values.get("trade", ""))
+    return text(concept)
