@@ -50,9 +50,12 @@ def _changed(row: dict, kind: str, rng: random.Random) -> dict:
 
 
 def _explained(row: dict, write: Callable[[Evidence, str], str]) -> dict:
-    """Return the row with a reasoning by `write`; as it is where nothing could be said of any field."""
-    explained = write(compare(**row["input"]), row["output"]["decision"])
-    return {**row, "output": {**row["output"], "reasoning": explained}} if reasoning.claims(explained) else row
+    """Return the row with a reasoning by `write`; as it is where that would say nothing of any field, or argue for another decision."""
+    pair, decision = row["input"], row["output"]["decision"]
+    explained = write(compare(**pair), decision)
+    if not reasoning.claims(explained) or reasoning.contradicts(decision, explained, **pair):
+        return row
+    return {**row, "output": {**row["output"], "reasoning": explained}}
 
 
 def _rare(rows: list[dict]) -> list[dict]:

@@ -93,10 +93,19 @@ def write_briefly(evidence: Evidence, decision: str) -> str:
     """Return a sentence with the two fields that say most for `decision`, and what the notes tell, always in the same words.
 
     Of fields that say as much, those that agree or differ outright come first: few claims, and the ones that are hard to get wrong.
+    For POSSIBLE one speaks for a duplicate and one against, where there are such.
     """
     relations = {concept: said for concept, said in evidence.relations.items() if concept not in _UNSAID}
     ranked = sorted(relations, key=lambda concept: (_rank(relations[concept], concept, decision), relations[concept] not in (SAME, DIFFERS)))
-    chosen = [_WRITTEN[said][0].format(CONCEPTS[concept]) for concept, said in relations.items() if concept in ranked[:_FEW_CLAIMS]]
+    if decision == "POSSIBLE":
+        ranked.sort(key=lambda concept: concept not in _IDENTIFIERS)
+        against = [concept for concept in ranked if relations[concept] == DIFFERS] or [
+            concept for concept in ranked if relations[concept] in (ONLY_A, ONLY_B)
+        ]
+        agreeing = [concept for concept in ranked if relations[concept] in (SAME, CLOSE, FOUND)]
+        ranked = [*agreeing[:1], *against[:1], *ranked]
+    few = list(dict.fromkeys(ranked))[:_FEW_CLAIMS]
+    chosen = [_WRITTEN[said][0].format(CONCEPTS[concept]) for concept, said in relations.items() if concept in few]
     return _sentence(", ".join([*chosen, *_told(evidence)]))
 
 

@@ -42,7 +42,7 @@ _COLUMNS = {
     "street": ("address", "street", "Address", "address_1"), "country": ("country", "Country", "country_code"),
     "company": ("name", "site", "organisation", "facility", "company", "Business name"), "phone": ("phone", "Phone", "telephone"),
     "website": ("website", "url"), "trade": ("industry", "sector", "programme"),
-    "kind": ("type", "category", "kind"), "line": ("text", "entry", "listing", "company_line", "supplier"),
+    "kind": ("type", "category", "kind"), "line": ("text", "entry", "listing", "line"),
 }  # fmt: skip
 
 
@@ -72,6 +72,8 @@ def _row(number: int, world: World, rng: random.Random) -> dict:
     decision = _decide(same, *sides)
     evidence = compare(*sides)
     explained = reasoning.write(evidence, decision, rng)
+    if not reasoning.claims(explained) or reasoning.contradicts(decision, explained, *sides):
+        explained = _UNSAID[decision]
     clusters = [f"list-{cluster}" for cluster in scene.clusters]
     return {
         "id": f"lists-{world.pool.locale}-{number:07d}",
@@ -79,7 +81,7 @@ def _row(number: int, world: World, rng: random.Random) -> dict:
         "cluster_a": clusters[0],
         "cluster_b": clusters[1],
         "input": {"record_a": sides[0], "record_b": sides[1]},
-        "output": {"decision": decision, "reasoning": explained if reasoning.claims(explained) else _UNSAID[decision]},
+        "output": {"decision": decision, "reasoning": explained},
     }
 
 

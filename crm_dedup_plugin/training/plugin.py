@@ -25,6 +25,8 @@ from crm_dedup_plugin.training import formatter, forward
 LOG = logging.getLogger(__name__)
 DONE = "crm_dedup_done.json"
 STARTED = "crm_dedup_started.json"
+GPU_PRECISION = ("bf16", "tf32")
+GPU_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
 
 
 class CrmDedupPlugin(BasePlugin):
@@ -35,9 +37,9 @@ class CrmDedupPlugin(BasePlugin):
         return "crm_dedup_plugin.training.args.CrmDedupArgs"
 
     def register(self, cfg: dict) -> None:
-        """Choose the precision, and key the tokenised data by their content: Axolotl's own key is only the path of the file."""
+        """Choose precision and kernels, and key the tokenised data by their content: Axolotl's own key is only the path of the file."""
         if cfg.get("crm_dedup_cpu") and not torch.cuda.is_available():
-            cfg["bf16"] = cfg["tf32"] = False
+            cfg.update(dict.fromkeys((*GPU_PRECISION, *GPU_KERNELS), False))
         prepared = Path(cfg.get("dataset_prepared_path") or "outputs/prepared")
         cfg["dataset_prepared_path"] = str(prepared / fingerprint(cfg))
 
