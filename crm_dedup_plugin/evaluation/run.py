@@ -64,22 +64,36 @@ def evaluate(
         print(f"{target} is up to date")
         return json.loads(target.read_text())
 
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="crm-dedup-") as folder:
-        _run(lm_eval_command(model, folder, tasks, metadata, options), model)
-        items = {task: _items(Path(folder), task) for task in tasks}
+    began, kept = time.monotonic(), Path("outputs") / f"{name}-kpi.json"
+    items, spent = (None, 0.0) if force else _kept(kept, used)
+    if items is None:
+        with tempfile.TemporaryDirectory(prefix="crm-dedup-") as folder:
+            _run(lm_eval_command(model, folder, tasks, metadata, options), model)
+            items = {task: _items(Path(folder), task) for task in tasks}
+        # Interrupted from here on, the next call goes on with these; they hold nothing of the records.
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(kept, json.dumps({"inputs": used, "seconds": time.monotonic() - began, "items": items}))
     result = summarise(items) | {
         "calibration": _calibration(model, data, items[MAIN], limit) if probabilities else None,
         "model": model,
         "inputs": used,
         "seed": engine.SEED,
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(spent + time.monotonic() - began, 1),
         "command": "lm_eval " + shlex.join(lm_eval_command(model, "FOLDER", tasks, metadata, options)[3:]),
         "versions": versions(),
     }
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(target, json.dumps(result, indent=2) + "\n")
+    kept.unlink(missing_ok=True)
     return result
+
+
+def _kept(path: Path, used: dict) -> tuple[dict[str, tuple[Item, ...]] | None, float]:
+    """Return the answers that an interrupted run left for the same inputs, and the seconds they took; None and 0 without any."""
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if found.get("inputs") != used:
+        return None, 0.0
+    return {task: tuple(Item(*item) for item in items) for task, items in found["items"].items()}, found["seconds"]
 
 
 def lm_eval_command(model: str, output: str, tasks: Sequence[str], metadata: dict, options: Sequence[str]) -> list[str]:
