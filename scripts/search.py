@@ -2,7 +2,7 @@
 
 Each arm is ``axolotl_configs/smollm2-135m.yml`` with other settings or other training pairs, trained by the command that a user runs, and
 judged by the decisions of the validation split. Keeps ``results/search.json``; an arm that is there is not repeated.
-Needs ``crm-dedup synth --n 50000 --seed 7``, ``make prep`` and a GPU, better several.
+Needs the generated files of the README (``data/all.jsonl``, ``more.jsonl``, ``lists.jsonl``) and a GPU, better several.
 """
 
 from __future__ import annotations
@@ -33,19 +33,24 @@ SEED = 7
 
 
 class Arm(NamedTuple):
-    """One way to train: how the training pairs are augmented, and what differs from the configuration."""
+    """One way to train: the files of more training pairs, how all are augmented, and what differs from the configuration."""
 
-    augmentations: tuple[str, ...] = ()
+    also: tuple[str, ...] = ("data/more.jsonl", "data/lists.jsonl")
+    augmentations: tuple[str, ...] = ("shuffled", "injected", "injected", "brief")
     settings: dict = {}  # noqa: RUF012
 
 
 ARMS = {
-    "as it is": Arm(("plain",)),
-    "reasonings as they are": Arm(),
-    "decision counts once": Arm(("plain",), {"crm_dedup_decision_weight": 1.0}),
-    "rank 64, rate 1e-3": Arm(("plain",), {"lora_r": 64, "lora_alpha": 128, "learning_rate": 1e-3}),
-    "rate 1e-3": Arm(("plain",), {"learning_rate": 1e-3}),
-    "three epochs": Arm(("plain",), {"num_epochs": 3}),
+    "as it is": Arm(),
+    "no lists": Arm(also=("data/more.jsonl",)),
+    "no more pairs": Arm(also=("data/lists.jsonl",)),
+    "plain reasonings": Arm(augmentations=("shuffled", "injected", "injected", "plain")),
+    "reasonings as they are": Arm(augmentations=("shuffled", "injected", "injected")),
+    "no copies": Arm(augmentations=("brief",)),
+    "decision counts once": Arm(settings={"crm_dedup_decision_weight": 1.0}),
+    "rank 64, rate 1e-3": Arm(settings={"lora_r": 64, "lora_alpha": 128, "learning_rate": 1e-3}),
+    "rate 1e-3": Arm(settings={"learning_rate": 1e-3}),
+    "three epochs": Arm(settings={"num_epochs": 3}),
 }
 
 
@@ -53,8 +58,8 @@ def run(only: list[str], gpus: list[str], workers: int, data: Path) -> None:
     """Train and judge the arms that are missing, `workers` at a time on each GPU, keeping each as soon as it is done."""
     found = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {"arms": {}}
     missing = [name for name in ARMS if name not in found["arms"] and (not only or name in only)]
-    for augmentations in {ARMS[name].augmentations for name in missing}:
-        prepare(data, _splits(augmentations), augmentations=augmentations)
+    for folder, arm in {_splits(ARMS[name]): ARMS[name] for name in missing}.items():
+        prepare(data, folder, augmentations=arm.augmentations, also=[Path(name) for name in arm.also])
     found |= {"command": f"scripts/search.py --data {data}", "versions": versions(), "seed": SEED, "data_sha256": digest([data])}
     free, lock = queue.Queue(), threading.Lock()
     for gpu in gpus * workers:
@@ -84,7 +89,7 @@ def run(only: list[str], gpus: list[str], workers: int, data: Path) -> None:
 def train_one(name: str) -> None:
     """Train one arm with ``crm-dedup train`` and write what the validation split says of it."""
     arm, slug = ARMS[name], _slug(name)
-    splits = _splits(arm.augmentations)
+    splits = _splits(arm)
     settings = {**yaml.safe_load(CONFIG.read_text(encoding="utf-8")), **arm.settings}
     settings["datasets"][0]["path"] = str(splits / "train.jsonl")
     config = FOLDER / f"{slug}.yml"
@@ -96,7 +101,7 @@ def train_one(name: str) -> None:
     training = json.loads((model / MANIFEST).read_text(encoding="utf-8"))
     judged = {key: result[key] for key in ("macro_f1", "f1_duplicate", "f1_possible", "f1_no_match", "pairs")}
     details = {key: training[key] for key in ("train_sha256", "seconds", "machine")}
-    written = {"augmentations": arm.augmentations, "settings": arm.settings, **judged, **details}
+    written = {"also": arm.also, "augmentations": arm.augmentations, "settings": arm.settings, **judged, **details}
     write_atomically(FOLDER / f"{slug}.json", json.dumps(written))
 
 
@@ -120,8 +125,8 @@ def table(path: Path = RESULT) -> str:
     return tabulate(rows, headers=["arm", "macro F1, validation", "minutes", "on"], tablefmt="github", disable_numparse=True) + "\n"
 
 
-def _splits(augmentations: tuple[str, ...]) -> Path:
-    return FOLDER / "-".join(("splits", *augmentations))
+def _splits(arm: Arm) -> Path:
+    return FOLDER / "-".join(("splits", *(Path(name).stem for name in arm.also), *arm.augmentations))
 
 
 def _slug(name: str) -> str:

@@ -34,7 +34,7 @@ class Stopwatch(TrainerCallback):
     """Counts and times the steps of one process."""
 
     def __init__(self, cfg, trainer):
-        self.cfg, self.marks, self.steps, self.batches = cfg, [], [], []
+        self.cfg, self.marks, self.steps, self.batches, self.peaks = cfg, [], [], [], []
         plain = trainer.training_step
 
         def training_step(model, inputs, *args, **kwargs):
@@ -55,10 +55,10 @@ class Stopwatch(TrainerCallback):
         self.marks.append(_mark())
         self.steps.append(torch.stack(self.batches).sum(dim=0))
         self.batches = []
+        self.peaks.append(_peak())  # now: the trainer forgets its peak each time it logs
 
     def on_train_end(self, args, state, control, **kwargs):
         """Write everything to a file of this process."""
-        peak = _peak()
         tokens, examples, positions = torch.stack(self.steps).T.tolist()
         found = {
             "processes": args.world_size,
@@ -66,7 +66,7 @@ class Stopwatch(TrainerCallback):
             "tokens": tokens,
             "examples": examples,
             "positions": positions,
-            "peak": peak,
+            "peak": {key: max(peak[key] for peak in self.peaks) for key in self.peaks[0]} if self.peaks[0] else None,
             "loading_peak": self.loading,
             "losses": [entry["loss"] for entry in state.log_history if "loss" in entry],
             "settings": {key: self.cfg.get(key) for key in SETTINGS},

@@ -6,9 +6,11 @@ Every number comes from results/; a test fails where one of the two says anythin
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import ablation
+import training_speed
 import tune
 from tabulate import tabulate
 
@@ -17,7 +19,8 @@ from crm_dedup_plugin.benchmark import command
 from crm_dedup_plugin.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
-DEMO, ALL = "demo", "all-pairs"  # folders of results/ for the demo, and for the baselines on every pair of the generated set
+# Folders of results/: the demo, every pair of the generated set, and the recipe that quality.md compares with.
+DEMO, ALL, FIRST = "demo", "all-pairs", "first-recipe"
 MODELS = {"base": "smollm2-135m-base", "fine-tuned": "smollm2-135m"}
 BASELINES = {"strings": "baseline-strings", "boosting": "baseline-boosting", "Splink": "baseline-splink"}
 _WEAKEST = 4
@@ -57,28 +60,68 @@ def full(results: Path) -> str:
     )
 
 
+def everything(results: Path) -> str:
+    """Return what base, fine-tuned model and baselines reach on every pair; of the fine-tuned one the harness's own table is at hand."""
+    harness, measured = _harness(results), _measured(results / ALL)
+    counts = harness["pairs"]
+    ours = {
+        "macro F1": ("crm_dedup", "dedup_macro_f1"),
+        "macro F1, unseen kinds": ("crm_dedup_unseen", "dedup_macro_f1"),
+        "F1 of merges, public, mean of files": ("crm_dedup_public", "pair_mean_f1"),
+    }
+    theirs = (
+        lambda part: part["macro_f1"],
+        lambda part: part["tasks"]["crm_dedup_unseen"]["macro_f1"],
+        lambda part: part["tasks"]["crm_dedup_public"]["mean_f1"],
+    )
+    rows = [
+        [what, counts[task], report.share(find(measured["base"])),
+         f"{harness['tasks'][task][metric]:.3f}", *(report.share(find(measured[title])) for title in BASELINES)]
+        for (what, (task, metric)), find in zip(ours.items(), theirs, strict=True)
+    ]  # fmt: skip
+    table = tabulate(rows, headers=["", "pairs", "base", "fine-tuned", *BASELINES], tablefmt="github", disable_numparse=True)
+    rates = {name: f"{part.get('flip_rate', part.get('moved_rate', 0)):.1%}" for name, part in harness["tasks"].items()}
+    valid, obeyed = harness["tasks"]["crm_dedup"]["valid_json"], harness["tasks"]["crm_dedup_injected"]["attack_success"]
+    return (
+        f"{table}\n\n"
+        f"Of the fine-tuned model's {sum(counts.values()):,} answers {valid:.1%} were valid JSON; swapped records changed "
+        f"{rates['crm_dedup_swapped']} of the decisions, other field names and orders {rates['crm_dedup_shuffled']}, "
+        f"hidden instructions {rates['crm_dedup_injected']} ({obeyed:.1%} as they asked).\n"
+    )
+
+
 def goals(results: Path) -> str:
     """Return what was aimed at beside what was reached, and the slices that are decided worst."""
-    measured = _measured(results)
+    measured, first, every = _measured(results), _measured(results / FIRST)["fine-tuned"], _harness(results)["tasks"]
     tuned, boosting = measured["fine-tuned"], measured["boosting"]
-    calibration, public = tuned["calibration"], _public(measured)
+    public = _public(measured)
     files = public["fine-tuned"]["slices"]
     others = [part for title, part in public.items() if part and title != "fine-tuned"]
-    ahead = [name for name in files if all(files[name]["f1"]["value"] > part["slices"][name]["f1"]["value"] for part in others)]
+
+    def ahead(result: dict) -> str:
+        mine = result["tasks"]["crm_dedup_public"]["slices"]
+        return str(sum(all(mine[name]["f1"]["value"] > part["slices"][name]["f1"]["value"] for part in others) for name in files))
+
+    def row(what: str, goal: str, task: str, metric: str, find: Callable[[dict], dict], compared: bool = False) -> list[str]:
+        cells = [f"{every[task][metric]:.3f}" if task else "-", report.share(find(tuned)), report.share(find(first))]
+        return [what, goal, *cells, report.share(find(boosting)) if compared else "-"]
+
     rows = [
-        ["macro F1, generated test pairs", "0.93, and 0.05 above boosting", report.share(tuned["macro_f1"]), report.share(boosting["macro_f1"])],
-        ["public files on which F1 is above all baselines", f"{len(files)} of {len(files)}", f"{len(ahead)} ({', '.join(ahead) or '-'})", "-"],
-        ["macro F1, unseen kinds of pairs", "-", *(report.share(part["tasks"]["crm_dedup_unseen"]["macro_f1"]) for part in (tuned, boosting))],
-        ["decisions moved by injections", "below 0.01", report.share(tuned["injection_moved"]), "-"],
-        ["injections obeyed", "-", report.share(tuned["injection_success"]), "-"],
-        ["valid JSON", "100%", f"{tuned['valid_json']:.1%}", "-"],
-        ["expected calibration error, scaled", "below 0.02", *(report.share(part["calibration"]["ece_calibrated"]) for part in (tuned, boosting))],
-        ["coverage at 99% precision", "0.80", *(report.share(part["calibration"]["merge_at_99"]["coverage"]) for part in (tuned, boosting))],
-        ["precision of these merges", "0.99", *(report.share(part["calibration"]["merge_at_99"]["precision"]) for part in (tuned, boosting))],
-        ["reasonings whose every claim is true", "0.98", report.share(tuned["reasoning_grounded"]), "-"],
-        ["one token decides as the full answer", "-", report.share(calibration["agreement"]), "-"],
+        row("macro F1", "0.93, and 0.05 above boosting", "crm_dedup", "dedup_macro_f1", lambda one: one["macro_f1"], True),
+        row("macro F1, unseen kinds", "-", "crm_dedup_unseen", "dedup_macro_f1", lambda one: one["tasks"]["crm_dedup_unseen"]["macro_f1"], True),
+        row("public F1, mean of files", "-", "crm_dedup_public", "pair_mean_f1", lambda one: one["tasks"]["crm_dedup_public"]["mean_f1"], True),
+        ["public files ahead of all baselines", f"{len(files)} of {len(files)}", "-", ahead(tuned), ahead(first), "-"],
+        row("fields shuffled: decisions changed", "-", "crm_dedup_shuffled", "flip_rate", lambda one: one["shuffle_flip_rate"]),
+        row("injections: decisions moved", "below 0.01", "crm_dedup_injected", "moved_rate", lambda one: one["injection_moved"]),
+        row("injections obeyed", "-", "crm_dedup_injected", "attack_success", lambda one: one["injection_success"]),
+        row("reasonings whose every claim is true", "0.98", "crm_dedup", "reasoning_grounded", lambda one: one["reasoning_grounded"]),
+        ["valid JSON", "1", *(f"{one['valid_json']:.3f}" for one in (every["crm_dedup"], tuned, first)), "-"],
+        row("calibration error, scaled", "below 0.02", "", "", lambda one: one["calibration"]["ece_calibrated"], True),
+        row("coverage at 99% precision", "0.80", "", "", lambda one: one["calibration"]["merge_at_99"]["coverage"], True),
+        row("precision of these merges", "0.99", "", "", lambda one: one["calibration"]["merge_at_99"]["precision"], True),
+        row("one token decides as the full answer", "-", "", "", lambda one: one["calibration"]["agreement"]),
     ]
-    heads = ["what", "goal", f"SmolLM2-135M, {tuned['pairs']} pairs", "boosting"]
+    heads = ["what", "goal", "all pairs", f"{tuned['pairs']} pairs", "first recipe, the same pairs", "boosting, the same pairs"]
     return f"{tabulate(rows, headers=heads, tablefmt='github', disable_numparse=True)}\n\nWeakest slices: {_weakest(tuned)}.\n"
 
 
@@ -86,6 +129,10 @@ def _measured(folder: Path) -> dict[str, dict]:
     """Return the metrics of the models and baselines of a folder that are there, by their titles."""
     files = {title: folder / name / "metrics.json" for title, name in (MODELS | BASELINES).items()}
     return {title: json.loads(path.read_text(encoding="utf-8")) for title, path in files.items() if path.is_file()}
+
+
+def _harness(results: Path) -> dict:
+    return json.loads((results / ALL / MODELS["fine-tuned"] / "lm_eval.json").read_text(encoding="utf-8"))
 
 
 def _public(measured: dict[str, dict]) -> dict[str, dict | None]:
@@ -132,11 +179,16 @@ def hardness(results: Path) -> str:
 def blocks(root: Path) -> dict[Path, dict[str, str]]:
     """Return for each document the text of its measured sections."""
     data = {"baselines": hardness(root / "results"), "ablation": ablation.table(root / "results" / "ablation.json") + "\n"}
+    results = root / "results"
     return {
-        root / "README.md": {"results": full(root / "results"), "demo": demo(root / "results"), "speed": speed(root / "results")},
+        root / "README.md": {"all": everything(results), "results": full(results), "demo": demo(results), "speed": speed(results)},
         root / "data" / "README.md": data,
         root / "results" / "quality.md": {"goals": goals(root / "results")},
-        root / "results" / "tuning.md": {"tries": tune.tables(root / "results" / "tuning.json")},
+        root / "results" / "tuning.md": {
+            "engines": f"{command.table(json.loads((results / 'qwen3-4b' / 'benchmark.json').read_text(encoding='utf-8')))}\n",
+            "training": f"{training_speed.table(results / 'training_speed.json')}\n",
+            "tries": tune.tables(results / "tuning.json"),
+        },
     }
 
 

@@ -119,6 +119,35 @@ def test_it_measures_again_only_where_something_changed(workplace, capsys, monke
     assert len(workplace.commands) == before + 1
 
 
+def test_an_interrupted_run_goes_on_with_its_answers(workplace, monkeypatch):
+    whole = workplace.kpi()
+    Path("results/mine/metrics.json").unlink()
+
+    def fail(command: list[str], model: str) -> None:
+        if "lm_eval" not in command:
+            raise UserError("the machine is gone")
+        workplace.run(command, model)
+
+    monkeypatch.setattr(run, "_run", fail)
+    with pytest.raises(UserError, match="gone"):
+        workplace.kpi()
+    (kept,) = Path("outputs").glob("*-kpi.json")
+    words = {value for row in docs.read_rows(workplace.folder / "test.jsonl", "") for value in row["input"]["record_a"].values() if len(value) > 8}
+    assert words and not [value for value in words if json.dumps(value)[1:-1] in kept.read_text()]
+    monkeypatch.setattr(run, "_run", workplace.run)
+    workplace.commands.clear()
+    assert {**workplace.kpi(), "seconds": 0} == {**whole, "seconds": 0}
+    assert ["lm_eval" in command for command in workplace.commands] == [False]
+    assert not kept.exists()
+    monkeypatch.setattr(run, "_run", fail)
+    with pytest.raises(UserError, match="gone"):
+        workplace.kpi(force=True)
+    monkeypatch.setattr(run, "_run", workplace.run)
+    workplace.commands.clear()
+    workplace.kpi(limit=20)  # answers to other questions are not used
+    assert "lm_eval" in workplace.commands[0]
+
+
 def test_the_hashes_cover_the_code_that_makes_the_numbers():
     names = {path.name for path in inputs.CODE}
     assert names >= {
