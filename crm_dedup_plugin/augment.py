@@ -1,4 +1,4 @@
-"""Training pairs made from those at hand, with the same decisions: ``crm-dedup prepare --augment shuffled injected plain``.
+"""Training pairs made from those at hand, with the same decisions: ``crm-dedup prepare --augment shuffled injected brief``.
 
 Only the training split is augmented, after the split, so that nothing of it is in validation or test.
 """

@@ -55,7 +55,7 @@ def full(results: Path) -> str:
         f"{_compared(measured)} Expected calibration error {report.share(calibration['ece_calibrated'])} after scaling; at the threshold for 99% "
         f"precision {report.share(merges['coverage'])} of the duplicates are merged without a person, and {report.share(merges['precision'])} "
         f"of those {merges['merged']} merges are right. Weakest slices: {_weakest(tuned)}.\n\n"
-        f"F1 of merges on public pairs, which none of them was trained or tuned on:\n\n"
+        f"F1 of merges on public pairs, which none of them was trained on:\n\n"
         f"{tabulate(rows, headers=['', 'pairs', *public], tablefmt='github', disable_numparse=True)}\n"
     )
 
