@@ -103,7 +103,7 @@ def _add(path: Path, train: list[dict], held_out: set, identities: Callable[[dic
     Clusters are not compared: another file may give the same name to another entity.
     """
     if not path.is_file():
-        raise DataError(f"{path} does not exist: name files of labelled pairs with --also, or leave it out")
+        raise DataError(f"{path} is no file: name files of labelled pairs with --also, or leave it out")
     with path.open("rb") as file:
         rows, shortened = validate(file, str(path))
     kept = [row for row in rows if not held_out & _contents(row, identities)]

@@ -79,7 +79,7 @@ def test_pairs_for_training_only_change_nothing_that_is_held_out(tmp_path, capsy
 
 def test_a_missing_file_is_named_and_nothing_is_written(tmp_path, capsys):
     assert main(["prepare", "--demo", "60", "--out", str(tmp_path / "out"), "--also", str(tmp_path / "none.jsonl")]) == 1
-    assert "none.jsonl does not exist" in capsys.readouterr().err
+    assert "none.jsonl is no file" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
