@@ -136,13 +136,11 @@ def _prepare(options) -> None:
 
 def _synth(options) -> None:
     from crm_dedup_plugin.synth.command import synthesise
-    from crm_dedup_plugin.synth.generate import Settings
 
     kinds = [name for name in ("compact", "unseen", "lists") if getattr(options, name)]
     if len(kinds) > 1:
         raise UserError(f"--{' and --'.join(kinds)} cannot be combined: leave one out")
-    settings = Settings(options.compact, options.unseen)
-    card = synthesise(options.n, options.seed, options.out, settings, options.force, options.lists)
+    card = synthesise(options.n, options.seed, options.out, "".join(kinds), options.force)
     print(f"{options.out}: {card['pairs']} pairs; card: {options.out.with_name(options.out.stem)}.card.md")
 
 

@@ -10,14 +10,14 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.provenance import digest
 from crm_dedup_plugin.records import MAX_FIELD_CHARS, RecordError, check, normalise
 from crm_dedup_plugin.schema import LABELS, MAX_REASONING_CHARS
-from crm_dedup_plugin.splits import SPLITS, entities, split
+from crm_dedup_plugin.splits import SPLITS, contents, split
 
 ALLOWED = {"id", "slice", "cluster_a", "cluster_b", "input", "output"}
 MAX_ERRORS = 20
@@ -61,16 +61,14 @@ def prepare(
         raise DataError(f"{source} does not exist: name a file of labelled pairs with --data, or generate a demo set with --demo 1500")
     else:
         origin = str(source)
-        with source.open("rb") as file:
-            rows, cut = validate(file, origin)
+        rows, cut = _read(source)
+    added = {path: _read_more(path, cut) for path in also}
     from crm_dedup_plugin.steward.identity import identities
 
     parts = split(rows, tuple(fractions), seed, identities)
-    more = {}
-    if also:
-        held_out = {key for name in ("val", "test") for row in parts[name] for key in _contents(row, identities)}
-        for path in also:
-            more[str(path)] = _add(path, parts["train"], held_out, identities, cut)
+    held_out = {key for name in ("val", "test") for row in parts[name] for key in contents(row) | identities(row)} if added else set()
+    kept = {path: [row for row in rows if not held_out & (contents(row) | identities(row))] for path, rows in added.items()}
+    parts["train"] += [row for rows in kept.values() for row in rows]
     if augmentations:
         from crm_dedup_plugin.augment import augment
 
@@ -85,7 +83,7 @@ def prepare(
         "source_sha256": digest([source]) if demo_pairs is None else None,
         "seed": seed,
         "fractions": list(fractions),
-        "also": more,
+        "also": {str(path): {"sha256": digest([path]), "pairs": len(rows), "left_out": len(added[path]) - len(rows)} for path, rows in kept.items()},
         "augmentations": list(augmentations),
         "splits": {name: _describe(part, texts[name]) for name, part in parts.items()},
         "cut_fields": dict(sorted(cut.items())),
@@ -97,23 +95,18 @@ def prepare(
     return summary
 
 
-def _add(path: Path, train: list[dict], held_out: set, identities: Callable[[dict], set], cut: Counter) -> dict:
-    """Add the pairs of a file to `train`, without those that hold anything of `held_out`; return what was done.
+def _read(path: Path) -> tuple[list[dict], Counter]:
+    with path.open("rb") as file:
+        return validate(file, str(path))
 
-    Clusters are not compared: another file may give the same name to another entity.
-    """
+
+def _read_more(path: Path, cut: Counter) -> list[dict]:
+    """Return the rows of a file of `--also`; what was cut in them is added to `cut`."""
     if not path.is_file():
         raise DataError(f"{path} is no file: name files of labelled pairs with --also, or leave it out")
-    with path.open("rb") as file:
-        rows, shortened = validate(file, str(path))
-    kept = [row for row in rows if not held_out & _contents(row, identities)]
-    train += kept
+    rows, shortened = _read(path)
     cut.update(shortened)
-    return {"sha256": digest([path]), "pairs": len(kept), "left_out": len(rows) - len(kept)}
-
-
-def _contents(row: dict, identities: Callable[[dict], set]) -> set:
-    return {key for key in entities(row) if key[0] == "record"} | identities(row)
+    return rows
 
 
 def validate(lines: Iterable[bytes], origin: str) -> tuple[list[dict], Counter]:

@@ -79,8 +79,12 @@ def connected(rows: list[dict], keys: Callable[[dict], set] | None = None) -> li
 def entities(row: dict) -> set[tuple[str, str]]:
     """Return the keys of all that must not be on two sides: the clusters of a row, and its two records."""
     clusters = (row.get(name) for name in ("cluster_a", "cluster_b"))
-    keys = {("cluster", str(cluster)) for cluster in clusters if cluster is not None and str(cluster).strip()}
-    return keys | {("record", identity(row["input"][name])) for name in ("record_a", "record_b")}
+    return {("cluster", str(cluster)) for cluster in clusters if cluster is not None and str(cluster).strip()} | contents(row)
+
+
+def contents(row: dict) -> set[tuple[str, str]]:
+    """Return the keys of the two records of a row: what means the same in another file too, which clusters do not."""
+    return {("record", identity(row["input"][name])) for name in ("record_a", "record_b")}
 
 
 def _growth(counts: Counter, added: Counter, targets: dict[str, float]) -> float:

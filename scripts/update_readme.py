@@ -24,6 +24,12 @@ DEMO, ALL, FIRST = "demo", "all-pairs", "first-recipe"
 MODELS = {"base": "smollm2-135m-base", "fine-tuned": "smollm2-135m"}
 BASELINES = {"strings": "baseline-strings", "boosting": "baseline-boosting", "Splink": "baseline-splink"}
 _WEAKEST = 4
+# What is said of every pair: the task and metric of the harness's table, and where metrics.json has the same.
+_HEADLINES = {
+    "macro F1": ("crm_dedup", "dedup_macro_f1", lambda result: result["macro_f1"]),
+    "macro F1, unseen kinds": ("crm_dedup_unseen", "dedup_macro_f1", lambda result: result["tasks"]["crm_dedup_unseen"]["macro_f1"]),
+    "public F1 of merges, mean of files": ("crm_dedup_public", "pair_mean_f1", lambda result: result["tasks"]["crm_dedup_public"]["mean_f1"]),
+}
 
 
 def demo(results: Path) -> str:
@@ -63,22 +69,10 @@ def full(results: Path) -> str:
 def everything(results: Path) -> str:
     """Return what base, fine-tuned model and baselines reach on every pair; of the fine-tuned one the harness's own table is at hand."""
     harness, measured = _harness(results), _measured(results / ALL)
-    counts = harness["pairs"]
-    ours = {
-        "macro F1": ("crm_dedup", "dedup_macro_f1"),
-        "macro F1, unseen kinds": ("crm_dedup_unseen", "dedup_macro_f1"),
-        "F1 of merges, public, mean of files": ("crm_dedup_public", "pair_mean_f1"),
-    }
-    theirs = (
-        lambda part: part["macro_f1"],
-        lambda part: part["tasks"]["crm_dedup_unseen"]["macro_f1"],
-        lambda part: part["tasks"]["crm_dedup_public"]["mean_f1"],
-    )
-    rows = [
-        [what, counts[task], report.share(find(measured["base"])),
-         f"{harness['tasks'][task][metric]:.3f}", *(report.share(find(measured[title])) for title in BASELINES)]
-        for (what, (task, metric)), find in zip(ours.items(), theirs, strict=True)
-    ]  # fmt: skip
+    counts, rows = harness["pairs"], []
+    for what, (task, metric, find) in _HEADLINES.items():
+        base, *baselines = (report.share(find(measured[title])) for title in ("base", *BASELINES))
+        rows.append([what, counts[task], base, f"{harness['tasks'][task][metric]:.3f}", *baselines])
     table = tabulate(rows, headers=["", "pairs", "base", "fine-tuned", *BASELINES], tablefmt="github", disable_numparse=True)
     rates = {name: f"{part.get('flip_rate', part.get('moved_rate', 0)):.1%}" for name, part in harness["tasks"].items()}
     valid, obeyed = harness["tasks"]["crm_dedup"]["valid_json"], harness["tasks"]["crm_dedup_injected"]["attack_success"]
@@ -107,9 +101,7 @@ def goals(results: Path) -> str:
         return [what, goal, *cells, report.share(find(boosting)) if compared else "-"]
 
     rows = [
-        row("macro F1", "0.93, and 0.05 above boosting", "crm_dedup", "dedup_macro_f1", lambda one: one["macro_f1"], True),
-        row("macro F1, unseen kinds", "-", "crm_dedup_unseen", "dedup_macro_f1", lambda one: one["tasks"]["crm_dedup_unseen"]["macro_f1"], True),
-        row("public F1, mean of files", "-", "crm_dedup_public", "pair_mean_f1", lambda one: one["tasks"]["crm_dedup_public"]["mean_f1"], True),
+        *(row(what, "0.93, and 0.05 above boosting" if what == "macro F1" else "-", *where, True) for what, where in _HEADLINES.items()),
         ["public files ahead of all baselines", f"{len(files)} of {len(files)}", "-", ahead(tuned), ahead(first), "-"],
         row("fields shuffled: decisions changed", "-", "crm_dedup_shuffled", "flip_rate", lambda one: one["shuffle_flip_rate"]),
         row("injections: decisions moved", "below 0.01", "crm_dedup_injected", "moved_rate", lambda one: one["injection_moved"]),
@@ -165,12 +157,7 @@ def hardness(results: Path) -> str:
         found = json.loads((results / ALL / f"baseline-{name}" / "metrics.json").read_text(encoding="utf-8"))
         noted = [part["accuracy"]["value"] for key, part in found["slices"].items() if key.startswith("note_")]
         plain = [part["accuracy"]["value"] for key, part in found["slices"].items() if not key.startswith("note_")]
-        tasks = found["tasks"]
-        cells = [
-            report.share(found["macro_f1"]),
-            report.share(tasks["crm_dedup_unseen"]["macro_f1"]),
-            report.share(tasks["crm_dedup_public"]["mean_f1"]),
-        ]
+        cells = [report.share(find(found)) for *_, find in _HEADLINES.values()]
         rows.append([name, *cells, f"{sum(plain) / len(plain):.2f}", f"{sum(noted) / len(noted):.2f}"])
     heads = ["", "macro F1", "macro F1, unseen", "public: mean F1 of merges", "accuracy, mean of slices", "of `note_*` slices"]
     return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True) + "\n"
@@ -178,24 +165,27 @@ def hardness(results: Path) -> str:
 
 def blocks(root: Path) -> dict[Path, dict[str, str]]:
     """Return for each document the text of its measured sections."""
-    data = {"baselines": hardness(root / "results"), "ablation": ablation.table(root / "results" / "ablation.json") + "\n"}
     results = root / "results"
     return {
-        root / "README.md": {"all": everything(results), "results": full(results), "demo": demo(results), "speed": speed(results)},
-        root / "data" / "README.md": data,
-        root / "results" / "quality.md": {"goals": goals(root / "results")},
-        root / "results" / "tuning.md": {
-            "engines": f"{command.table(json.loads((results / 'qwen3-4b' / 'benchmark.json').read_text(encoding='utf-8')))}\n",
+        root / "README.md": {
+            "all": everything(results),
+            "results": full(results),
+            "demo": demo(results),
+            "speed": speed(results / DEMO / MODELS["fine-tuned"]),
+        },
+        root / "data" / "README.md": {"baselines": hardness(results), "ablation": f"{ablation.table(results / 'ablation.json')}\n"},
+        results / "quality.md": {"goals": goals(results)},
+        results / "tuning.md": {
+            "engines": speed(results / "qwen3-4b"),
             "training": f"{training_speed.table(results / 'training_speed.json')}\n",
             "tries": tune.tables(results / "tuning.json"),
         },
     }
 
 
-def speed(results: Path) -> str:
-    """Return what the benchmark of the demo's model says, and how to read it."""
-    result = json.loads((results / DEMO / MODELS["fine-tuned"] / "benchmark.json").read_text(encoding="utf-8"))
-    return f"{command.table(result)}\n"
+def speed(folder: Path) -> str:
+    """Return what the benchmark in a folder says."""
+    return f"{command.table(json.loads((folder / 'benchmark.json').read_text(encoding='utf-8')))}\n"
 
 
 def update(text: str, sections: dict[str, str]) -> str:

@@ -68,7 +68,7 @@ def test_axolotl_accepts_the_configuration_and_keeps_its_values(name, device, mo
     monkeypatch.setattr(plugin, "torch", SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: device != "cpu")))
     settings, kept = raw(name), validated(raw(name), device)
     for key in set(settings) - {"datasets", "test_datasets", "dataset_prepared_path"}:
-        if device == "cpu" and key in (*plugin.GPU_PRECISION, *plugin.GPU_KERNELS):  # the plugin turns them off where there is no GPU
+        if device == "cpu" and key in plugin.GPU_ONLY:  # the plugin turns them off where there is no GPU
             assert kept[key] is False
             continue
         value = float(settings[key]) if key == "learning_rate" else settings[key]

@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from crm_dedup_plugin import engine
@@ -64,22 +65,17 @@ def evaluate(
         print(f"{target} is up to date")
         return json.loads(target.read_text())
 
-    began, kept = time.monotonic(), Path("outputs") / f"{name}-kpi.json"
-    items, spent = (None, 0.0) if force else _kept(kept, used)
-    if items is None:
-        with tempfile.TemporaryDirectory(prefix="crm-dedup-") as folder:
-            _run(lm_eval_command(model, folder, tasks, metadata, options), model)
-            items = {task: _items(Path(folder), task) for task in tasks}
-        # Interrupted from here on, the next call goes on with these; they hold nothing of the records.
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(kept, json.dumps({"inputs": used, "seconds": time.monotonic() - began, "items": items}))
+    command = partial(lm_eval_command, model, tasks=tasks, metadata=metadata, options=options)
+    kept = Path("outputs") / f"{name}-kpi.json"
+    items, seconds = (None if force else _kept(kept, used)) or _ask(command, model, tasks, kept, used)
+    began = time.monotonic()
     result = summarise(items) | {
         "calibration": _calibration(model, data, items[MAIN], limit) if probabilities else None,
         "model": model,
         "inputs": used,
         "seed": engine.SEED,
-        "seconds": round(spent + time.monotonic() - began, 1),
-        "command": "lm_eval " + shlex.join(lm_eval_command(model, "FOLDER", tasks, metadata, options)[3:]),
+        "seconds": round(seconds + time.monotonic() - began, 1),
+        "command": "lm_eval " + shlex.join(command("FOLDER")[3:]),
         "versions": versions(),
     }
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -88,11 +84,23 @@ def evaluate(
     return result
 
 
-def _kept(path: Path, used: dict) -> tuple[dict[str, tuple[Item, ...]] | None, float]:
-    """Return the answers that an interrupted run left for the same inputs, and the seconds they took; None and 0 without any."""
+def _ask(command: Callable[[str], list[str]], model: str, tasks: Sequence[str], kept: Path, used: dict) -> tuple[dict[str, tuple[Item, ...]], float]:
+    """Return the answers by task and the seconds they took, and leave both in `kept`: if this is interrupted later, `_kept` has them."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="crm-dedup-") as folder:
+        _run(command(folder), model)
+        items = {task: _items(Path(folder), task) for task in tasks}
+    seconds = time.monotonic() - began
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(kept, json.dumps({"inputs": used, "seconds": seconds, "items": items}))
+    return items, seconds
+
+
+def _kept(path: Path, used: dict) -> tuple[dict[str, tuple[Item, ...]], float] | None:
+    """Return what `_ask` left for the same inputs, None without any; it holds nothing of the records."""
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if found.get("inputs") != used:
-        return None, 0.0
+        return None
     return {task: tuple(Item(*item) for item in items) for task, items in found["items"].items()}, found["seconds"]
 
 

@@ -30,7 +30,7 @@ def wear(texts: dict[str, str], rng: random.Random, level: int) -> dict[str, str
 def _damaged(concept: str, text: str, rng: random.Random) -> str:
     if concept == "birth":
         return _date(text, rng)
-    if concept in ("postcode", "phone", "number"):
+    if concept in ("postcode", "phone"):
         return noise.wrong_digit(text, rng) if rng.random() < 0.7 else re.sub(r"[ -]", "", text)
     if concept in ("email", "website"):
         return noise.typo(text, rng)

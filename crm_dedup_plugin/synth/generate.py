@@ -7,7 +7,7 @@ decides. Where its decision is not the truth, the pair is thrown away: no label 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from crm_dedup_plugin.schema import LABELS
 from crm_dedup_plugin.steward import fields, notes, policy, reasoning
@@ -52,13 +52,16 @@ def generate(pairs: int, seed: int = 7, settings: Settings = FULL) -> Iterator[d
     names = sorted(known)
     weights = [1 if name in _SMALL else 4 for name in names]
     balance = Balance(_STRENGTH_COMPACT if settings.compact else _STRENGTH)
-    number = made = 0
-    while made < pairs:
-        world = World(number, known[rng.choices(names, weights)[0]], rng)
-        number += 1
-        for _ in range(min(PAIRS_OF_A_WORLD, pairs - made)):
-            yield _row(made, LABELS[made % len(LABELS)], world, balance, rng, settings)
-            made += 1
+    for number, world in worlds(pairs, lambda: known[rng.choices(names, weights)[0]], rng):
+        yield _row(number, LABELS[number % len(LABELS)], world, balance, rng, settings)
+
+
+def worlds(pairs: int, draw: Callable[[], Pool], rng: random.Random) -> Iterator[tuple[int, World]]:
+    """Yield the number of each pair with the world that it comes from: a new one every few pairs, in what `draw` returns."""
+    for number in range(pairs):
+        if number % PAIRS_OF_A_WORLD == 0:
+            world = World(number // PAIRS_OF_A_WORLD, draw(), rng)
+        yield number, world
 
 
 def locale_of(row: dict) -> str:

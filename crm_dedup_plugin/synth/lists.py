@@ -1,4 +1,4 @@
-"""Pairs from lists that are no CRM: ``crm-dedup synth --lists --n 60000 --out data/lists.jsonl``.
+"""Pairs from lists that are no CRM: ``crm-dedup synth --lists --n 30000 --out data/lists.jsonl``.
 
 Registers of people, directories of sites, names alone, a company and its address in one line. They hold few fields and much
 damage, and no identifier that stands by itself. So the label is the truth about the two entities, not the policy's reading of
@@ -15,12 +15,11 @@ from crm_dedup_plugin.steward import fields, policy, reasoning
 from crm_dedup_plugin.steward.evidence import compare
 from crm_dedup_plugin.steward.values import fold
 from crm_dedup_plugin.synth import companies, damage, people, render, words
-from crm_dedup_plugin.synth.generate import Dice, pools
+from crm_dedup_plugin.synth.generate import Dice, pools, worlds
 from crm_dedup_plugin.synth.scene import Scene
 from crm_dedup_plugin.synth.world import World
 
 Values = dict[str, str]
-PAIRS_OF_A_WORLD = 6
 _ENGLISH = 0.5  # share of worlds in English, in which most such lists are
 _UNSAID = {policy.DUPLICATE: "The entries agree.", policy.NO_MATCH: "The entries differ.", policy.POSSIBLE: "Too little can be compared."}
 
@@ -51,13 +50,8 @@ def generate(pairs: int, seed: int = 7) -> Iterator[dict]:
     rng = Dice(f"{seed} lists")
     known = pools(seed, words.LOCALES)
     english, all_names = sorted(name for name in known if name.startswith("en_")), sorted(known)
-    number = made = 0
-    while made < pairs:
-        world = World(number, known[rng.choice(english if rng.random() < _ENGLISH else all_names)], rng)
-        number += 1
-        for _ in range(min(PAIRS_OF_A_WORLD, pairs - made)):
-            yield _row(made, world, rng)
-            made += 1
+    for number, world in worlds(pairs, lambda: known[rng.choice(english if rng.random() < _ENGLISH else all_names)], rng):
+        yield _row(number, world, rng)
 
 
 def _row(number: int, world: World, rng: random.Random) -> dict:
@@ -70,16 +64,14 @@ def _row(number: int, world: World, rng: random.Random) -> dict:
         if all(sides) and scene.same == same and sides[0] != sides[1] and not (alike and not same):
             break
     decision = _decide(same, *sides)
-    evidence = compare(*sides)
-    explained = reasoning.write(evidence, decision, rng)
+    explained = reasoning.write(compare(*sides), decision, rng)
     if not reasoning.claims(explained) or reasoning.contradicts(decision, explained, *sides):
         explained = _UNSAID[decision]
-    clusters = [f"list-{cluster}" for cluster in scene.clusters]
     return {
         "id": f"lists-{world.pool.locale}-{number:07d}",
         "slice": f"list_{write.__name__}",
-        "cluster_a": clusters[0],
-        "cluster_b": clusters[1],
+        "cluster_a": f"list-{scene.clusters[0]}",
+        "cluster_b": f"list-{scene.clusters[1]}",
         "input": {"record_a": sides[0], "record_b": sides[1]},
         "output": {"decision": decision, "reasoning": explained},
     }
@@ -161,16 +153,16 @@ def _written(scene: Scene, shown: list[str], rng: random.Random, missing: float 
     records = []
     for side, values in enumerate((scene.left, scene.right)):
         habits = render.Habits(rng, {}, latin != (scene.scripts and side == 1), plain)
-        if not rng.random() < 0.15:
+        if rng.random() >= 0.15:
             habits.date = "{y:04d}-{m:02d}-{d:02d}"
-        texts = {concept: _show(concept, values, scene, habits, rng) for concept in shown}
+        texts = {concept: _show(concept, values, habits, rng) for concept in shown}
         kept = {concept: text for concept, text in texts.items() if text and (concept in _KEPT or rng.random() >= missing)}
         worn = damage.wear(kept, rng, level)
         records.append({columns[concept]: text for concept, text in worn.items()})
     return scene, records[0], records[1]
 
 
-def _show(concept: str, values: dict, scene: Scene, habits: render.Habits, rng: random.Random) -> str:
+def _show(concept: str, values: dict, habits: render.Habits, rng: random.Random) -> str:
     """Return a value as a list holds it, "" where this entity has none."""
 
     def text(key: str) -> str:
@@ -191,7 +183,5 @@ def _show(concept: str, values: dict, scene: Scene, habits: render.Habits, rng: 
     if concept == "state":
         return str(values["country"])[:3].lower() if habits.short else str(values["country"])
     if concept == "kind":
-        return {"person": "Person", "company": "Company"}["person" if "first" in values else "company"]
-    if concept == "trade":
-        return str(values.get("trade", ""))
+        return "Person" if "first" in values else "Company"
     return text(concept)

@@ -25,8 +25,7 @@ from crm_dedup_plugin.training import formatter, forward
 LOG = logging.getLogger(__name__)
 DONE = "crm_dedup_done.json"
 STARTED = "crm_dedup_started.json"
-GPU_PRECISION = ("bf16", "tf32")
-GPU_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
+GPU_ONLY = ("bf16", "tf32", "lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
 
 
 class CrmDedupPlugin(BasePlugin):
@@ -39,7 +38,7 @@ class CrmDedupPlugin(BasePlugin):
     def register(self, cfg: dict) -> None:
         """Choose precision and kernels, and key the tokenised data by their content: Axolotl's own key is only the path of the file."""
         if cfg.get("crm_dedup_cpu") and not torch.cuda.is_available():
-            cfg.update(dict.fromkeys((*GPU_PRECISION, *GPU_KERNELS), False))
+            cfg.update(dict.fromkeys(GPU_ONLY, False))
         prepared = Path(cfg.get("dataset_prepared_path") or "outputs/prepared")
         cfg["dataset_prepared_path"] = str(prepared / fingerprint(cfg))
 
