@@ -36,10 +36,7 @@ def _damaged(concept: str, text: str, rng: random.Random) -> str:
         return noise.typo(text, rng)
     if concept not in _TEXTS:
         return text
-    kind = rng.choice((noise.typo, noise.typo, noise.typo, noise.scanned, noise.spelled, shortened, shortened, lost, moved, twice))
-    if concept == "first":
-        kind = rng.choice((noise.typo, noise.typo, noise.nickname, noise.nickname, noise.initial, noise.spelled))
-    return kind(text, rng) or text
+    return rng.choice(_FIRST if concept == "first" else _OTHER)(text, rng) or text
 
 
 def twice(text: str, rng: random.Random) -> str:
@@ -82,3 +79,7 @@ def _date(text: str, rng: random.Random) -> str:
     if kind == 2:
         return f"{int(year) + rng.choice((-10, -1, 1, 10))}-{month}-{day}"
     return f"{year}-{month}-{rng.randint(1, 28):02d}"
+
+
+_FIRST = (noise.typo, noise.typo, noise.nickname, noise.nickname, noise.initial, noise.spelled)
+_OTHER = (noise.typo, noise.typo, noise.typo, noise.scanned, noise.spelled, shortened, shortened, lost, moved, twice)

@@ -8,7 +8,7 @@ the records, except where both hold nothing but one name in common: that is POSS
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from crm_dedup_plugin.records import normalise
 from crm_dedup_plugin.steward import fields, policy, reasoning
@@ -29,7 +29,9 @@ ONE_COMPANY = (
     companies.account_same, companies.account_same, companies.account_legal_form, companies.account_abbreviated, companies.account_script,
 )  # fmt: skip
 TWO_COMPANIES = (companies.similar_account, companies.similar_account, companies.office_tower, companies.subsidiary, companies.other_account)
-TWO_SITES = (*TWO_COMPANIES, companies.branch, companies.franchise)
+# Sites of one company are two entities to a CRM and often one to a list, so that none of them is here.
+ONE_SITE = (*ONE_COMPANY, companies.account_moved)
+TWO_SITES = (*TWO_COMPANIES, companies.franchise)
 
 _KEPT = ("name", "first", "last", "company", "line")
 # Names of the fields of one kind of list; the first key of each concept that a list draws is used for both records.
@@ -95,9 +97,16 @@ def _text(record: Values) -> str:
 Written = tuple[Scene, Values, Values]
 
 
+def _drawn(choices: Sequence[Callable[[World], Scene]], world: World) -> Scene:
+    """Return a scene whose values a list may change: those of the world stay as they are."""
+    scene = world.rng.choice(choices)(world)
+    scene.left, scene.right = dict(scene.left), dict(scene.right)
+    return scene
+
+
 def register(world: World, same: bool, rng: random.Random) -> Written:
     """People with a date of birth and a place, from old or careless sources."""
-    scene = rng.choice(ONE_PERSON if same else TWO_PEOPLE)(world)
+    scene = _drawn(ONE_PERSON if same else TWO_PEOPLE, world)
     if not same and rng.random() < 0.3:  # found under one birthday
         scene.right["birth"] = scene.left["birth"]
     if rng.random() < 0.4:  # people of the past
@@ -115,7 +124,7 @@ def screening(world: World, same: bool, rng: random.Random) -> Written:
     """Names alone, of people, companies and ships, in several scripts and spellings."""
     is_person = rng.random() < 0.5
     choices = (ONE_PERSON[:4] if same else TWO_PEOPLE[2:]) if is_person else (ONE_COMPANY if same else TWO_COMPANIES)
-    scene = rng.choice(choices)(world)
+    scene = _drawn(choices, world)
     if not is_person and rng.random() < 0.25:
         for values in (scene.left, scene.right):
             kind = rng.choice(("MV", "MV", "M/V", "M.T.", ""))
@@ -126,20 +135,20 @@ def screening(world: World, same: bool, rng: random.Random) -> Written:
 
 def directory(world: World, same: bool, rng: random.Random) -> Written:
     """Sites of companies and other bodies, with an address and perhaps a telephone."""
-    scene = rng.choice((*ONE_COMPANY, companies.account_same) if same else TWO_SITES)(world)
+    scene = _drawn(ONE_SITE if same else TWO_SITES, world)
     shown = ["company", "street", *rng.sample(("city", "postcode", "phone", "website", "trade", "country"), rng.randint(1, 4))]
     return _written(scene, shown, rng, missing=rng.choice((0.0, 0.1, 0.3)), level=rng.choice((0, 1, 2, 2)))
 
 
 def facilities(world: World, same: bool, rng: random.Random) -> Written:
     """A name, an address in one piece, and a country."""
-    scene = rng.choice(ONE_COMPANY if same else TWO_SITES)(world)
+    scene = _drawn(ONE_SITE if same else TWO_SITES, world)
     return _written(scene, ["company", "place", "country"], rng, level=rng.choice((1, 2, 3)))
 
 
 def lines(world: World, same: bool, rng: random.Random) -> Written:
     """A company and its address in one line."""
-    scene = rng.choice((*ONE_COMPANY, companies.account_moved) if same else TWO_COMPANIES)(world)
+    scene = _drawn(ONE_SITE if same else TWO_COMPANIES, world)
     return _written(scene, ["line"], rng, level=rng.choice((0, 1, 2)))
 
 
