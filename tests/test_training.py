@@ -21,6 +21,7 @@ from crm_dedup_plugin.training import formatter, merge, plugin
 ROOT = Path(__file__).parents[1]
 MODELS = sorted(tiny_models.TWINS)
 SHARDED = "mistral7b"
+WHOLE = f"qwen3-4b{tiny_models.WHOLE}"
 NF4 = BitsAndBytesConfig(
     load_in_4bit=True,
     bnb_4bit_quant_type="nf4",
@@ -44,7 +45,7 @@ def workspace(tokenizer, tmp_path_factory):
 def restored(workspace):
     """Train and merge all twins; return for each the tensors that Axolotl's merge had changed without need."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(Path(tiny_models.__file__)), *MODELS]
+    command = [sys.executable, str(Path(tiny_models.__file__)), *MODELS, WHOLE]
     done = subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     names, original = {}, merge.restore
@@ -114,6 +115,21 @@ def test_the_merged_model_answers_as_the_trained_adapter_did(restored, workspace
     learnt, lost = (trained - before).norm(), (merged - trained).norm()
     assert learnt > 0.05 * before.norm()
     assert lost < 0.01 * learnt
+
+
+def test_a_model_without_an_adapter_has_all_its_weights_trained_and_is_kept_in_bf16(restored, workspace):
+    folder, target = workspace / "outputs" / WHOLE, workspace / "outputs" / "whole-merged"
+    trained = AutoModelForCausalLM.from_pretrained(folder)
+    assert {tensor.dtype for tensor in weights(folder).values()} == {torch.float32}, "small steps count"
+    merge.adopt(folder, target)
+    base, kept = weights(workspace / "base" / "qwen3-4b"), weights(target)
+    assert base.keys() == kept.keys() and {tensor.dtype for tensor in kept.values()} == {torch.bfloat16}
+    assert not any(torch.equal(base[key], kept[key]) for key in base if "proj" in key or "embed" in key)
+    tokenizer = AutoTokenizer.from_pretrained(target)
+    found = logits(AutoModelForCausalLM.from_pretrained(target, dtype=torch.float32), tokenizer)
+    expected = logits(trained, tokenizer)
+    assert (found - expected).norm() < 0.01 * expected.norm()
+    assert not (folder / "merged").exists() and (folder / "model.safetensors").is_file()
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -48,6 +48,7 @@ class Launches(list):
         self.code, self.finished = code, finished
         monkeypatch.setattr(run.subprocess, "run", self.launch)
         monkeypatch.setattr(merge, "merge", self.merge)
+        monkeypatch.setattr(merge, "adopt", lambda output_dir, target: self.merge(None, None, output_dir, target, []))
 
     def launch(self, command, **_):
         self.append(command)
@@ -89,6 +90,13 @@ def test_an_overridden_output_folder_is_where_the_adapter_is_looked_for(project,
     launches = Launches(monkeypatch)
     run.train(SMALL, ["--output_dir=outputs/other"])
     assert launches.merged_from == Path("outputs/other")
+
+
+def test_without_an_adapter_there_is_nothing_to_merge(project, monkeypatch):
+    launches = Launches(monkeypatch)
+    monkeypatch.setattr(merge, "merge", None)
+    assert run.train(SMALL, ["--adapter=", "--load_in_4bit=false"], name="whole") == Path("outputs/whole-merged")
+    assert launches.merged_from == Path("outputs/whole")
 
 
 def test_a_run_with_a_name_leaves_other_runs_alone(project, monkeypatch):

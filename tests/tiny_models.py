@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+WHOLE = "+whole"  # after a name: all weights are trained, without an adapter
 CONFIGS = Path(__file__).resolve().parents[1] / "axolotl_configs"
 # model: configuration class, is the head tied to the embeddings (as in the real one), tokens of its own
 TWINS = {
@@ -64,7 +65,9 @@ def write_splits(folder: Path, train: int = 24, val: int = 12) -> None:
 
 def arguments(name: str) -> list[str]:
     """Return what turns the real configuration of `name` into three steps of its twin on a CPU."""
-    return [f"--{key}={value}" for key, value in {**OVERRIDES, "base_model": f"base/{name}"}.items()]
+    base = name.removesuffix(WHOLE)
+    whole = {"adapter": "", "load_in_4bit": "false", "learning_rate": "0.001", "output_dir": f"outputs/{name}"} if base != name else {}
+    return [f"--{key}={value}" for key, value in {**OVERRIDES, "base_model": f"base/{base}", **whole}.items()]
 
 
 def train(names: list[str]) -> None:
@@ -76,7 +79,7 @@ def train(names: list[str]) -> None:
         importlib.import_module(module)
     for name in names:
         gc.freeze()  # Axolotl collects garbage at every turn, a third of a second each among all these modules
-        sys.argv = ["axolotl", str(CONFIGS / f"{name}.yml"), *arguments(name)]
+        sys.argv = ["axolotl", str(CONFIGS / f"{name.removesuffix(WHOLE)}.yml"), *arguments(name)]
         fire.Fire(do_cli)
 
 

@@ -1,4 +1,4 @@
-"""Merge a trained adapter into its base model: Axolotl's merge, with what QLoRA never touched put back.
+"""Merge a trained adapter into its base model: Axolotl's merge, with what QLoRA never touched put back; or adopt a model trained whole.
 
 `axolotl merge-lora` rounds every matrix to 4 bits on the way, embeddings and language-model head too, although
 training saw those in full. Each tensor that no adapter changed is taken from the base model again.
@@ -34,6 +34,22 @@ def merge(config: Path, base_model: str, output_dir: Path, target: Path, overrid
     template = output_dir / TEMPLATE
     if template.is_file():
         shutil.copy(template, merged / TEMPLATE)
+    _replace(target, merged)
+
+
+def adopt(output_dir: Path, target: Path) -> None:
+    """Write the model that a full fine-tuning left in `output_dir` to `target` in bf16, as `merge` would, whole or not at all."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    merged = output_dir / "merged"
+    shutil.rmtree(merged, ignore_errors=True)
+    AutoModelForCausalLM.from_pretrained(output_dir, dtype=torch.bfloat16).save_pretrained(merged)
+    AutoTokenizer.from_pretrained(output_dir).save_pretrained(merged)
+    _replace(target, merged)
+
+
+def _replace(target: Path, merged: Path) -> None:
+    """Put the folder `merged` in the place of `target`."""
     old = target.with_name(target.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():

@@ -25,7 +25,9 @@ from crm_dedup_plugin.training import formatter, forward
 LOG = logging.getLogger(__name__)
 DONE = "crm_dedup_done.json"
 STARTED = "crm_dedup_started.json"
-GPU_ONLY = ("bf16", "tf32", "lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
+LORA_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
+GPU_ONLY = ("bf16", "tf32", *LORA_KERNELS)
+ADAPTER_ONLY = ("load_in_4bit", *LORA_KERNELS)
 
 
 class CrmDedupPlugin(BasePlugin):
@@ -36,9 +38,14 @@ class CrmDedupPlugin(BasePlugin):
         return "crm_dedup_plugin.training.args.CrmDedupArgs"
 
     def register(self, cfg: dict) -> None:
-        """Choose precision and kernels, and key the tokenised data by their content: Axolotl's own key is only the path of the file."""
+        """Choose precision and kernels, and key the tokenised data by their content: Axolotl's own key is only the path of the file.
+
+        An empty `adapter` trains all weights.
+        """
         if cfg.get("crm_dedup_cpu") and not torch.cuda.is_available():
             cfg.update(dict.fromkeys(GPU_ONLY, False))
+        if not cfg.get("adapter"):
+            cfg.update(dict.fromkeys(ADAPTER_ONLY, False), adapter=None)
         prepared = Path(cfg.get("dataset_prepared_path") or "outputs/prepared")
         cfg["dataset_prepared_path"] = str(prepared / fingerprint(cfg))
 
@@ -55,7 +62,9 @@ class CrmDedupPlugin(BasePlugin):
         return {} if torch.cuda.is_available() else {"use_cpu": True, "dataloader_pin_memory": False}
 
     def post_model_load(self, cfg, model) -> None:
-        """Repair 4-bit layers on a CPU and install the cheaper forward pass."""
+        """Repair 4-bit layers on a CPU, keep what is trained in full precision, and install the cheaper forward pass."""
+        if not cfg.adapter:
+            model.float()  # the last, small steps of a full fine-tuning vanish in bf16
         if not torch.cuda.is_available():
             keep_gradients(model)
         weight = cfg.crm_dedup_decision_weight

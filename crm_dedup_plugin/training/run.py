@@ -34,9 +34,9 @@ QUIET = {
 def train(model: str, overrides: list[str], force: bool = False, name: str | None = None) -> Path:
     """Train and merge `model` (the name of a file in axolotl_configs/); return the folder of the merged model.
 
-    Does nothing where the merged model was made from the same data, settings and base. `overrides` go to Axolotl,
-    as in ``--micro_batch_size=2``; `name` is that of the results, and of the merged model, where it is not that of the
-    configuration. An interrupted run goes on from its last checkpoint.
+    Does nothing where the merged model was made from the same data, settings and base. `overrides` go to Axolotl, as in
+    ``--micro_batch_size=2``, or ``--adapter= --load_in_4bit=false``, which trains all weights; `name` is that of the results, and of
+    the merged model, where it is not that of the configuration. An interrupted run goes on from its last checkpoint.
     """
     config, settings = load_config(model)
     given, overrides = overrides, [*overrides, *((f"--output_dir=outputs/{name}",) if name else ())]
@@ -65,9 +65,12 @@ def train(model: str, overrides: list[str], force: bool = False, name: str | Non
     if code or not (output_dir / DONE).is_file():
         raise UserError(f"training of {model} stopped before its last step (exit code {code}): run the same command to go on from {output_dir}")
 
-    from crm_dedup_plugin.training.merge import merge
+    from crm_dedup_plugin.training.merge import adopt, merge
 
-    merge(config, settings["base_model"], output_dir, target, overrides)
+    if settings.get("adapter"):
+        merge(config, settings["base_model"], output_dir, target, overrides)
+    else:
+        adopt(output_dir, target)
     done = json.loads((output_dir / DONE).read_text())
     details = {
         "fingerprint": key,
