@@ -110,6 +110,7 @@ def _bench_options(bench: argparse.ArgumentParser) -> None:
     bench.add_argument("--parts", nargs="+", choices=("offline", "transformers", "online"), default=("offline", "transformers", "online"))
     bench.add_argument("--pairs", type=int, help="the first pairs of the data only")
     bench.add_argument("--repeats", type=int, default=3, help="of every run (%(default)s)")
+    bench.add_argument("--batches", type=int, nargs="+", metavar="N", help="of Transformers, the first that fits (256 128 64 32 16 8 4)")
     bench.add_argument("--concurrency", type=int, nargs="+", metavar="N", help="requests at a time (1 4 16 64 256)")
     bench.add_argument("--base-url", metavar="URL", help="an OpenAI server that runs already")
     bench.add_argument("--port", type=int, default=0, help="of the server that is started (any free one)")

@@ -4,6 +4,7 @@ import copy
 import csv
 import io
 import json
+import math
 import types
 
 import pytest
@@ -157,6 +158,8 @@ def test_engines_are_spread_over_what_there_is(count, gpus, cores):
     for name in names:
         there = [one for one in found if one["CUDA_VISIBLE_DEVICES"] == name]
         assert len(there) * settings["gpu_memory_utilization"] <= 0.8 + 1e-9
+    usual = placement.memory(Workload("m", "d", engines=count), names).get("gpu_memory_utilization", 0.0)
+    assert 0 <= math.ceil(count / max(gpus, 1)) * usual <= placement.MEMORY + 1e-9, "engines take memory beyond their shares"
     assert gpus or (settings == {} and not any("CUDA_VISIBLE_DEVICES" in one for one in found))
 
 

@@ -19,14 +19,16 @@ def run(options: argparse.Namespace) -> None:
     given = {
         "pairs": options.pairs,
         "concurrency": options.concurrency and tuple(sorted(set(options.concurrency))),
+        "batches": options.batches and tuple(options.batches),
         "max_tokens": options.max_tokens,
         "quantization": options.quantization,
     }
     for name in ("pairs", "repeats", "engines", "max_tokens", "deadline_ms", "price_per_hour", "timeout"):
         if (value := getattr(options, name)) is not None and value <= 0:
             raise UserError(f"--{name.replace('_', '-')} {value}: give a number above 0")
-    if given["concurrency"] and given["concurrency"][0] < 1:
-        raise UserError(f"--concurrency {given['concurrency'][0]}: give numbers from 1 on")
+    for name in ("concurrency", "batches"):
+        if given[name] and min(given[name]) < 1:
+            raise UserError(f"--{name} {min(given[name])}: give numbers from 1 on")
     chosen = (QUICK if options.quick else {}) | {key: value for key, value in given.items() if value is not None}
     work = Workload(
         model=options.model or f"outputs/{options.name}-merged",

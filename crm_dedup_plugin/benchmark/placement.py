@@ -10,6 +10,7 @@ from typing import Any
 from crm_dedup_plugin.benchmark.workload import Workload
 
 MEMORY = 0.9  # of a GPU, for all engines on it together, where the settings name no other share
+UNCOUNTED = 0.03  # of a GPU, taken by each further engine beyond its share: CUDA itself, graphs, logits of a full batch
 
 
 def visible_gpus() -> list[str]:
@@ -42,8 +43,9 @@ def memory(work: Workload, gpus: Sequence[str]) -> dict[str, Any]:
     """Return the settings that give each engine its share of a GPU's memory; nothing without a GPU."""
     if not gpus:
         return {}
-    whole = work.settings().get("gpu_memory_utilization", MEMORY)
-    return {"gpu_memory_utilization": whole / math.ceil(work.engines / len(gpus)), "worker_extension_cls": f"{__name__}.Room"}
+    together = math.ceil(work.engines / len(gpus))
+    whole = work.settings().get("gpu_memory_utilization", max(MEMORY - UNCOUNTED * (together - 1), MEMORY / 2))
+    return {"gpu_memory_utilization": whole / together, "worker_extension_cls": f"{__name__}.Room"}
 
 
 class Room:
