@@ -34,7 +34,7 @@ def test_the_tables_come_from_the_results():
 
 
 def test_the_generated_set_is_hard_for_similarity():
-    strings, boosting = (result(f"all-pairs/baseline-{name}")["macro_f1"]["value"] for name in ("strings", "boosting"))
+    strings, boosting = (result(f"baseline-{name}")["macro_f1"]["value"] for name in ("strings", "boosting"))
     assert strings < 0.75
     assert boosting < 0.90
 
