@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import ablation
+import mask_cost
 import training_speed
 import tune
 from tabulate import tabulate
@@ -187,6 +188,7 @@ def blocks(root: Path) -> dict[Path, dict[str, str]]:
         root / "data" / "README.md": {"baselines": hardness(results), "ablation": f"{ablation.table(results / 'ablation.json')}\n"},
         results / "quality.md": {"goals": goals(results), "public": public_errors(results)},
         results / "tuning.md": {
+            "masks": mask_cost.table(results / "mask_cost.json"),
             "engines": speed(results / "qwen3-4b"),
             "training": f"{training_speed.table(results / 'training_speed.json')}\n",
             "tries": tune.tables(results / "tuning.json"),
