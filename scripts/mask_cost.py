@@ -22,6 +22,7 @@ from crm_dedup_plugin import schema, tokens
 from crm_dedup_plugin.base_model import TARGET
 from crm_dedup_plugin.evaluation.docs import read_rows
 from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.grammar import compile_schema
 from crm_dedup_plugin.provenance import digest, versions
 
 RESULTS = Path("results/mask_cost.json")
@@ -51,9 +52,7 @@ def xgrammar_matcher(tokenizer, size: int, limited: bool) -> Callable[[], Step]:
     """Return what starts an answer with xgrammar."""
     import xgrammar
 
-    info, mask = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=size), xgrammar.allocate_token_bitmask(1, size)
-    compiler = xgrammar.GrammarCompiler(info)
-    compiled = compiler.compile_json_schema(_limited(schema.SCHEMA, limited), any_whitespace=False, separators=(",", ":"))
+    compiled, mask = compile_schema(_limited(schema.SCHEMA, limited), tokenizer, size), xgrammar.allocate_token_bitmask(1, size)
 
     def start() -> Step:
         matcher = xgrammar.GrammarMatcher(compiled)

@@ -1,4 +1,4 @@
-"""Write the measured tables into README.md, data/README.md and results/tuning.md: ``.venv/bin/python scripts/update_readme.py`` after new results.
+"""Write the measured tables into README.md, data/README.md and results/*.md: ``.venv/bin/python scripts/update_readme.py`` after new results.
 
 Every number comes from results/; a test fails where one of the two says anything else.
 """
@@ -76,10 +76,9 @@ def full(results: Path) -> str:
 def goals(results: Path) -> str:
     """Return what was aimed at beside what was reached, what other ways of training reached, and the slices that are decided worst."""
     measured, earlier = _measured(results), _harness(results / EARLIER)["tasks"]
-    whole = json.loads((results / FULL / "metrics.json").read_text(encoding="utf-8"))
-    tuned, boosting = measured["fine-tuned"], measured["boosting"]
-    others = [part for title, part in _public(measured).items() if title != "fine-tuned"]
-    files = _public(measured)["fine-tuned"]["slices"]
+    whole = _load(results / FULL / "metrics.json")
+    tuned, boosting, public = measured["fine-tuned"], measured["boosting"], _public(measured)
+    files, others = public.pop("fine-tuned")["slices"], public.values()
 
     def ahead(result: dict) -> str:
         mine = result["tasks"]["crm_dedup_public"]["slices"]
@@ -127,17 +126,22 @@ def _precise(share: dict) -> str:
 
 
 def _unseen(result: dict) -> str:
-    return report.share(_HEADLINES["macro F1, unseen kinds"][2](result))
+    *_, find = _HEADLINES["macro F1, unseen kinds"]
+    return report.share(find(result))
 
 
 def _measured(folder: Path) -> dict[str, dict]:
     """Return the metrics of the models and baselines of a folder that are there, by their titles."""
     files = {title: folder / name / "metrics.json" for title, name in (MODELS | BASELINES).items()}
-    return {title: json.loads(path.read_text(encoding="utf-8")) for title, path in files.items() if path.is_file()}
+    return {title: _load(path) for title, path in files.items() if path.is_file()}
+
+
+def _load(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _harness(folder: Path) -> dict:
-    return json.loads((folder / MODELS["fine-tuned"] / "lm_eval.json").read_text(encoding="utf-8"))
+    return _load(folder / MODELS["fine-tuned"] / "lm_eval.json")
 
 
 def _public(measured: dict[str, dict]) -> dict[str, dict]:
@@ -146,7 +150,7 @@ def _public(measured: dict[str, dict]) -> dict[str, dict]:
 
 
 def _training(folder: Path) -> dict:
-    return json.loads((folder / MODELS["fine-tuned"] / "training.json").read_text(encoding="utf-8"))
+    return _load(folder / MODELS["fine-tuned"] / "training.json")
 
 
 def _weakest(result: dict) -> str:
@@ -167,7 +171,7 @@ def hardness(results: Path) -> str:
     """Return what the baselines reach on the full generated set, on unseen pairs and on public ones."""
     rows = []
     for name in ("majority", *(baseline.removeprefix("baseline-") for baseline in BASELINES.values())):
-        found = json.loads((results / f"baseline-{name}" / "metrics.json").read_text(encoding="utf-8"))
+        found = _load(results / f"baseline-{name}" / "metrics.json")
         noted = [part["accuracy"]["value"] for key, part in found["slices"].items() if key.startswith("note_")]
         plain = [part["accuracy"]["value"] for key, part in found["slices"].items() if not key.startswith("note_")]
         cells = [report.share(find(found)) for *_, find in _HEADLINES.values()]
@@ -198,7 +202,7 @@ def blocks(root: Path) -> dict[Path, dict[str, str]]:
 
 def speed(folder: Path) -> str:
     """Return what the benchmark in a folder says."""
-    return f"{command.table(json.loads((folder / 'benchmark.json').read_text(encoding='utf-8')))}\n"
+    return f"{command.table(_load(folder / 'benchmark.json'))}\n"
 
 
 def update(text: str, sections: dict[str, str]) -> str:
