@@ -1,4 +1,4 @@
-"""Training pairs made from those at hand, with the same decisions: ``crm-dedup prepare --augment shuffled injected brief``.
+"""Training pairs made from those at hand, with the same decisions: ``crm-dedup prepare --augment shuffled injected renamed brief``.
 
 Only the training split is augmented, after the split, so that nothing of it is in validation or test.
 """
@@ -8,25 +8,33 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from difflib import SequenceMatcher
 
+from crm_dedup_plugin import renaming
 from crm_dedup_plugin.steward import attacks, perturb, reasoning
-from crm_dedup_plugin.steward.evidence import Evidence, compare
+from crm_dedup_plugin.steward.evidence import FOUND, ONLY_A, ONLY_B, Evidence, compare
+from crm_dedup_plugin.steward.values import DIFFERS, SAME
 
 _SHARES = {"shuffled": 0.3, "injected": 0.15}
-_WRITERS = {
-    "plain": lambda evidence, decision: reasoning.write_plainly(evidence),
-    "brief": reasoning.write_briefly,
+_RENAMED = 0.3
+_WRITERS: dict[str, tuple[Callable[[Evidence, str], str], ...]] = {  # the later ones for what the first cannot explain
+    "plain": (lambda evidence, decision: reasoning.write_plainly(evidence),),
+    "brief": (lambda evidence, decision: reasoning.write_briefly(_plain_to_see(evidence), decision), reasoning.write_briefly),
 }
-KINDS = (*_SHARES, "oversampled", *_WRITERS)
+KINDS = (*_SHARES, "renamed", "oversampled", *_WRITERS)
 _MOST_COPIES = 3
+_CODES = ("email", "mobile", "birth", "tax", "phone", "website")  # same or not in any format; the rest is words
+_ALIKE = 0.6  # values that differ and have more in common than this are easily taken for the same
 
 
 def augment(rows: list[dict], kinds: tuple[str, ...], seed: int = 7) -> list[dict]:
     """Return `rows` and changed copies of some, in a seeded random order.
 
     shuffled: 30% once more, with fields renamed and in another order. injected: 15% once more, with an instruction hidden
-    in a field; named twice, twice as many. oversampled: pairs of rare slices up to three times. plain: every reasoning goes through
-    the fields in the same words, in place of the one that was given. brief: it names two of them, those that decide.
+    in a field; named twice, twice as many. renamed: 30% of all rows, not copies, get field names of no CRM that is known here.
+    oversampled: pairs of rare slices up to three times. plain: every reasoning goes through the fields in the same words, in place
+    of the one that was given. brief: it names two of them, those that decide and can be seen to agree or differ.
     """
     rng, result = random.Random(seed), list(rows)
     if "oversampled" in kinds:
@@ -35,8 +43,9 @@ def augment(rows: list[dict], kinds: tuple[str, ...], seed: int = 7) -> list[dic
         for _ in range(kinds.count(kind)):
             result += [_changed(row, kind, rng) for row in rows if rng.random() < share]
     rng.shuffle(result)
-    writer = next((write for kind, write in _WRITERS.items() if kind in kinds), None)
-    return [_explained(row, writer) for row in result] if writer else result
+    if writers := next((writers for kind, writers in _WRITERS.items() if kind in kinds), ()):
+        result = [_explained(row, writers) for row in result]
+    return [_renamed(row, rng) if rng.random() < _RENAMED else row for row in result] if "renamed" in kinds else result
 
 
 def _changed(row: dict, kind: str, rng: random.Random) -> dict:
@@ -45,17 +54,41 @@ def _changed(row: dict, kind: str, rng: random.Random) -> dict:
         pair = perturb.shuffle(pair, rng)
     else:
         pair = perturb.inject(pair, rng, attacks.TRAIN, perturb.target_for(row["output"]["decision"]))
-    copy = {**row, "input": dict(zip(("record_a", "record_b"), pair, strict=True))}
+    copy = _with_records(row, pair)
     return {**copy, "id": f"{row['id']}-{kind}"} if row.get("id") not in (None, "") else copy
 
 
-def _explained(row: dict, write: Callable[[Evidence, str], str]) -> dict:
-    """Return the row with a reasoning by `write`; as it is where that would say nothing of any field, or argue for another decision."""
+def _renamed(row: dict, rng: random.Random) -> dict:
+    return _with_records(row, renaming.rename((row["input"]["record_a"], row["input"]["record_b"]), rng))
+
+
+def _with_records(row: dict, pair: perturb.Pair) -> dict:
+    return {**row, "input": dict(zip(("record_a", "record_b"), pair, strict=True))}
+
+
+def _explained(row: dict, writers: tuple[Callable[[Evidence, str], str], ...]) -> dict:
+    """Return the row with a reasoning by the first writer that says something of a field and argues for no other decision, else as it is."""
     pair, decision = row["input"], row["output"]["decision"]
-    explained = write(compare(**pair), decision)
-    if not reasoning.claims(explained) or reasoning.contradicts(decision, explained, **pair):
-        return row
-    return {**row, "output": {**row["output"], "reasoning": explained}}
+    evidence = compare(**pair)
+    for write in writers:
+        explained = write(evidence, decision)
+        if reasoning.claims(explained) and not reasoning.contradicts(decision, explained, **pair):
+            return {**row, "output": {**row["output"], "reasoning": explained}}
+    return row
+
+
+def _plain_to_see(evidence: Evidence) -> Evidence:
+    """Return the evidence without what a small model gets wrong: words that are the same or close in another spelling, or differ by little."""
+
+    def is_plain(concept: str, said: str) -> bool:
+        if said in (FOUND, ONLY_A, ONLY_B):
+            return True
+        if said not in (SAME, DIFFERS) or concept not in evidence.a or concept not in evidence.b:
+            return False
+        a, b = ("".join(filter(str.isalnum, values[concept].casefold())) for values in (evidence.a, evidence.b))
+        return concept in _CODES or (a == b if said == SAME else SequenceMatcher(None, a, b).ratio() < _ALIKE)
+
+    return replace(evidence, relations={concept: said for concept, said in evidence.relations.items() if is_plain(concept, said)})
 
 
 def _rare(rows: list[dict]) -> list[dict]:

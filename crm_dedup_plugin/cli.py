@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--seed", type=int, default=7)
     prepare.add_argument("--demo", type=int, metavar="PAIRS", help="generate this many demo pairs instead of reading --data")
     prepare.add_argument("--also", type=Path, nargs="+", default=(), metavar="FILE", help="more labelled pairs, for training only")
-    kinds = ("shuffled", "injected", "oversampled", "plain", "brief")
+    kinds = ("shuffled", "injected", "renamed", "oversampled", "plain", "brief")
     prepare.add_argument("--augment", nargs="+", default=(), choices=kinds, help="training pairs")
     prepare.set_defaults(run=_prepare)
 

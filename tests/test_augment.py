@@ -2,14 +2,18 @@
 
 import json
 from collections import Counter
+from random import Random
 
 import pytest
 from compact_pairs import generate
+from hypothesis import given
+from hypothesis import strategies as st
 
+from crm_dedup_plugin import renaming
 from crm_dedup_plugin.augment import KINDS, augment
 from crm_dedup_plugin.cli import main
 from crm_dedup_plugin.steward import attacks, reasoning
-from crm_dedup_plugin.steward.fields import concept_of
+from crm_dedup_plugin.steward.fields import CONCEPTS, SCHEMAS, UNSEEN_SCHEMAS, concept_of
 from crm_dedup_plugin.steward.identity import identities
 
 ROWS = list(generate(300, seed=5))
@@ -22,7 +26,7 @@ def copies(kind: str) -> list[tuple[dict, dict]]:
     return [(BY_ID[row["id"].removesuffix(f"-{kind}")], row) for row in made]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("plain", "brief")])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("renamed", "plain", "brief")])
 def test_the_rows_at_hand_are_kept_and_decisions_stay(kind):
     made = augment(ROWS, (kind,))
     assert set(BY_ID) <= {row["id"] for row in made}
@@ -49,6 +53,43 @@ def test_brief_reasonings_make_two_true_claims_that_argue_for_the_decision():
         assert len(reasoning.claims(said)) == 2 or len(reasoning.claims(said)) == 1 + said.count(",")
         assert reasoning.is_grounded(said, **row["input"])
         assert not reasoning.contradicts(decision, said, **row["input"])
+
+
+def test_brief_reasonings_rather_say_what_can_be_seen():
+    alike = {"First name": "Jon", "Last name": "Smith", "Mobile": "+44 7400 104729", "Email": "jon.smith@mail.example"}
+    other = {"First name": "John", "Last name": "Smith", "Mobile": "07400 104729", "Email": "jon.smith@mail.example"}
+    row = {"input": {"record_a": alike, "record_b": other}, "output": {"decision": "DUPLICATE", "reasoning": "First name close."}}
+    (made,) = augment([row], ("brief",))
+    assert reasoning.claims(made["output"]["reasoning"]) == [("email", "same"), ("mobile", "same")]
+    for record in row["input"].values():
+        del record["Last name"], record["Email"], record["Mobile"]
+    (made,) = augment([row], ("brief",))  # where nothing can be seen, what is true still has to be said
+    assert reasoning.claims(made["output"]["reasoning"]) == [("first", "close")]
+
+
+def test_renamed_fields_go_by_names_of_no_schema_and_hold_their_values():
+    unseen = {name.lower().replace("_", "") for schema in UNSEEN_SCHEMAS.values() for names in schema.values() for name in names}
+    made, changed = augment(ROWS, ("renamed",), 3), 0
+    assert {row["id"] for row in made} == set(BY_ID)
+    for row in made:
+        before = BY_ID[row["id"]]
+        assert (before["output"], before["slice"]) == (row["output"], row["slice"])
+        for side in ("record_a", "record_b"):
+            assert list(before["input"][side].values()) == list(row["input"][side].values())
+            changed += before["input"][side] != row["input"][side]
+    assert 0.2 < changed / (2 * len(ROWS)) < 0.4
+    whole = {names[0]: "x" for names in SCHEMAS["salesforce"].values()}
+    drawn = {name for seed in range(500) for record in renaming.rename((whole, whole), Random(seed)) for name in record}
+    assert len(drawn) > 400 and not unseen & {name.lower().replace("_", "") for name in drawn}
+
+
+@given(st.dictionaries(st.sampled_from(sorted(concept for concept in CONCEPTS)), st.text(min_size=1), min_size=1), st.integers())
+def test_renaming_loses_no_field(values, seed):
+    record = {SCHEMAS["spreadsheet"][concept][0]: value for concept, value in values.items()}
+    for renamed in renaming.rename((record, record), Random(seed)):
+        assert list(renamed.values()) == list(record.values())
+    foreign = {**record, "Colour": "red"}
+    assert renaming.rename((foreign, record), Random(seed)) == (foreign, record)
 
 
 def test_plain_reasonings_say_the_same_fields_in_the_same_words():
