@@ -30,13 +30,14 @@ from crm_dedup_plugin.training.run import MANIFEST
 
 CONFIG, RESULT, FOLDER = Path("axolotl_configs/smollm2-135m.yml"), Path("results/search.json"), Path("outputs/search")
 SEED = 7
+RECIPE = ("shuffled", "injected", "injected", "injected", "renamed", "brief")
 
 
 class Arm(NamedTuple):
     """One way to train: the files of more training pairs, how all are augmented, and what differs from the configuration."""
 
     also: tuple[str, ...] = ("data/more.jsonl", "data/lists.jsonl")
-    augmentations: tuple[str, ...] = ("shuffled", "injected", "injected", "brief")
+    augmentations: tuple[str, ...] = RECIPE
     settings: dict = {}  # noqa: RUF012
 
 
@@ -44,9 +45,10 @@ ARMS = {
     "as it is": Arm(),
     "no lists": Arm(also=("data/more.jsonl",)),
     "no more pairs": Arm(also=("data/lists.jsonl",)),
-    "plain reasonings": Arm(augmentations=("shuffled", "injected", "injected", "plain")),
-    "reasonings as they are": Arm(augmentations=("shuffled", "injected", "injected")),
-    "no copies": Arm(augmentations=("brief",)),
+    "plain reasonings": Arm(augmentations=(*RECIPE[:-1], "plain")),
+    "reasonings as they are": Arm(augmentations=RECIPE[:-1]),
+    "known field names": Arm(augmentations=tuple(kind for kind in RECIPE if kind != "renamed")),
+    "no copies": Arm(augmentations=("renamed", "brief")),
     "decision counts once": Arm(settings={"crm_dedup_decision_weight": 1.0}),
     "rank 64, rate 1e-3": Arm(settings={"lora_r": 64, "lora_alpha": 128, "learning_rate": 1e-3}),
     "rate 1e-3": Arm(settings={"learning_rate": 1e-3}),
