@@ -64,6 +64,13 @@ def test_a_processor_is_measured():
     assert machine.flops > 1e9 and machine.bandwidth > 1e8
 
 
+def test_a_service_that_shares_the_gpu_is_found_where_its_daemon_listens(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    assert not hardware.mps()
+    (tmp_path / "control").touch()
+    assert hardware.mps()
+
+
 @given(st.lists(rates, min_size=1, max_size=5))
 def test_a_spread_holds_its_median(values):
     found = summary.spread(values)
@@ -243,6 +250,9 @@ def test_the_table_names_several_engines():
     assert command.table(result).startswith("m, 4 pairs, NVIDIA H100 80GB HBM3, bfloat16\n")
     assert command.table({**result, "engines": 1, "gpus": 1}) == command.table(result)
     assert ", 2 x NVIDIA H100 80GB HBM3, bfloat16, 4 engines side by side\n" in command.table({**result, "engines": 4, "gpus": 2})
+    assert ", fp8 weights, bfloat16, 3 engines side by side under MPS\n" in command.table(
+        {**result, "engines": 3, "mps": True, "quantization": "fp8"}
+    )
 
 
 def test_a_baseline_that_does_not_fit_is_none():

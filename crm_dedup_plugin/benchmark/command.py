@@ -71,9 +71,10 @@ def table(result: dict) -> str:
         rows.append([f"online, {level['concurrency']} at a time", level["pairs_per_second"], level["e2el_ms"], ""])
     cells = [[name, _spread(rate), _latency(latency), share] for name, rate, latency, share in rows]
     weights = ", random weights: speed only" if result["random_weights"] else ""
-    several = "" if result.get("engines", 1) == 1 else f", {result['engines']} engines side by side"
+    several = "" if result.get("engines", 1) == 1 else f", {result['engines']} engines side by side" + (" under MPS" if result.get("mps") else "")
     gpus = f"{result['gpus']} x " if (result.get("gpus") or 0) > 1 else ""
-    title = f"{result['model']}{weights}, {result['pairs']} pairs, {gpus}{result['hardware']['name']}, {result['dtype']}{several}"
+    numbers = f"{result['quantization']} weights, {result['dtype']}" if result.get("quantization") else result["dtype"]
+    title = f"{result['model']}{weights}, {result['pairs']} pairs, {gpus}{result['hardware']['name']}, {numbers}{several}"
     heads = ["", "pairs/s (least-most)", "p50 / p95 / p99 ms", "of the physical limit"]
     return f"{title}\n\n{tabulate(cells, headers=heads, tablefmt='github', disable_numparse=True)}{_verdict(result)}"
 

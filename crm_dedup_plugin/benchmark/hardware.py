@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 SHEETS = {  # dense bf16 FLOP/s without sparsity, bytes/s; NVIDIA's data sheets
@@ -45,6 +47,11 @@ def detect(dtype: str = "bfloat16", quantization: str | None = None) -> Hardware
     return Hardware(name, "cuda", sheet[0] * (FP8 if quantization == "fp8" else 1), sheet[1], "data sheet")
 
 
+def mps() -> bool:
+    """Tell whether NVIDIA's Multi-Process Service runs: under it, several engines use the GPU at the same time, not in turns."""
+    return (Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")) / "control").exists()
+
+
 def _measured(dtype: str, seconds: float = 1.0) -> tuple[float, float]:
     """Return FLOP/s of the best square matrix product and bytes/s of the best copy (read and written), a second each."""
     import torch
@@ -74,8 +81,6 @@ def _best(work, seconds: float) -> float:
 
 
 def _processor() -> str:
-    import os
-
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
