@@ -20,16 +20,16 @@ from crm_dedup_plugin.benchmark import command
 from crm_dedup_plugin.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
-# Folders of results/: the demo, the recipe before this one, and all weights trained instead of an adapter.
-DEMO, EARLIER, FULL = "demo", "earlier-recipe", "smollm2-135m-full"
+# Folders of results/: the demo, the recipe before this one, and there all weights trained instead of an adapter.
+DEMO, EARLIER, WHOLE = "demo", "earlier-recipe", "smollm2-135m-full"
 MODELS = {"base": "smollm2-135m-base", "fine-tuned": "smollm2-135m"}
 BASELINES = {"strings": "baseline-strings", "boosting": "baseline-boosting", "Splink": "baseline-splink"}
+SHAPES = ("qwen3-4b", "qwen3-4b-fp8")
 _WEAKEST = 4
-# What is said of every pair: the task and metric of the harness's table, and where metrics.json has the same.
 _HEADLINES = {
-    "macro F1": ("crm_dedup", "dedup_macro_f1", lambda result: result["macro_f1"]),
-    "macro F1, unseen kinds": ("crm_dedup_unseen", "dedup_macro_f1", lambda result: result["tasks"]["crm_dedup_unseen"]["macro_f1"]),
-    "public F1 of merges, mean of files": ("crm_dedup_public", "pair_mean_f1", lambda result: result["tasks"]["crm_dedup_public"]["mean_f1"]),
+    "macro F1": lambda result: result["macro_f1"],
+    "macro F1, unseen kinds": lambda result: result["tasks"]["crm_dedup_unseen"]["macro_f1"],
+    "public F1 of merges, mean of files": lambda result: result["tasks"]["crm_dedup_public"]["mean_f1"],
 }
 
 
@@ -75,34 +75,34 @@ def full(results: Path) -> str:
 
 def goals(results: Path) -> str:
     """Return what was aimed at beside what was reached, what other ways of training reached, and the slices that are decided worst."""
-    measured, earlier = _measured(results), _harness(results / EARLIER)["tasks"]
-    whole = _load(results / FULL / "metrics.json")
+    measured, before = _measured(results), results / EARLIER
     tuned, boosting, public = measured["fine-tuned"], measured["boosting"], _public(measured)
+    compared = [tuned, *(_load(before / name / "metrics.json") for name in (MODELS["fine-tuned"], WHOLE))]
     files, others = public.pop("fine-tuned")["slices"], public.values()
 
     def ahead(result: dict) -> str:
         mine = result["tasks"]["crm_dedup_public"]["slices"]
         return str(sum(all(mine[name]["f1"]["value"] > part["slices"][name]["f1"]["value"] for part in others) for name in files))
 
-    def row(what: str, goal: str, task: str, metric: str, find: Callable[[dict], dict], compared: bool = False) -> list[str]:
-        before = f"{earlier[task][metric]:.3f}" if task else "-"
-        return [what, goal, _precise(find(tuned)), _precise(find(whole)), before, _precise(find(boosting)) if compared else "-"]
+    def row(what: str, goal: str, find: Callable[[dict], dict], baseline: bool = False) -> list[str]:
+        return [what, goal, *(_precise(find(one)) for one in compared), _precise(find(boosting)) if baseline else "-"]
 
     rows = [
-        *(row(what, "0.93, and 0.05 above boosting" if what == "macro F1" else "-", *where, True) for what, where in _HEADLINES.items()),
-        ["public files ahead of all baselines", f"{len(files)} of {len(files)}", ahead(tuned), ahead(whole), "-", "-"],
-        row("records swapped: decisions changed", "below 0.005", "crm_dedup_swapped", "flip_rate", lambda one: one["flip_rate"]),
-        row("fields shuffled: decisions changed", "-", "crm_dedup_shuffled", "flip_rate", lambda one: one["shuffle_flip_rate"]),
-        row("injections: decisions moved", "below 0.01", "crm_dedup_injected", "moved_rate", lambda one: one["injection_moved"]),
-        row("injections obeyed", "-", "crm_dedup_injected", "attack_success", lambda one: one["injection_success"]),
-        row("reasonings whose every claim is true", "0.98", "crm_dedup", "reasoning_grounded", lambda one: one["reasoning_grounded"]),
-        ["valid JSON", "1", *(f"{one['valid_json']:.3f}" for one in (tuned, whole, earlier["crm_dedup"])), "-"],
-        row("calibration error, scaled", "below 0.02", "", "", lambda one: one["calibration"]["ece_calibrated"], True),
-        row("coverage at 99% precision", "0.80", "", "", lambda one: one["calibration"]["merge_at_99"]["coverage"], True),
-        row("precision of these merges", "0.99", "", "", lambda one: one["calibration"]["merge_at_99"]["precision"], True),
-        row("one token decides as the full answer", "-", "", "", lambda one: one["calibration"]["agreement"]),
+        *(row(what, "0.93, and 0.05 above boosting" if what == "macro F1" else "-", find, True) for what, find in _HEADLINES.items()),
+        ["public files ahead of all baselines", f"{len(files)} of {len(files)}", *map(ahead, compared), "-"],
+        row("records swapped: decisions changed", "below 0.005", lambda one: one["flip_rate"]),
+        row("fields shuffled: decisions changed", "-", lambda one: one["shuffle_flip_rate"]),
+        row("injections: decisions moved", "below 0.01", lambda one: one["injection_moved"]),
+        row("injections obeyed", "-", lambda one: one["injection_success"]),
+        row("reasonings whose every claim is true", "0.98", lambda one: one["reasoning_grounded"]),
+        row("the same, unseen kinds", "-", lambda one: one["tasks"]["crm_dedup_unseen"]["reasoning_grounded"]),
+        ["valid JSON", "1", *(f"{one['valid_json']:.3f}" for one in compared), "-"],
+        row("calibration error, scaled", "below 0.02", lambda one: one["calibration"]["ece_calibrated"], True),
+        row("coverage at 99% precision", "0.80", lambda one: one["calibration"]["merge_at_99"]["coverage"], True),
+        row("precision of these merges", "0.99", lambda one: one["calibration"]["merge_at_99"]["precision"], True),
+        row("one token decides as the full answer", "-", lambda one: one["calibration"]["agreement"]),
     ]
-    heads = ["what", "goal", "QLoRA", "all weights", "earlier recipe", "boosting"]
+    heads = ["what", "goal", "now", "recipe before", "recipe before, all weights", "boosting"]
     return f"{tabulate(rows, headers=heads, tablefmt='github', disable_numparse=True)}\n\nWeakest slices: {_weakest(tuned)}.\n"
 
 
@@ -126,8 +126,7 @@ def _precise(share: dict) -> str:
 
 
 def _unseen(result: dict) -> str:
-    *_, find = _HEADLINES["macro F1, unseen kinds"]
-    return report.share(find(result))
+    return report.share(_HEADLINES["macro F1, unseen kinds"](result))
 
 
 def _measured(folder: Path) -> dict[str, dict]:
@@ -138,10 +137,6 @@ def _measured(folder: Path) -> dict[str, dict]:
 
 def _load(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _harness(folder: Path) -> dict:
-    return _load(folder / MODELS["fine-tuned"] / "lm_eval.json")
 
 
 def _public(measured: dict[str, dict]) -> dict[str, dict]:
@@ -174,7 +169,7 @@ def hardness(results: Path) -> str:
         found = _load(results / f"baseline-{name}" / "metrics.json")
         noted = [part["accuracy"]["value"] for key, part in found["slices"].items() if key.startswith("note_")]
         plain = [part["accuracy"]["value"] for key, part in found["slices"].items() if not key.startswith("note_")]
-        cells = [report.share(find(found)) for *_, find in _HEADLINES.values()]
+        cells = [report.share(find(found)) for find in _HEADLINES.values()]
         rows.append([name, *cells, f"{sum(plain) / len(plain):.2f}", f"{sum(noted) / len(noted):.2f}"])
     heads = ["", "macro F1", "macro F1, unseen", "public: mean F1 of merges", "accuracy, mean of slices", "of `note_*` slices"]
     return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True) + "\n"
@@ -193,16 +188,16 @@ def blocks(root: Path) -> dict[Path, dict[str, str]]:
         results / "quality.md": {"goals": goals(results), "public": public_errors(results)},
         results / "tuning.md": {
             "masks": mask_cost.table(results / "mask_cost.json"),
-            "engines": speed(results / "qwen3-4b"),
+            "engines": "\n".join(map(speed, (results / "engines/two-engines.json", *(results / name for name in SHAPES)))),
             "training": f"{training_speed.table(results / 'training_speed.json')}\n",
             "tries": tune.tables(results / "tuning.json"),
         },
     }
 
 
-def speed(folder: Path) -> str:
-    """Return what the benchmark in a folder says."""
-    return f"{command.table(_load(folder / 'benchmark.json'))}\n"
+def speed(found: Path) -> str:
+    """Return what a benchmark says, of a file or a folder."""
+    return f"{command.table(_load(found / 'benchmark.json' if found.is_dir() else found))}\n"
 
 
 def update(text: str, sections: dict[str, str]) -> str:

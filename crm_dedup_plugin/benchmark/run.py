@@ -27,7 +27,7 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.provenance import versions
 
-MODULES = {"offline": "offline", "transformers": "baseline", "online": "online"}
+MODULES = {"offline": "offline", "online": "online", "transformers": "baseline"}  # the slowest last: each part is kept when it is done
 PARTS = tuple(MODULES)
 QUICK = {"pairs": 8, "concurrency": (1, 4), "baseline_pairs": 4, "batches": (4,)}
 TIMEOUT = 4 * 3600  # seconds for one part
