@@ -63,7 +63,7 @@ def full(results: Path) -> str:
         f"{report.table(measured)}\n\n"
         f"{tuned['pairs']} test pairs, 95% intervals. Training took {training['seconds'] / 60:.0f} minutes on one {training['machine']}, the "
         f"evaluation of {answers:,} answers {tuned['seconds'] / 60:.0f}. {_compared(measured)} "
-        f"Macro F1 on {unseen['pairs']} pairs of unseen kinds: {_unseen(tuned)} ({others}); **there only "
+        f"Macro F1 on {unseen['pairs']} pairs of unseen kinds: {_unseen(tuned)} ({others}); **there "
         f"{report.share(unseen['precision_duplicate'])} of its merges are right.** "
         f"Expected calibration error {report.share(calibration['ece_calibrated'])} after scaling; at the threshold that validation gives for 99% "
         f"precision, {report.share(merges['coverage'])} of the duplicates are merged without a person, and {report.share(merges['precision'])} "
