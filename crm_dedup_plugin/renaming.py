@@ -15,6 +15,11 @@ from crm_dedup_plugin.steward.fields import SCHEMAS, UNSEEN_SCHEMAS, concept_of
 Record = dict[str, str]
 Pair = tuple[Record, Record]
 
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
 LANGUAGES = ("french", "spanish", "italian", "dutch", "portuguese")
 _TRANSLATED = {  # in the order of LANGUAGES
     "first": ("Prénom", "Nombre de pila", "Nome", "Voornaam", "Nome próprio"),
@@ -46,11 +51,6 @@ _ENGLISH = {
     "city": ("city", "city name", "town"), "country": ("country", "country name", "country code"), "role": ("job title", "position"),
     "notes": ("note text", "comment", "memo"),
 }  # fmt: skip
-
-
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))
-
 
 _PREFIXES = ("", "", "", "CUST_", "contact_", "p_", "SVC_", "tbl.")
 _UNSEEN = frozenset(_letters(name) for schema in UNSEEN_SCHEMAS.values() for names in schema.values() for name in names)
