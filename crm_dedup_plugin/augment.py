@@ -85,8 +85,10 @@ def _plain_to_see(evidence: Evidence) -> Evidence:
             return True
         if said not in (SAME, DIFFERS) or concept not in evidence.a or concept not in evidence.b:
             return False
-        a, b = ("".join(filter(str.isalnum, values[concept].casefold())) for values in (evidence.a, evidence.b))
-        return concept in _CODES or (a == b if said == SAME else SequenceMatcher(None, a, b).ratio() < _ALIKE)
+        if concept in _CODES:
+            return True
+        a, b = (renaming.letters(values[concept]) for values in (evidence.a, evidence.b))
+        return a == b if said == SAME else SequenceMatcher(None, a, b).ratio() < _ALIKE
 
     return replace(evidence, relations={concept: said for concept, said in evidence.relations.items() if is_plain(concept, said)})
 

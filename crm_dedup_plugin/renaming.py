@@ -11,13 +11,12 @@ from collections.abc import Callable
 from random import Random
 
 from crm_dedup_plugin.steward.fields import SCHEMAS, UNSEEN_SCHEMAS, concept_of
-
-Record = dict[str, str]
-Pair = tuple[Record, Record]
+from crm_dedup_plugin.steward.perturb import Pair, Record
 
 
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))
+def letters(text: str) -> str:
+    """Return the letters and digits of a text, of any script, in lower case."""
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 LANGUAGES = ("french", "spanish", "italian", "dutch", "portuguese")
@@ -53,7 +52,7 @@ _ENGLISH = {
 }  # fmt: skip
 
 _PREFIXES = ("", "", "", "CUST_", "contact_", "p_", "SVC_", "tbl.")
-_UNSEEN = frozenset(_letters(name) for schema in UNSEEN_SCHEMAS.values() for names in schema.values() for name in names)
+_UNSEEN = frozenset(letters(name) for schema in UNSEEN_SCHEMAS.values() for names in schema.values() for name in names)
 _KNOWN = frozenset(name for schema in SCHEMAS.values() for names in schema.values() for name in names)
 
 
@@ -82,7 +81,7 @@ def _renamed(record: Record, way: Callable[[str], str]) -> Record:
     fields: Record = {}
     for name, value in record.items():
         new = way(concept_of(name))
-        fields[name if new in fields or new in record or _letters(new) in _UNSEEN else new] = value
+        fields[name if new in fields or new in record or letters(new) in _UNSEEN else new] = value
     return fields
 
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DEMO, EARLIER, WHOLE = "demo", "earlier-recipe", "smollm2-135m-full"
 MODELS = {"base": "smollm2-135m-base", "fine-tuned": "smollm2-135m"}
 BASELINES = {"strings": "baseline-strings", "boosting": "baseline-boosting", "Splink": "baseline-splink"}
-SHAPES = ("qwen3-4b", "qwen3-4b-fp8")
+ENGINES = ("engines/two-engines.json", "qwen3-4b/benchmark.json", "qwen3-4b-fp8/benchmark.json")
 _WEAKEST = 4
 _HEADLINES = {
     "macro F1": lambda result: result["macro_f1"],
@@ -182,22 +182,22 @@ def blocks(root: Path) -> dict[Path, dict[str, str]]:
         root / "README.md": {
             "results": full(results),
             "demo": demo(results),
-            "speed": speed(results / DEMO / MODELS["fine-tuned"]),
+            "speed": speed(results / DEMO / MODELS["fine-tuned"] / "benchmark.json"),
         },
         root / "data" / "README.md": {"baselines": hardness(results), "ablation": f"{ablation.table(results / 'ablation.json')}\n"},
         results / "quality.md": {"goals": goals(results), "public": public_errors(results)},
         results / "tuning.md": {
             "masks": mask_cost.table(results / "mask_cost.json"),
-            "engines": "\n".join(map(speed, (results / "engines/two-engines.json", *(results / name for name in SHAPES)))),
+            "engines": "\n".join(map(speed, (results / name for name in ENGINES))),
             "training": f"{training_speed.table(results / 'training_speed.json')}\n",
             "tries": tune.tables(results / "tuning.json"),
         },
     }
 
 
-def speed(found: Path) -> str:
-    """Return what a benchmark says, of a file or a folder."""
-    return f"{command.table(_load(found / 'benchmark.json' if found.is_dir() else found))}\n"
+def speed(file: Path) -> str:
+    """Return what a benchmark says."""
+    return f"{command.table(_load(file))}\n"
 
 
 def update(text: str, sections: dict[str, str]) -> str:

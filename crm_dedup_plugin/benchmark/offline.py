@@ -16,6 +16,7 @@ from pathlib import Path
 from crm_dedup_plugin import engine, schema
 from crm_dedup_plugin.benchmark import engines, process
 from crm_dedup_plugin.benchmark.asker import DECISION, FULL, WITHOUT_SCHEMA, Alone
+from crm_dedup_plugin.benchmark.hardware import mps
 from crm_dedup_plugin.benchmark.placement import used_gpus
 from crm_dedup_plugin.benchmark.workload import Workload
 from crm_dedup_plugin.errors import UserError
@@ -63,7 +64,7 @@ def _measured(work: Workload) -> dict:
 
     def found(asked: Alone | engines.Crew) -> dict:
         loaded = time.perf_counter() - began
-        return {"load_seconds": loaded, **asked.facts, **measure(asked, work, lambda line: print(line, flush=True))}
+        return {"load_seconds": loaded, "mps": mps(), **asked.facts, **measure(asked, work, lambda line: print(line, flush=True))}
 
     if work.engines == 1:
         return found(Alone(work, len(used)))

@@ -28,7 +28,7 @@ def assemble(work: Workload, found: dict, used: dict, price: float | None) -> di
     """Return the benchmark as it is written, from the runs of each part; a part that was left out is None."""
     from transformers import AutoConfig
 
-    from crm_dedup_plugin.benchmark.hardware import detect, mps
+    from crm_dedup_plugin.benchmark.hardware import detect
     from crm_dedup_plugin.benchmark.limits import Shape
 
     offline = found.get("offline")
@@ -51,7 +51,7 @@ def assemble(work: Workload, found: dict, used: dict, price: float | None) -> di
         "price_per_hour": price,
         "deadline_ms": work.deadline_ms,
         "engines": work.engines,
-        "mps": mps(),
+        "mps": offline and offline.get("mps"),
         "gpus": offline and offline["gpus"],
         "peak_memory_bytes": offline and offline["peak_memory_bytes"],
         "load_seconds": offline and offline["load_seconds"],
