@@ -109,6 +109,7 @@ def _bench_options(bench: argparse.ArgumentParser) -> None:
     bench.add_argument("--random-weights", action="store_true", help="the speed of a model's shape alone: needs its configuration and tokenizer")
     parts = ("offline", "online", "transformers")
     bench.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    bench.add_argument("--arms", nargs="+", metavar="ARM", help="of the offline part, beside full answers: full_without_schema decision ... (all)")
     bench.add_argument("--pairs", type=int, help="the first pairs of the data only")
     bench.add_argument("--repeats", type=int, default=3, help="of every run (%(default)s)")
     bench.add_argument("--batches", type=int, nargs="+", metavar="N", help="of Transformers, the first that fits (256 128 64 32 16 8 4)")

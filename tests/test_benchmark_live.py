@@ -139,7 +139,8 @@ def workers_of(child: subprocess.Popen, count: int) -> list[psutil.Process]:
 
 
 def test_two_engines_share_the_pairs(workspace):
-    code, out, err = bench(workspace, "--parts", "offline", "--engines", "2", "--pairs", "5", "--repeats", "1", "--force")
+    words = ("--parts", "offline", "--engines", "2", "--pairs", "5", "--repeats", "1")
+    code, out, err = bench(workspace, *words, "--force")
     assert code == 0, err
     result = json.loads((workspace / "results" / "tiny" / "benchmark.json").read_text())
     (run,) = json.loads((workspace / "outputs" / "tiny-bench" / "offline.json").read_text())["arms"]["full"]
@@ -152,6 +153,12 @@ def test_two_engines_share_the_pairs(workspace):
     assert result["agreement"] is None or result["agreement"]["pairs"] + result["agreement"]["ties"] == 5
     assert "2 engines side by side" in out and "offline, decision 1/1" in out
     assert left_behind(workspace) == []
+
+    few = ("--arms", "decision", "--engine", "max_model_len=4096", "kv_cache_memory_bytes=100000000")
+    code, out, err = bench(workspace, *words, *few)
+    assert code == 0, err
+    result = json.loads((workspace / "results" / "tiny" / "benchmark.json").read_text())
+    assert (set(result["offline"]), result["schema_cost"], result["engines"]) == ({"full", "decision"}, None, 2)
 
 
 def test_an_engine_that_is_killed_ends_the_others(workspace):
@@ -229,6 +236,7 @@ def test_a_server_that_fails_to_start_shows_why(workspace):
         (("--model", "outputs/none"), "outputs/none does not exist: run `make train-tiny` first"),
         (("--repeats", "0"), "--repeats 0: give a number above 0"),
         (("--concurrency", "0"), "--concurrency 0: give numbers from 1 on"),
+        (("--arms", "full", "fast"), "--arms fast: choose among full, full_cold, full_uncached, full_without_schema, decision,"),
         (("--batches", "32", "0"), "--batches 0: give numbers from 1 on"),
         (("--base-url", "http://127.0.0.1:9", "--parts", "online", "--force"), "no OpenAI server answers at http://127.0.0.1:9"),
     ],

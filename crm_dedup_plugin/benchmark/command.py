@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from crm_dedup_plugin.benchmark.offline import ARMS
 from crm_dedup_plugin.benchmark.run import QUICK, bench
 from crm_dedup_plugin.benchmark.workload import Workload
 from crm_dedup_plugin.errors import UserError
@@ -20,6 +21,7 @@ def run(options: argparse.Namespace) -> None:
         "pairs": options.pairs,
         "concurrency": options.concurrency and tuple(sorted(set(options.concurrency))),
         "batches": options.batches and tuple(options.batches),
+        "arms": options.arms and _arms(options.arms),
         "max_tokens": options.max_tokens,
         "quantization": options.quantization,
     }
@@ -44,6 +46,13 @@ def run(options: argparse.Namespace) -> None:
     words = "crm-dedup " + shlex.join(sys.argv[1:])
     result = bench(options.name, work, options.parts, force=options.force, timeout=options.timeout, command=words, **settings)
     print("", table(result), f"written: {Path('results') / options.name / 'benchmark.json'}", sep="\n\n")
+
+
+def _arms(asked: Sequence[str]) -> tuple[str, ...]:
+    known = [kind + cache for kind, cache in ARMS]
+    if unknown := next((arm for arm in asked if arm not in known), None):
+        raise UserError(f"--arms {unknown}: choose among {', '.join(known)}")
+    return tuple(arm for arm in known if arm in asked)
 
 
 def engine_arguments(words: Sequence[str]) -> dict:
@@ -87,7 +96,9 @@ def _verdict(result: dict) -> str:
     if result["schema_cost"] is not None:
         lines.append(f"The schema costs {result['schema_cost']:.1%} of the throughput.")
     if result["speedup"]:
-        lines.append(f"Against Transformers: {result['speedup']['full']:.1f} times as fast, one token {result['speedup']['decision']:.1f} times.")
+        faster = {"full": "full answers", "decision": "one token"}
+        told = [f"{faster[arm]} {times:.1f} times as fast" for arm, times in result["speedup"].items()]
+        lines.append(f"Against Transformers: {', '.join(told)}.")
     return "".join(f"\n{line}" for line in ("", *lines))
 
 

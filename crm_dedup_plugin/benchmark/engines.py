@@ -58,6 +58,7 @@ class Crew:
         """Load all engines: one alone, which compiles and finds how much cache its share of memory holds, then the others together.
 
         vLLM finds it by watching how much memory is free, and would take what another engine allots meanwhile for its own.
+        Where the settings name the cache, ``kv_cache_memory_bytes``, there is nothing to find, and all load at once.
         """
         context, engines, cores = multiprocessing.get_context("spawn"), self.work.engines, len(os.sched_getaffinity(0))
         for at in range(engines):
@@ -69,12 +70,13 @@ class Crew:
             self.workers.append(worker)
             self.pipes.append(mine)
         settings = memory(self.work, self.gpus)
-        self._send([0], settings)
-        facts = self._receive(0)
+        first = engines if "kv_cache_memory_bytes" in self.work.settings() else 1
+        self._send(range(first), settings)
+        facts = [self._receive(at) for at in range(first)][0]
         if room := facts.pop("room"):
             settings["kv_cache_memory_bytes"] = room
-        self._send(range(1, engines), settings)
-        for at in range(1, engines):
+        self._send(range(first, engines), settings)
+        for at in range(first, engines):
             self._receive(at)
         self.facts = {**facts, "engines": engines, "gpus": len(self.gpus)}
 

@@ -102,15 +102,17 @@ def agreement(found: dict) -> dict | None:
     return {**metrics.rate(same, engine.SEED), "pairs": found["pairs"], "ties": found["ties"]}
 
 
-def schema_cost(arms: dict) -> float:
-    """Return the share of throughput that the grammar costs, at the same number of tokens."""
+def schema_cost(arms: dict) -> float | None:
+    """Return the share of throughput that the grammar costs, at the same number of tokens; None where one of the arms was left out."""
+    if "full_without_schema" not in arms:
+        return None
     return 1 - arms["full"]["pairs_per_second"]["value"] / arms["full_without_schema"]["pairs_per_second"]["value"]
 
 
 def speedup(arms: dict, baseline: dict) -> dict[str, float] | None:
     """Return how many times faster vLLM is than the largest batch of Transformers that fits."""
     slow = baseline["batch_largest"] or baseline["batch_1"]
-    return {arm: arms[arm]["pairs_per_second"]["value"] / slow["pairs_per_second"]["value"] for arm in ("full", "decision")}
+    return {arm: arms[arm]["pairs_per_second"]["value"] / slow["pairs_per_second"]["value"] for arm in ("full", "decision") if arm in arms}
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
