@@ -72,7 +72,7 @@ class Crew:
         settings = memory(self.work, self.gpus)
         first = engines if "kv_cache_memory_bytes" in self.work.settings() else 1
         self._send(range(first), settings)
-        facts = [self._receive(at) for at in range(first)][0]
+        facts, *_ = [self._receive(at) for at in range(first)]
         if room := facts.pop("room"):
             settings["kv_cache_memory_bytes"] = room
         self._send(range(first, engines), settings)
