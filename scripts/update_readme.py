@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DEMO, EARLIER, WHOLE = "demo", "earlier-recipe", "smollm2-135m-full"
 MODELS = {"base": "smollm2-135m-base", "fine-tuned": "smollm2-135m"}
 BASELINES = {"strings": "baseline-strings", "boosting": "baseline-boosting", "Splink": "baseline-splink"}
-ENGINES = ("engines/two-engines.json", "qwen3-4b/benchmark.json", "qwen3-4b-fp8/benchmark.json")
+SHAPES = ("qwen3-4b", "qwen3-4b-fp8", "llama32-3b-fp8", "phi4mini-fp8", "mistral7b-fp8")
+ENGINES = ("engines/smollm2-135m.json", *(f"{name}/benchmark.json" for name in SHAPES))
 _WEAKEST = 4
 _HEADLINES = {
     "macro F1": lambda result: result["macro_f1"],
@@ -183,16 +184,23 @@ def blocks(root: Path) -> dict[Path, dict[str, str]]:
             "results": full(results),
             "demo": demo(results),
             "speed": speed(results / DEMO / MODELS["fine-tuned"] / "benchmark.json"),
+            "gpu": gpu(results),
         },
         root / "data" / "README.md": {"baselines": hardness(results), "ablation": f"{ablation.table(results / 'ablation.json')}\n"},
         results / "quality.md": {"goals": goals(results), "public": public_errors(results)},
         results / "tuning.md": {
             "masks": mask_cost.table(results / "mask_cost.json"),
-            "engines": "\n".join(map(speed, (results / name for name in ENGINES))),
+            "overview": gpu(results),
+            "engines": "\n".join(map(speed, (results / name for name in ("engines/two-engines.json", *ENGINES)))),
             "training": f"{training_speed.table(results / 'training_speed.json')}\n",
             "tries": tune.tables(results / "tuning.json"),
         },
     }
+
+
+def gpu(results: Path) -> str:
+    """Return what all models and shapes reach on a GPU."""
+    return f"{command.overview([_load(results / name) for name in ENGINES])}\n"
 
 
 def speed(file: Path) -> str:

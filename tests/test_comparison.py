@@ -249,6 +249,18 @@ def test_quick_runs_and_random_weights_are_labelled_at_each_number(tmp_path):
     assert figures.front("NVIDIA H100", found.rows, looks(found.rows)).alt.endswith("On the Pareto front: mine.")
 
 
+def test_speed_alone_comes_last_and_names_the_configuration_that_trains_the_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "CONFIGS", tmp_path / "configs")
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "shape.yml").touch()
+    write(tmp_path, "mine", quality(), speed("mine"))
+    write(tmp_path, "a-fp8", None, {**speed("a-fp8", random_weights=True), "model": "outputs/shapes/shape", "quantization": "fp8"})
+    write(tmp_path, "b-other", None, {**speed("b-other", random_weights=True), "model": "org/other"})
+    found = load([], tmp_path)
+    assert [row.name for row in found.rows] == ["mine", "a-fp8", "b-other"] and found.missing == ["shape"]
+    assert [row.notes[-1] for row in found.rows[1:]] == [f"quality not measured: run `make train-{name} kpi-{name}`" for name in ("shape", "b-other")]
+
+
 def test_random_weights_need_no_fitting_hash_but_are_never_set_against_quality(tmp_path):
     write(tmp_path, "mine", quality(), {**speed("other"), "random_weights": True})
     found = load((), tmp_path)

@@ -27,6 +27,7 @@ def measure(model, tokenizer, work: Workload) -> dict:
     for batch in (size for size in work.batches if size <= len(pairs)):
         chosen = pairs[: max(batch, work.baseline_pairs // batch * batch)]
         try:
+            generate(model, tokenizer, chosen[:batch], work, batch)
             runs = [_report(generate(model, tokenizer, chosen, work, batch), at, work) for at in range(work.repeats)]
         except MemoryError as error:
             print(f"transformers, batch {batch}: does not fit ({error})", flush=True)

@@ -88,6 +88,34 @@ def table(result: dict) -> str:
     return f"{title}\n\n{tabulate(cells, headers=heads, tablefmt='github', disable_numparse=True)}{_verdict(result)}"
 
 
+def overview(results: Sequence[dict]) -> str:
+    """Return one row for each benchmark: what a GPU does with many pairs, and with one."""
+    from tabulate import tabulate
+
+    def rate(result: dict, arm: str) -> str:
+        one = result["offline"].get(arm)
+        return f"{_spread(one['pairs_per_second'])}, {one['share_of_limit']:.0%}" if one else ""
+
+    rows = []
+    for result in results:
+        alone = next((level for level in result["online"] or [] if level["concurrency"] == 1), None)
+        rows.append(
+            [
+                Path(result["model"]).name + (", random weights" if result["random_weights"] else ""),
+                result["quantization"] or result["dtype"],
+                str(result["engines"]) + (" (MPS)" if result.get("mps") else ""),
+                *(rate(result, arm) for arm in ("full", "decision")),
+                f"{result['offline']['full']['output_tokens']:.0f}",
+                "" if result["schema_cost"] is None else f"{result['schema_cost']:.1%}",
+                _latency(alone and alone["e2el_ms"]),
+            ]
+        )
+    rates = ["whole answers/s, of the limit", "one token, pairs/s, of the limit"]
+    heads = ["", "weights", "engines", *rates, "tokens an answer", "the schema costs", "one pair, p50 / p95 / p99 ms"]
+    machines = ", ".join(dict.fromkeys(f"{result['hardware']['name']}, vLLM {result['versions']['vllm']}" for result in results))
+    return f"{machines}; median (least-most) of the repeats\n\n{tabulate(rows, headers=heads, tablefmt='github', disable_numparse=True)}"
+
+
 def _verdict(result: dict) -> str:
     lines = []
     if result["agreement"]:
@@ -103,7 +131,8 @@ def _verdict(result: dict) -> str:
 
 
 def _spread(rate: dict) -> str:
-    return f"{rate['value']:.3g} ({rate['low']:.3g}-{rate['high']:.3g})"
+    value, low, high = (f"{rate[key]:,.0f}" if rate[key] >= 100 else f"{rate[key]:.3g}" for key in ("value", "low", "high"))
+    return f"{value} ({low}-{high})"
 
 
 def _latency(points: dict | None) -> str:

@@ -158,6 +158,7 @@ class Benchmark(Part):
 
     hardware: Hardware
     inputs: Inputs
+    model: str = ""
     random_weights: bool = False
     quick: bool = False
     dtype: str | None = None

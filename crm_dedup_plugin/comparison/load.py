@@ -124,8 +124,8 @@ def _has_results(folder: Path) -> bool:
 
 
 def _rows(folders: Sequence[Path]) -> list[Row]:
-    """Return models before baselines, by name."""
-    return sorted(map(_row, folders), key=lambda row: (row.baseline, row.name))
+    """Return models before baselines, by name, and last what has speed alone."""
+    return sorted(map(_row, folders), key=lambda row: (not row.metrics, row.baseline, row.name))
 
 
 def _row(folder: Path) -> Row:
@@ -147,8 +147,15 @@ def _row(folder: Path) -> Row:
     if benchmark and benchmark.quick:
         notes.append("speed from a quick run" + (f" on {benchmark.pairs} pairs" if benchmark.pairs else "") + ": a first impression")
     if not metrics:
-        notes.append(f"quality not measured: run `make {shlex.quote(f'train-{name}')} {shlex.quote(f'kpi-{name}')}`")
+        model = _configured(name, benchmark)
+        notes.append(f"quality not measured: run `make {shlex.quote(f'train-{model}')} {shlex.quote(f'kpi-{model}')}`")
     return Row(name, metrics, benchmark, notes)
+
+
+def _configured(name: str, benchmark: Benchmark | None) -> str:
+    """Return the name of the configuration that trains what was benchmarked under `name`, perhaps with other settings."""
+    named = (name, Path(benchmark.model).name.removesuffix("-merged") if benchmark else "")
+    return next((one for one in named if (CONFIGS / f"{one}.yml").is_file()), name)
 
 
 def _check_one_group(rows: Sequence[Row]) -> None:
