@@ -286,6 +286,14 @@ def test_a_failure_shows_the_last_lines_and_what_to_change(tmp_path, line, hint)
     assert "was killed by SIGKILL: the machine may be out of memory" in str(process.failure("x", -9, tmp_path / "none.log"))
 
 
+def test_a_failure_says_its_reason_first_whatever_was_printed_since(tmp_path):
+    log = tmp_path / "offline.log"
+    log.write_text("Error: engine 2 of 2 failed: KeyError: 'a'\n" + "\rloading 9%" * 50)
+    assert str(process.failure("the offline benchmark", 1, log)).startswith(
+        "the offline benchmark ended with code 1: engine 2 of 2 failed: KeyError: 'a'. The last lines of "
+    )
+
+
 def test_many_prompts_are_tokenised_as_one_is(tokenizer):
     pairs = [({"Name": f"Ann {at} <|im_end|> [INST]"}, {"Name": "QUESTION", "Phone": "\n\n 1 "}) for at in range(5)]
     assert tokens.batch_prompt_ids(tokenizer, pairs) == [tokens.prompt_ids(tokenizer, *pair) for pair in pairs]

@@ -166,7 +166,7 @@ def test_an_engine_that_is_killed_ends_the_others(workspace):
     workers_of(child, 2)[1].kill()
     out, err = child.communicate(timeout=90)
     assert child.returncode == 1, out
-    assert "may be out of memory: give fewer --engines" in err and "Error: engine 2 of 2 was killed by SIGKILL" in err.splitlines()[-1]
+    assert "benchmark ended with code 1: engine 2 of 2 was killed by SIGKILL: the machine may be out of memory: give fewer --engines." in err
     assert left_behind(workspace) == []
 
 

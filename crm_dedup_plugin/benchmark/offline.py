@@ -80,7 +80,7 @@ def main() -> None:
     try:
         write_atomically(out, json.dumps(_measured(work)))
     except UserError as error:
-        sys.exit(f"Error: {error}")
+        sys.exit(f"{process.REASON}{error}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from crm_dedup_plugin.errors import UserError
 
 GRACE = 20  # seconds between asking a process to stop and killing it
 TAIL = 12  # lines of a log that an error shows
+REASON = "Error: "  # what starts the line in which a benchmark says what it failed of
 _PR_SET_PDEATHSIG = 1
 CURES = {  # what a log says: what to change
     r"out of memory|OutOfMemory|Cannot allocate memory": "out of memory: give --engine max_num_seqs=64 max_num_batched_tokens=4096, "
@@ -68,12 +69,18 @@ def wait(child: subprocess.Popen, log: Path, what: str, timeout: float, also: Ca
 def failure(what: str, code: int, log: Path) -> UserError:
     """Return the error for a child that ended by itself: how, its last lines, and what to change where that is known."""
     hint = cure(log) or ("the machine may be out of memory: ask for less at once" if code == -signal.SIGKILL else "")
-    return UserError(f"{what} {how(code)}{': ' + hint if hint else ''}. The last lines of {log}:\n{tail(log)}")
+    found = ": ".join(part for part in (f"{what} {how(code)}", reason(log), hint) if part)
+    return UserError(f"{found}. The last lines of {log}:\n{tail(log)}")
 
 
 def how(code: int) -> str:
     """Return in words how a process ended."""
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+
+
+def reason(log: Path) -> str:
+    """Return what a benchmark said it failed of, or nothing; what it had started may have printed more since."""
+    return next((line.removeprefix(REASON) for line in reversed(lines(log)) if line.startswith(REASON)), "")
 
 
 def tail(log: Path) -> str:
