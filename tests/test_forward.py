@@ -5,9 +5,11 @@ import copy
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from crm_dedup_plugin.training import forward
+from crm_dedup_plugin.training.collator import LocatingCollator
 
 PREFIX = 40
 
@@ -60,9 +62,9 @@ def spy(monkeypatch):
     used = []
     original = forward._after_prefix
 
-    def after_prefix(decoder, input_ids, attention_mask, labels, length):
-        used.append(length)
-        return original(decoder, input_ids, attention_mask, labels, length)
+    def after_prefix(decoder, input_ids, labels, prefix, real):
+        used.append(prefix)
+        return original(decoder, input_ids, labels, prefix, real)
 
     monkeypatch.setattr(forward, "_after_prefix", after_prefix)
     return used
@@ -125,6 +127,41 @@ def test_no_logits_are_kept_in_training(stock):
     ours = copy.deepcopy(stock)
     forward.install(ours, shared_prefix=True)
     assert ours(**make_batch([64, 50])).logits is None
+
+
+class Questions(TorchDispatchMode):
+    """Collects the operations whose outcome a processor must know: on a GPU, each waits until all work before it is done."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        name, indices = operation.overloadpacket.__name__, args[1] if len(args) > 1 and isinstance(args[1], (list, tuple)) else ()
+        by_mask = name.startswith("index") and any(isinstance(one, torch.Tensor) and one.dtype == torch.bool for one in indices)
+        if by_mask or name in ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "_unique2", "repeat_interleave"):
+            self.asked.append(name)
+        return operation(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("prefix", [PREFIX, 3], ids=["shared", "apart"])
+def test_what_the_loader_finds_spares_the_forward_pass_its_questions(stock, tokenizer, prefix):
+    batch = make_batch([64, 51, 58], prefix)
+    features = [{name: values[row][batch["attention_mask"][row] == 1].tolist() for name, values in batch.items()} for row in range(3)]
+    loaded = LocatingCollator(tokenizer, pad_to_multiple_of=64)(features)
+    assert loaded["located"]["prefix"] == (PREFIX - 1 if prefix == PREFIX else 0)
+    ours = copy.deepcopy(stock)
+    forward.install(ours, shared_prefix=True, emphasis=forward.Emphasis(2, 5.0))
+    loss, gradients = outcome(ours, batch)
+    with Questions() as found:
+        again, same = outcome(ours, loaded)
+    assert found.asked == [] or prefix != PREFIX, "rows that share nothing are masked by Transformers, which asks"
+    torch.testing.assert_close(again, loss)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(same[name], gradient)
+    with Questions() as found:
+        outcome(ours, batch)
+    assert "nonzero" in found.asked
 
 
 @pytest.mark.parametrize("shared_prefix", [False, True])

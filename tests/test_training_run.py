@@ -10,6 +10,7 @@ import huggingface_hub
 import pytest
 import torch
 import yaml
+from axolotl.utils.dict import DictDefault
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 from crm_dedup_plugin import prompt
@@ -227,3 +228,10 @@ def test_checkpoints_of_unknown_origin_are_removed(tmp_path):
     (tmp_path / "checkpoint-25").mkdir()
     plugin.claim(tmp_path, "first")
     assert not (tmp_path / "checkpoint-25").exists()
+
+
+@pytest.mark.parametrize("own", [None, {"even_batches": False}])
+def test_on_a_gpu_no_step_waits_for_copies_or_looks_at_the_loss(gpu, own):
+    chosen = plugin.CrmDedupPlugin().get_training_args(DictDefault(accelerator_config=own))
+    assert chosen["logging_nan_inf_filter"] is False and chosen["accelerator_config"].non_blocking is True
+    assert chosen["accelerator_config"].even_batches is (own is None), "what the configuration says stays"

@@ -3,6 +3,9 @@
 Nine tokens of ten belong to the prompt: the language-model head, a fifth of the work of a 135M model, is only
 needed for the answers. And every prompt of a batch begins with the same rubric: causal attention lets all rows
 share its keys and values. Both leave loss and gradients as they were (``tests/test_forward.py``).
+
+Where the rubric ends and the answers are, `locate` finds before the batch goes to the GPU: to ask the GPU means to wait
+until it has nothing left to do.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from transformers.integrations.sdpa_attention import repeat_kv
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 MIN_SHARED_TOKENS = 32
+IGNORED = -100  # the label of a token that is not learnt
 ATTENTION = "crm_dedup_shared_prefix"
 
 
@@ -37,60 +41,81 @@ class Emphasis(NamedTuple):
     weight: float
 
 
+def locate(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor, share: bool) -> dict:
+    """Return what the forward pass must know of a batch (rows, tokens): how to pack it, and where its answers are.
+
+    ``prefix`` is the number of tokens that are computed once, 0 where there are too few or `share` is off; ``real`` the places of the
+    tokens after it in the rows, one row after the other, without padding; ``before`` the places of the tokens, of the packed batch if
+    it is packed, after which a token with a label comes.
+    """
+    prefix = _shared_length(input_ids, labels) if share else 0
+    if prefix < MIN_SHARED_TOKENS:
+        labelled = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
+        return {"prefix": 0, "real": None, "before": _places(labelled != IGNORED)}
+    real = _places(attention_mask[:, prefix:] != 0)
+    return {"prefix": prefix, "real": real, "before": _places(_packed(labels, prefix, real)[:, 1:] != IGNORED)}
+
+
 def install(model: torch.nn.Module, shared_prefix: bool, emphasis: Emphasis | None = None) -> None:
     """Replace the forward of the causal language model inside `model` (plain or PEFT), in place.
 
-    `shared_prefix` needs right padding, no packing and no gradient checkpointing.
+    It takes what `locate` found as `located`, and looks itself without. `shared_prefix` needs right padding, no packing and no
+    gradient checkpointing.
     """
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     plain = causal.forward
 
     @functools.wraps(plain)
-    def forward(input_ids=None, attention_mask=None, labels=None, num_items_in_batch=None, **kwargs):
+    def forward(input_ids=None, attention_mask=None, labels=None, num_items_in_batch=None, located=None, **kwargs):
         if labels is None or input_ids is None:
             return plain(input_ids=input_ids, attention_mask=attention_mask, labels=labels, **kwargs)
-        length = _shared_length(input_ids, labels) if shared_prefix else 0
-        if length >= MIN_SHARED_TOKENS:
-            hidden, targets = _after_prefix(causal.model, input_ids, attention_mask, labels, length)
+        located = located or locate(input_ids, attention_mask, labels, shared_prefix)
+        if located["prefix"]:
+            hidden, targets = _after_prefix(causal.model, input_ids, labels, located["prefix"], located["real"])
         else:
             inputs = {"input_ids": input_ids, "attention_mask": attention_mask, **kwargs, "use_cache": False}
             hidden, targets = causal.model(**inputs).last_hidden_state, labels
         # The mean over the whole optimiser step where the trainer gives its size, as Transformers' own loss does.
-        count = (labels[:, 1:] != -100).sum() if num_items_in_batch is None else num_items_in_batch
-        return CausalLMOutputWithPast(loss=_answer_loss(causal.lm_head, hidden, targets, emphasis) / count)
+        count = len(located["before"]) if num_items_in_batch is None else num_items_in_batch
+        return CausalLMOutputWithPast(loss=_answer_loss(causal.lm_head, hidden, targets, located["before"], emphasis) / count)
 
     causal.forward = forward
+
+
+def _places(chosen: torch.Tensor) -> torch.Tensor:
+    """Return where a table is true, counted through its rows."""
+    return chosen.flatten().nonzero()[:, 0]
 
 
 def _shared_length(input_ids: torch.Tensor, labels: torch.Tensor) -> int:
     """Return how many first tokens all rows share, always short of the token that predicts the first label."""
     if len(input_ids) < 2:
         return 0
-    same = (input_ids == input_ids[:1]).all(dim=0) & (labels == -100).all(dim=0)
+    same = (input_ids == input_ids[:1]).all(dim=0) & (labels == IGNORED).all(dim=0)
     return max(int(same.long().cumprod(dim=0).sum()) - 1, 0)
 
 
-def _after_prefix(decoder, input_ids, attention_mask, labels, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _packed(values: torch.Tensor, prefix: int, real: torch.Tensor) -> torch.Tensor:
+    """Return (1, packed tokens) of (rows, tokens)."""
+    return torch.cat([values[0, :prefix], values[:, prefix:].flatten()[real]])[None]
+
+
+def _after_prefix(decoder, input_ids, labels, prefix: int, real: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the last hidden states (1, tokens, width) of the packed batch, and the labels of its tokens.
 
     The first token after the prefix has no label in any row, so none is predicted across the seam of two rows.
     """
-    seen = attention_mask[:, length:].bool()
-    real = seen.flatten().nonzero()[:, 0]
+    rows, longest = len(input_ids), input_ids.shape[1] - prefix
     positions = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
-    mask = torch.ones(seen.shape[1], input_ids.shape[1], dtype=torch.bool, device=input_ids.device).tril(length)
-
-    def packed(values: torch.Tensor) -> torch.Tensor:
-        return torch.cat([values[0, :length], values[:, length:].flatten()[real]])[None]
-
+    mask = torch.ones(longest, input_ids.shape[1], dtype=torch.bool, device=input_ids.device).tril(prefix)
     config, usual = decoder.config, decoder.config._attn_implementation
     config._attn_implementation = ATTENTION
     try:
-        inputs = {"input_ids": packed(input_ids), "position_ids": packed(positions), "use_cache": False}
-        hidden = decoder(**inputs, layout=Layout(length, *seen.shape, real, mask)).last_hidden_state
+        inputs = {"input_ids": _packed(input_ids, prefix, real), "position_ids": _packed(positions, prefix, real), "use_cache": False}
+        hidden = decoder(**inputs, layout=Layout(prefix, rows, longest, real, mask)).last_hidden_state
     finally:
         config._attn_implementation = usual
-    return hidden, packed(labels)
+    return hidden, _packed(labels, prefix, real)
 
 
 def _shared_attention(module, query, key, value, attention_mask, scaling=None, layout: Layout | None = None, **_):
@@ -142,15 +167,14 @@ class _Gather(torch.autograd.Function):
 AttentionInterface.register(ATTENTION, _shared_attention)
 
 
-def _answer_loss(head, hidden: torch.Tensor, labels: torch.Tensor, emphasis: Emphasis | None) -> torch.Tensor:
-    """Return the summed cross entropy of the labelled tokens, each predicted from the position before it."""
-    targets = labels[:, 1:]
-    answers = targets != -100
-    logits = head(hidden[:, :-1][answers]).float()
+def _answer_loss(head, hidden: torch.Tensor, labels: torch.Tensor, before: torch.Tensor, emphasis: Emphasis | None) -> torch.Tensor:
+    """Return the summed cross entropy of the labelled tokens, each predicted from the token before it."""
+    logits = head(_Gather.apply(hidden.flatten(0, 1), before)).float()
+    targets = labels.flatten()[before + 1]
     if emphasis is None:
-        return cross_entropy(logits, targets[answers], reduction="sum")
-    losses = cross_entropy(logits, targets[answers], reduction="none")
-    return losses @ _weights(answers, emphasis)[answers].to(losses)
+        return cross_entropy(logits, targets, reduction="sum")
+    losses = cross_entropy(logits, targets, reduction="none")
+    return losses @ _weights(labels != IGNORED, emphasis).flatten()[before + 1].to(losses)
 
 
 def _weights(answers: torch.Tensor, emphasis: Emphasis) -> torch.Tensor:

@@ -17,10 +17,12 @@ from pathlib import Path
 import torch
 from axolotl.integrations.base import BasePlugin
 from axolotl.loaders import load_tokenizer
+from transformers.trainer_pt_utils import AcceleratorConfig
 
 from crm_dedup_plugin import prompt, records, schema, tokens
 from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.training import formatter, forward
+from crm_dedup_plugin.training.collator import LocatingCollator
 
 LOG = logging.getLogger(__name__)
 DONE = "crm_dedup_done.json"
@@ -58,8 +60,20 @@ class CrmDedupPlugin(BasePlugin):
             claim(Path(cfg.output_dir), Path(cfg.dataset_prepared_path).name)
 
     def get_training_args(self, cfg) -> dict:
-        """Keep Transformers on the CPU where there is nothing else."""
-        return {} if torch.cuda.is_available() else {"use_cpu": True, "dataloader_pin_memory": False}
+        """Never wait for the GPU within a step; where there is none, keep Transformers on the CPU.
+
+        The filter of losses that are no number looks at each of them, and would hide what should be seen.
+        """
+        if torch.cuda.is_available():
+            return {
+                "logging_nan_inf_filter": False,
+                "accelerator_config": AcceleratorConfig(**{**(cfg.accelerator_config or {}), "non_blocking": True}),
+            }
+        return {"use_cpu": True, "dataloader_pin_memory": False, "logging_nan_inf_filter": False}
+
+    def get_collator_cls_and_kwargs(self, cfg, is_eval: bool = False) -> tuple[type, dict] | None:
+        """Have batches that share their rubric looked through before they go to the GPU."""
+        return (LocatingCollator, {}) if cfg.crm_dedup_shared_prefix else None
 
     def post_model_load(self, cfg, model) -> None:
         """Repair 4-bit layers on a CPU, keep what is trained in full precision, and install the cheaper forward pass."""
