@@ -72,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     kpi.add_argument("--no-probabilities", action="store_true", help="leave out calibration and the threshold for automatic merges")
     kpi.add_argument("--limit", type=int, metavar="PAIRS", help="the first pairs of each task only")
     kpi.add_argument("--per-file", type=int, metavar="PAIRS", help="this many pairs of each public benchmark only")
+    copies = "copies of the model that share the pairs, one a GPU (%(default)s); needs Ray"
+    kpi.add_argument("--data-parallel-size", type=int, default=1, metavar="N", help=copies)
     kpi.set_defaults(run=_kpi)
 
     _bench_options(commands.add_parser("bench", help="measure latency and throughput on vLLM, beside Transformers"))
@@ -168,7 +170,7 @@ def _kpi(options) -> None:
     from crm_dedup_plugin.evaluation.run import evaluate
 
     selection = {"tasks": options.tasks, "probabilities": not options.no_probabilities, "limit": options.limit, "per_file": options.per_file}
-    result = evaluate(options.name, options.model, options.extra, options.force, **selection)
+    result = evaluate(options.name, options.model, options.extra, options.force, copies=options.data_parallel_size, **selection)
     folder = Path("results") / options.name
     pictures = report.pictures(result, folder, options.name)
     print(report.table({options.name: result}), report.slices(result), report.tasks(result), sep="\n\n")

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from compact_pairs import generate
 
 from crm_dedup_plugin import cli, metrics, schema
@@ -200,6 +201,30 @@ def test_without_probabilities_only_the_harness_runs(workplace):
 def test_a_task_that_does_not_exist_is_named_before_any_work(workplace):
     with pytest.raises(UserError, match="no task crm_dedup_swaped: use some of crm_dedup, "):
         workplace.kpi(tasks=["crm_dedup_swaped"])
+    assert not workplace.commands
+
+
+def test_copies_of_the_model_share_the_pairs_and_change_no_number(workplace, monkeypatch):
+    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: name == "ray")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    workplace.kpi(copies=2)
+    arguments = dict(itertools.pairwise(workplace.commands[0]))["--model_args"]
+    assert json.loads(arguments)["data_parallel_size"] == 2
+    workplace.kpi()
+    assert len(workplace.commands) == 2
+    with pytest.raises(UserError, match="--data-parallel-size 3: each copy takes a GPU and 2 are here: give less"):
+        workplace.kpi(copies=3)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    workplace.kpi(copies=3, force=True)
+
+
+def test_copies_that_cannot_be_are_refused_before_any_work(workplace, monkeypatch):
+    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"--data-parallel-size 2 needs Ray: run `\.venv/bin/pip install ray`"):
+        workplace.kpi(copies=2)
+    with pytest.raises(UserError, match="--data-parallel-size 0: give a number from 1 on"):
+        workplace.kpi(copies=0)
     assert not workplace.commands
 
 

@@ -6,6 +6,7 @@ The work is lm-evaluation-harness's, with its stock `vllm` model; here its answe
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shlex
@@ -43,14 +44,17 @@ def evaluate(
     probabilities: bool = True,
     limit: int | None = None,
     per_file: int | None = None,
+    copies: int = 1,
     data: Path = docs.TEST_SPLIT,
 ) -> dict:
     """Run the tasks on `model` (default ``outputs/NAME-merged``) and write ``results/NAME/metrics.json``.
 
-    `extra` goes to lm_eval; `limit` keeps the first pairs of each task, `per_file` some of each benchmark. Does nothing
-    where the numbers were made from the same model, data, code and options. Raises UserError on what the user can mend.
+    `extra` goes to lm_eval; `limit` keeps the first pairs of each task, `per_file` some of each benchmark; `copies` of the model
+    share them, one a GPU. Does nothing where the numbers were made from the same model, data, code and options. Raises UserError
+    on what the user can mend.
     """
     model = model or f"outputs/{name}-merged"
+    _check_copies(copies)
     if not data.is_file():
         raise UserError(f"{data} does not exist: run `make prep` first")
     if model.startswith("outputs/") and not (Path(model) / "config.json").is_file():
@@ -65,7 +69,7 @@ def evaluate(
         print(f"{target} is up to date")
         return json.loads(target.read_text())
 
-    command = partial(lm_eval_command, model, tasks=tasks, metadata=metadata, options=options)
+    command = partial(lm_eval_command, model, tasks=tasks, metadata=metadata, options=options, copies=copies)
     kept = Path("outputs") / f"{name}-kpi.json"
     items, seconds = (None if force else _kept(kept, used)) or _ask(command, model, tasks, kept, used)
     began = time.monotonic()
@@ -104,9 +108,9 @@ def _kept(path: Path, used: dict) -> tuple[dict[str, tuple[Item, ...]], float] |
     return {task: tuple(Item(*item) for item in items) for task, items in found["items"].items()}, found["seconds"]
 
 
-def lm_eval_command(model: str, output: str, tasks: Sequence[str], metadata: dict, options: Sequence[str]) -> list[str]:
+def lm_eval_command(model: str, output: str, tasks: Sequence[str], metadata: dict, options: Sequence[str], copies: int = 1) -> list[str]:
     """Return the command line of the harness, with the engine's settings for this machine."""
-    arguments = {"pretrained": model, **engine.settings()}
+    arguments = {"pretrained": model, **engine.settings(), **({"data_parallel_size": copies} if copies > 1 else {})}
     return [
         *(sys.executable, "-m", "lm_eval", "--include_path", "lm_eval_tasks", "--tasks", ",".join(tasks)),
         *("--model", "vllm", "--model_args", json.dumps(arguments), "--apply_chat_template", "--batch_size", "auto"),
@@ -125,6 +129,21 @@ def summarise(items: dict[str, Sequence[Item]]) -> dict:
     }
     headlines = {key: parts[task][rate] for key, (task, rate) in HEADLINES.items() if task in parts}
     return {**parts.pop(MAIN), **headlines, "tasks": parts}
+
+
+def _check_copies(copies: int) -> None:
+    """Refuse what the harness, which hands the copies to Ray, would fail at late, or wait for without end."""
+    if copies < 1:
+        raise UserError(f"--data-parallel-size {copies}: give a number from 1 on")
+    if copies == 1:
+        return
+    if not importlib.util.find_spec("ray"):
+        raise UserError(f"--data-parallel-size {copies} needs Ray: run `.venv/bin/pip install ray`, or leave it out")
+    import torch
+
+    here = torch.cuda.device_count()
+    if copies > here and "RAY_ADDRESS" not in os.environ:
+        raise UserError(f"--data-parallel-size {copies}: each copy takes a GPU and {here} are here: give less, or set RAY_ADDRESS to a cluster")
 
 
 def _tasks(asked: Sequence[str] | None) -> list[str]:
