@@ -76,14 +76,14 @@ def left_behind(folder: Path) -> list[str]:
     return found
 
 
-def await_server(child: subprocess.Popen, folder: Path) -> psutil.Process:
-    """Return the server that a benchmark has started, once the client is at work."""
+def await_server(child: subprocess.Popen, folder: Path, at_work: bool = True) -> psutil.Process:
+    """Return the server that a benchmark has started, as soon as it is there or once the client is at work."""
     log = folder / "outputs" / "tiny-bench" / "online.log"
     until, started = time.monotonic() + 240, []
     while time.monotonic() < until and child.poll() is None:
         with contextlib.suppress(psutil.Error):
             started = [one for one in psutil.Process(child.pid).children() if "serve" in one.cmdline()]
-        if started and log.is_file() and "Starting main benchmark run" in log.read_text(errors="replace"):
+        if started and (not at_work or (log.is_file() and "Starting main benchmark run" in log.read_text(errors="replace"))):
             return started[0]
         time.sleep(0.2)
     raise AssertionError(f"no server: {child.communicate(timeout=9) if child.poll() is not None else log.read_text()}")
@@ -192,10 +192,10 @@ def test_a_server_that_is_killed_ends_the_benchmark_and_a_second_run_completes_i
     assert left_behind(workspace) == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
-def test_an_interrupted_benchmark_takes_its_server_along(workspace, number, code):
+@pytest.mark.parametrize(("number", "code", "at_work"), [(signal.SIGINT, 130, False), (signal.SIGTERM, 130, False), (signal.SIGKILL, -9, True)])
+def test_an_interrupted_benchmark_takes_its_server_along(workspace, number, code, at_work):
     child = start(workspace, "--parts", "online", "--concurrency", "1", "--repeats", "99", "--force")
-    await_server(child, workspace)
+    await_server(child, workspace, at_work)
     child.send_signal(number)
     _, err = child.communicate(timeout=60)
     assert child.returncode == code

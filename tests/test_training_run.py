@@ -235,3 +235,10 @@ def test_on_a_gpu_no_step_waits_for_copies_or_looks_at_the_loss(gpu, own):
     chosen = plugin.CrmDedupPlugin().get_training_args(DictDefault(accelerator_config=own))
     assert chosen["logging_nan_inf_filter"] is False and chosen["accelerator_config"].non_blocking is True
     assert chosen["accelerator_config"].even_batches is (own is None), "what the configuration says stays"
+
+
+@pytest.mark.parametrize(("asked", "processes", "expected"), [(8, 1, 2), (8, 2, 1), (1, 1, 1), (0, 1, None), (None, 1, None)])
+def test_there_are_never_more_loaders_than_cores(monkeypatch, asked, processes, expected):
+    monkeypatch.setattr(plugin.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    assert plugin.CrmDedupPlugin().get_training_args(DictDefault(dataloader_num_workers=asked)).get("dataloader_num_workers") == expected

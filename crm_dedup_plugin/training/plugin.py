@@ -60,16 +60,16 @@ class CrmDedupPlugin(BasePlugin):
             claim(Path(cfg.output_dir), Path(cfg.dataset_prepared_path).name)
 
     def get_training_args(self, cfg) -> dict:
-        """Never wait for the GPU within a step; where there is none, keep Transformers on the CPU.
+        """Never wait for the GPU within a step, nor start more loaders than cores; without a GPU, keep Transformers on the CPU.
 
         The filter of losses that are no number looks at each of them, and would hide what should be seen.
         """
+        chosen = {"logging_nan_inf_filter": False}
+        if cfg.dataloader_num_workers:
+            chosen["dataloader_num_workers"] = min(cfg.dataloader_num_workers, cores())
         if torch.cuda.is_available():
-            return {
-                "logging_nan_inf_filter": False,
-                "accelerator_config": AcceleratorConfig(**{**(cfg.accelerator_config or {}), "non_blocking": True}),
-            }
-        return {"use_cpu": True, "dataloader_pin_memory": False, "logging_nan_inf_filter": False}
+            return chosen | {"accelerator_config": AcceleratorConfig(**{**(cfg.accelerator_config or {}), "non_blocking": True})}
+        return chosen | {"use_cpu": True, "dataloader_pin_memory": False}
 
     def get_collator_cls_and_kwargs(self, cfg, is_eval: bool = False) -> tuple[type, dict] | None:
         """Have batches that share their rubric looked through before they go to the GPU."""
@@ -103,7 +103,12 @@ def machine() -> str:
 def use_all_cores() -> None:
     """Share the cores out among the processes: `accelerate launch` gives each a single thread unless told otherwise."""
     if os.environ.get("OMP_NUM_THREADS", "1") == "1":
-        torch.set_num_threads(max(len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1))
+        torch.set_num_threads(cores())
+
+
+def cores() -> int:
+    """Return how many cores each training process of this machine has."""
+    return max(len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
 
 
 def keep_gradients(model: torch.nn.Module) -> None:
