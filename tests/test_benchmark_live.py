@@ -179,7 +179,7 @@ def test_engines_end_with_a_benchmark_that_is_killed(workspace):
 
 
 def test_a_server_that_is_killed_ends_the_benchmark_and_a_second_run_completes_it(workspace):
-    words = ("--parts", "online", "--concurrency", "1", "--repeats", "4", "--force")
+    words = ("--parts", "online", "--concurrency", "1", "--repeats", "1", "--force")
     child = start(workspace, *words)
     victim = await_server(child, workspace)
     victim.kill()
