@@ -16,8 +16,8 @@ from transformers import TrainerCallback
 
 from crm_dedup_plugin.benchmark.hardware import detect
 from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.training.formatter import IGNORE
 
-IGNORE = -100
 FILE = "training_meter_{}.json"
 SETTINGS = ("sequence_len", "micro_batch_size", "gradient_accumulation_steps", "sample_packing", "gradient_checkpointing", "adapter", "bf16", "seed")
 

@@ -192,7 +192,7 @@ def test_a_server_that_is_killed_ends_the_benchmark_and_a_second_run_completes_i
     assert left_behind(workspace) == []
 
 
-@pytest.mark.parametrize(("number", "code", "at_work"), [(signal.SIGINT, 130, False), (signal.SIGTERM, 130, False), (signal.SIGKILL, -9, True)])
+@pytest.mark.parametrize(("number", "code", "at_work"), [(signal.SIGINT, 130, True), (signal.SIGTERM, 130, False), (signal.SIGKILL, -9, True)])
 def test_an_interrupted_benchmark_takes_its_server_along(workspace, number, code, at_work):
     child = start(workspace, "--parts", "online", "--concurrency", "1", "--repeats", "99", "--force")
     await_server(child, workspace, at_work)

@@ -19,8 +19,9 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import repeat_kv
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from crm_dedup_plugin.training.formatter import IGNORE
+
 MIN_SHARED_TOKENS = 32
-IGNORED = -100  # the label of a token that is not learnt
 ATTENTION = "crm_dedup_shared_prefix"
 
 
@@ -50,10 +51,10 @@ def locate(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.
     """
     prefix = _shared_length(input_ids, labels) if share else 0
     if prefix < MIN_SHARED_TOKENS:
-        labelled = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
-        return {"prefix": 0, "real": None, "before": _places(labelled != IGNORED)}
+        labelled = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORE)
+        return {"prefix": 0, "real": None, "before": _places(labelled != IGNORE)}
     real = _places(attention_mask[:, prefix:] != 0)
-    return {"prefix": prefix, "real": real, "before": _places(_packed(labels, prefix, real)[:, 1:] != IGNORED)}
+    return {"prefix": prefix, "real": real, "before": _places(_packed(labels, prefix, real)[:, 1:] != IGNORE)}
 
 
 def install(model: torch.nn.Module, shared_prefix: bool, emphasis: Emphasis | None = None) -> None:
@@ -91,7 +92,7 @@ def _shared_length(input_ids: torch.Tensor, labels: torch.Tensor) -> int:
     """Return how many first tokens all rows share, always short of the token that predicts the first label."""
     if len(input_ids) < 2:
         return 0
-    same = (input_ids == input_ids[:1]).all(dim=0) & (labels == IGNORED).all(dim=0)
+    same = (input_ids == input_ids[:1]).all(dim=0) & (labels == IGNORE).all(dim=0)
     return max(int(same.long().cumprod(dim=0).sum()) - 1, 0)
 
 
@@ -174,7 +175,7 @@ def _answer_loss(head, hidden: torch.Tensor, labels: torch.Tensor, before: torch
     if emphasis is None:
         return cross_entropy(logits, targets, reduction="sum")
     losses = cross_entropy(logits, targets, reduction="none")
-    return losses @ _weights(labels != IGNORED, emphasis).flatten()[before + 1].to(losses)
+    return losses @ _weights(labels != IGNORE, emphasis).flatten()[before + 1].to(losses)
 
 
 def _weights(answers: torch.Tensor, emphasis: Emphasis) -> torch.Tensor:
