@@ -8,8 +8,8 @@ from peft import LoraConfig, get_peft_model
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from crm_dedup_plugin.training import forward
-from crm_dedup_plugin.training.collator import LocatingCollator
+from crm_dedup_plugin.training import flex, forward
+from crm_dedup_plugin.training.collator import FlexibleCollator, LocatingCollator
 
 PREFIX = 40
 
@@ -62,9 +62,9 @@ def spy(monkeypatch):
     used = []
     original = forward._after_prefix
 
-    def after_prefix(decoder, input_ids, labels, prefix, real):
+    def after_prefix(decoder, input_ids, labels, prefix, real, plan):
         used.append(prefix)
-        return original(decoder, input_ids, labels, prefix, real)
+        return original(decoder, input_ids, labels, prefix, real, plan)
 
     monkeypatch.setattr(forward, "_after_prefix", after_prefix)
     return used
@@ -137,7 +137,10 @@ class Questions(TorchDispatchMode):
         self.asked = []
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        name, indices = operation.overloadpacket.__name__, args[1] if len(args) > 1 and isinstance(args[1], (list, tuple)) else ()
+        name, indices = (
+            getattr(operation, "overloadpacket", operation).__name__,
+            args[1] if len(args) > 1 and isinstance(args[1], (list, tuple)) else (),
+        )
         by_mask = name.startswith("index") and any(isinstance(one, torch.Tensor) and one.dtype == torch.bool for one in indices)
         if by_mask or name in ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "_unique2", "repeat_interleave"):
             self.asked.append(name)
@@ -162,6 +165,30 @@ def test_what_the_loader_finds_spares_the_forward_pass_its_questions(stock, toke
     with Questions() as found:
         outcome(ours, batch)
     assert "nonzero" in found.asked
+
+
+@pytest.mark.parametrize("lengths", [[64, 51, 58], [64] * 40, [41, 64]], ids=lambda lengths: f"{len(lengths)} rows")
+def test_one_kernel_attends_as_the_pieces_do(stock, tokenizer, lengths, monkeypatch):
+    from torch.nn.attention import flex_attention
+
+    monkeypatch.setattr(flex_attention, "_validate_device", lambda *_: None)  # uncompiled, the way back works on a processor too
+    batch = make_batch(lengths, answer=1)
+    features = [{name: values[row][batch["attention_mask"][row] == 1].tolist() for name, values in batch.items()} for row in range(len(lengths))]
+    loaded = FlexibleCollator(tokenizer, pad_to_multiple_of=64)(features)
+    plan, width = loaded["located"]["plan"], len(loaded["located"]["plan"]["row"])
+    dense = flex.mask(**plan).mask_mod(0, 0, torch.arange(width)[:, None], torch.arange(width)[None])
+    listed = torch.zeros(width // flex.BLOCK, width // flex.BLOCK, dtype=torch.bool)
+    for query, count in enumerate(plan["counts"]):
+        listed[query, plan["columns"][query, :count].long()] = True
+    needed = dense.unflatten(0, (-1, flex.BLOCK)).unflatten(2, (-1, flex.BLOCK)).any(dim=1).any(dim=2)
+    assert torch.equal(listed, needed), "every block in which something is seen, and no other"
+    ours = copy.deepcopy(stock)
+    forward.install(ours, shared_prefix=True, emphasis=forward.Emphasis(0, 5.0))
+    loss, gradients = outcome(ours, batch)
+    again, same = outcome(ours, loaded)
+    torch.testing.assert_close(again, loss)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(same[name], gradient, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("shared_prefix", [False, True])

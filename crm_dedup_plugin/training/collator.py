@@ -12,7 +12,15 @@ from crm_dedup_plugin.training import forward
 class LocatingCollator(DataCollatorForSeq2Seq):
     """Axolotl's collator, with what the forward pass would have to ask the GPU for: the loader's processes find it meanwhile."""
 
+    flexible = False
+
     def __call__(self, features: list[dict], return_tensors: str | None = None) -> dict[str, Any]:
         """Return a padded batch (rows, tokens), and `forward.locate` of it."""
         batch = dict(super().__call__(features, return_tensors))
-        return batch | {"located": forward.locate(batch["input_ids"], batch["attention_mask"], batch["labels"], share=True)}
+        return batch | {"located": forward.locate(batch["input_ids"], batch["attention_mask"], batch["labels"], True, self.flexible)}
+
+
+class FlexibleCollator(LocatingCollator):
+    """The same for the attention of one kernel, which needs a GPU."""
+
+    flexible = True

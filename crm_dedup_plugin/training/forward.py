@@ -19,6 +19,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import repeat_kv
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from crm_dedup_plugin.training import flex
 from crm_dedup_plugin.training.formatter import IGNORE
 
 MIN_SHARED_TOKENS = 32
@@ -42,19 +43,20 @@ class Emphasis(NamedTuple):
     weight: float
 
 
-def locate(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor, share: bool) -> dict:
+def locate(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor, share: bool, flexible: bool = False) -> dict:
     """Return what the forward pass must know of a batch (rows, tokens): how to pack it, and where its answers are.
 
     ``prefix`` is the number of tokens that are computed once, 0 where there are too few or `share` is off; ``real`` the places of the
     tokens after it in the rows, one row after the other, without padding; ``before`` the places of the tokens, of the packed batch if
-    it is packed, after which a token with a label comes.
+    it is packed, after which a token with a label comes; ``plan``, where it is to be `flexible`, that of the attention.
     """
     prefix = _shared_length(input_ids, labels) if share else 0
     if prefix < MIN_SHARED_TOKENS:
         labelled = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORE)
         return {"prefix": 0, "real": None, "before": _places(labelled != IGNORE)}
     real = _places(attention_mask[:, prefix:] != 0)
-    return {"prefix": prefix, "real": real, "before": _places(_packed(labels, prefix, real)[:, 1:] != IGNORE)}
+    found = {"prefix": prefix, "real": real, "before": _places(_packed(labels, prefix, real)[:, 1:] != IGNORE)}
+    return found | {"plan": flex.plan(prefix, attention_mask[:, prefix:].sum(dim=1))} if flexible else found
 
 
 def install(model: torch.nn.Module, shared_prefix: bool, emphasis: Emphasis | None = None) -> None:
@@ -72,7 +74,7 @@ def install(model: torch.nn.Module, shared_prefix: bool, emphasis: Emphasis | No
             return plain(input_ids=input_ids, attention_mask=attention_mask, labels=labels, **kwargs)
         located = located or locate(input_ids, attention_mask, labels, shared_prefix)
         if located["prefix"]:
-            hidden, targets = _after_prefix(causal.model, input_ids, labels, located["prefix"], located["real"])
+            hidden, targets = _after_prefix(causal.model, input_ids, labels, located["prefix"], located["real"], located.get("plan"))
         else:
             inputs = {"input_ids": input_ids, "attention_mask": attention_mask, **kwargs, "use_cache": False}
             hidden, targets = causal.model(**inputs).last_hidden_state, labels
@@ -96,27 +98,33 @@ def _shared_length(input_ids: torch.Tensor, labels: torch.Tensor) -> int:
     return max(int(same.long().cumprod(dim=0).sum()) - 1, 0)
 
 
-def _packed(values: torch.Tensor, prefix: int, real: torch.Tensor) -> torch.Tensor:
-    """Return (1, packed tokens) of (rows, tokens)."""
-    return torch.cat([values[0, :prefix], values[:, prefix:].flatten()[real]])[None]
+def _packed(values: torch.Tensor, prefix: int, real: torch.Tensor, size: int = 0, filler: int = 0) -> torch.Tensor:
+    """Return (1, packed tokens) of (rows, tokens), filled up to `size` tokens."""
+    packed = torch.cat([values[0, :prefix], values[:, prefix:].flatten()[real]])[None]
+    return torch.nn.functional.pad(packed, (0, max(size - packed.shape[1], 0)), value=filler)
 
 
-def _after_prefix(decoder, input_ids, labels, prefix: int, real: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _after_prefix(decoder, input_ids, labels, prefix: int, real: torch.Tensor, plan: dict | None) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the last hidden states (1, tokens, width) of the packed batch, and the labels of its tokens.
 
     The first token after the prefix has no label in any row, so none is predicted across the seam of two rows.
     """
-    rows, longest = len(input_ids), input_ids.shape[1] - prefix
+    size = len(plan["row"]) if plan else 0
     positions = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
-    mask = torch.ones(longest, input_ids.shape[1], dtype=torch.bool, device=input_ids.device).tril(prefix)
+    inputs = {"input_ids": _packed(input_ids, prefix, real, size), "position_ids": _packed(positions, prefix, real, size), "use_cache": False}
+    if plan:
+        how, inputs["blocks"] = flex.ATTENTION, flex.mask(**plan)
+    else:
+        rows, longest = len(input_ids), input_ids.shape[1] - prefix
+        mask = torch.ones(longest, input_ids.shape[1], dtype=torch.bool, device=input_ids.device).tril(prefix)
+        how, inputs["layout"] = ATTENTION, Layout(prefix, rows, longest, real, mask)
     config, usual = decoder.config, decoder.config._attn_implementation
-    config._attn_implementation = ATTENTION
+    config._attn_implementation = how
     try:
-        inputs = {"input_ids": _packed(input_ids, prefix, real), "position_ids": _packed(positions, prefix, real), "use_cache": False}
-        hidden = decoder(**inputs, layout=Layout(prefix, rows, longest, real, mask)).last_hidden_state
+        hidden = decoder(**inputs).last_hidden_state
     finally:
         config._attn_implementation = usual
-    return hidden, _packed(labels, prefix, real)
+    return hidden, _packed(labels, prefix, real, size, IGNORE)
 
 
 def _shared_attention(module, query, key, value, attention_mask, scaling=None, layout: Layout | None = None, **_):

@@ -22,7 +22,7 @@ from transformers.trainer_pt_utils import AcceleratorConfig
 from crm_dedup_plugin import prompt, records, schema, tokens
 from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.training import formatter, forward
-from crm_dedup_plugin.training.collator import LocatingCollator
+from crm_dedup_plugin.training.collator import FlexibleCollator, LocatingCollator
 
 LOG = logging.getLogger(__name__)
 DONE = "crm_dedup_done.json"
@@ -73,7 +73,9 @@ class CrmDedupPlugin(BasePlugin):
 
     def get_collator_cls_and_kwargs(self, cfg, is_eval: bool = False) -> tuple[type, dict] | None:
         """Have batches that share their rubric looked through before they go to the GPU."""
-        return (LocatingCollator, {}) if cfg.crm_dedup_shared_prefix else None
+        if not cfg.crm_dedup_shared_prefix:
+            return None
+        return (FlexibleCollator if cfg.crm_dedup_flex and torch.cuda.is_available() else LocatingCollator), {}
 
     def post_model_load(self, cfg, model) -> None:
         """Repair 4-bit layers on a CPU, keep what is trained in full precision, and install the cheaper forward pass."""
