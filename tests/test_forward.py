@@ -175,9 +175,11 @@ def test_one_kernel_attends_as_the_pieces_do(stock, tokenizer, lengths, monkeypa
     batch = make_batch(lengths, answer=1)
     features = [{name: values[row][batch["attention_mask"][row] == 1].tolist() for name, values in batch.items()} for row in range(len(lengths))]
     loaded = FlexibleCollator(tokenizer, pad_to_multiple_of=64)(features)
-    plan, width = loaded["located"]["plan"], len(loaded["located"]["plan"]["row"])
-    dense = flex.mask(**plan).mask_mod(0, 0, torch.arange(width)[:, None], torch.arange(width)[None])
-    listed = torch.zeros(width // flex.BLOCK, width // flex.BLOCK, dtype=torch.bool)
+    plan = loaded["located"]["plan"]
+    mask = flex.mask(PREFIX - 1, **plan)
+    queries, keys = mask.seq_lengths
+    dense = mask.mask_mod(0, 0, torch.arange(queries)[:, None], torch.arange(keys)[None])
+    listed = torch.zeros(queries // flex.BLOCK, keys // flex.BLOCK, dtype=torch.bool)
     for query, count in enumerate(plan["counts"]):
         listed[query, plan["columns"][query, :count].long()] = True
     needed = dense.unflatten(0, (-1, flex.BLOCK)).unflatten(2, (-1, flex.BLOCK)).any(dim=1).any(dim=2)

@@ -1,7 +1,8 @@
 """Attention over a packed batch in one kernel, without padding: what `forward` does in pieces where there is no GPU.
 
 A token sees the prefix, and what stands before it in its own row. Blocks of tokens in which nothing is seen are left out;
-which those are, the loader finds. The length is a multiple of `PAD`, so that the kernel is compiled for few of them.
+which those are, the loader finds. The length is a multiple of `PAD`, so that the kernel is compiled for few of them. The keys of the
+prefix are there `COPIES` times: on the way back, all queries that see a block of keys wait for each other.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from transformers import AttentionInterface
 
 ATTENTION = "crm_dedup_flex"
-PAD, BLOCK = 2048, 128
+PAD, BLOCK, COPIES = 2048, 128, 16
 PREFIX = -1
 
 
@@ -21,26 +22,37 @@ def plan(prefix: int, lengths: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return what the kernel must know of a prefix followed by rows of `lengths` (rows,) tokens.
 
     ``row`` (tokens,) is the row of each token, `PREFIX` for the prefix and a row of its own for the padding at the end; ``counts``
-    (blocks,) and ``columns`` (blocks, blocks) are the blocks of keys that each block of queries sees, the seen ones first.
+    (blocks,) and ``columns`` (blocks, blocks of keys) are the blocks of keys that each block of queries sees, the seen ones first.
     """
-    total = prefix + int(lengths.sum())
-    padding = -total % PAD
-    sizes = torch.cat([torch.tensor([prefix]), lengths, torch.tensor([padding])])
+    sizes = torch.cat([torch.tensor([prefix]), lengths, torch.tensor([-(prefix + int(lengths.sum())) % PAD])])
     row = torch.repeat_interleave(torch.arange(PREFIX, len(lengths) + 1), sizes)
     begins = torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes)
     first, here = begins[::BLOCK] // BLOCK, torch.arange(len(row) // BLOCK)
-    seen = (here[None] <= here[:, None]) & ((here[None] >= first[:, None]) | (here[None] * BLOCK < prefix))
+    own = (here[None] <= here[:, None]) & (here[None] >= first[:, None])
+    copy = torch.arange(COPIES).repeat_interleave(_copied(prefix) // BLOCK)
+    rubric = (copy[None] == here[:, None] % COPIES) & ((here[:, None] + 1) * BLOCK > prefix)
+    seen = torch.cat([rubric, own], dim=1)
     columns = seen.int().argsort(dim=1, descending=True, stable=True)
     return {"row": row.int(), "counts": seen.sum(dim=1).int(), "columns": columns.int()}
 
 
-def mask(row: torch.Tensor, counts: torch.Tensor, columns: torch.Tensor) -> BlockMask:
-    """Return the mask of a plan."""
+def mask(prefix: int, row: torch.Tensor, counts: torch.Tensor, columns: torch.Tensor) -> BlockMask:
+    """Return the mask of a plan: (tokens, copies of the prefix and tokens)."""
+    copied = _copied(prefix)
+    before = copied * COPIES
 
     def sees(_, __, query, key):
-        return (key <= query) & ((row[key] == row[query]) | (row[key] == PREFIX))
+        of_row = (key >= before) & (key - before <= query) & (row[(key - before).clamp(min=0)] == row[query])
+        of_copy = (key < before) & (key // copied == query // BLOCK % COPIES) & (key % copied < prefix) & (row[query] != PREFIX)
+        return of_row | of_copy
 
-    return BlockMask.from_kv_blocks(counts[None, None], columns[None, None], BLOCK_SIZE=BLOCK, mask_mod=sees, seq_lengths=(len(row), len(row)))
+    lengths = (len(row), before + len(row))
+    return BlockMask.from_kv_blocks(counts[None, None], columns[None, None], BLOCK_SIZE=BLOCK, mask_mod=sees, seq_lengths=lengths)
+
+
+def _copied(prefix: int) -> int:
+    """Return how many tokens a copy of the prefix takes: whole blocks."""
+    return -(-prefix // BLOCK) * BLOCK
 
 
 @functools.cache
@@ -50,8 +62,10 @@ def _kernel(compiled: bool):
 
 def _attention(module, query, key, value, attention_mask, scaling=None, blocks: BlockMask | None = None, **_):
     """Attend as `blocks` says: all are (1, heads, tokens, width)."""
+    copied = (blocks.seq_lengths[1] - blocks.seq_lengths[0]) // COPIES
+    keys, values = (torch.cat([one[:, :, None, :copied].expand(-1, -1, COPIES, -1, -1).flatten(2, 3), one], dim=2) for one in (key, value))
     attend = _kernel(query.is_cuda)
-    seen = attend(query, key, value, block_mask=blocks, scale=scaling, enable_gqa=query.shape[1] != key.shape[1])
+    seen = attend(query, keys, values, block_mask=blocks, scale=scaling, enable_gqa=query.shape[1] != key.shape[1])
     return seen.transpose(1, 2).contiguous(), None
 
 

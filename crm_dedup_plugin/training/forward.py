@@ -113,7 +113,7 @@ def _after_prefix(decoder, input_ids, labels, prefix: int, real: torch.Tensor, p
     positions = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
     inputs = {"input_ids": _packed(input_ids, prefix, real, size), "position_ids": _packed(positions, prefix, real, size), "use_cache": False}
     if plan:
-        how, inputs["blocks"] = flex.ATTENTION, flex.mask(**plan)
+        how, inputs["blocks"] = flex.ATTENTION, flex.mask(prefix, **plan)
     else:
         rows, longest = len(input_ids), input_ids.shape[1] - prefix
         mask = torch.ones(longest, input_ids.shape[1], dtype=torch.bool, device=input_ids.device).tril(prefix)
