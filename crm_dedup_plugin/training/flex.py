@@ -14,7 +14,7 @@ from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from transformers import AttentionInterface
 
 ATTENTION = "crm_dedup_flex"
-PAD, BLOCK, COPIES = 2048, 128, 16
+PAD, BLOCK, COPIES = 4096, 128, 16
 PREFIX = -1
 
 
@@ -57,7 +57,10 @@ def _copied(prefix: int) -> int:
 
 @functools.cache
 def _kernel(compiled: bool):
-    return torch.compile(flex_attention, dynamic=False) if compiled else flex_attention
+    if not compiled:
+        return flex_attention
+    torch._dynamo.config.recompile_limit = 64  # lengths; beyond the limit all scores would be written out
+    return torch.compile(flex_attention, dynamic=False)
 
 
 def _attention(module, query, key, value, attention_mask, scaling=None, blocks: BlockMask | None = None, **_):

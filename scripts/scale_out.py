@@ -1,0 +1,112 @@
+"""Measure one evaluation on one GPU and on several: ``.venv/bin/python scripts/scale_out.py MODEL --copies 1 2``.
+
+The real command, lm_eval with vLLM and the schema, on the test split as it is, swapped, shuffled and injected; what counts is the time
+in which the copies of the model answer, without loading, by vLLM's own progress bars (whole seconds). Keeps ``results/scale_out.json``,
+one entry a model and number of copies; one that is there is not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from crm_dedup_plugin import engine
+from crm_dedup_plugin.benchmark.hardware import detect
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.evaluation import docs, run
+from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.provenance import digest, versions
+
+RESULTS = Path("results/scale_out.json")
+# A finished bar; Ray writes the process before what a copy of the model says.
+_DONE = re.compile(r"(?:pid=(\d+)[^\r\n]*)?Processed prompts: 100%\|[^|\r\n]*\| (\d+)/(\d+) \[((?:\d+:)?\d+:\d\d)<")
+
+
+def measure(model: str, copies: int, tasks: list[str], limit: int | None) -> dict:
+    """Run the evaluation and return its rate; raises UserError where it fails or tells no rate."""
+    options = ["--limit", str(limit)] if limit else []
+    with tempfile.TemporaryDirectory(prefix="scale-out-") as folder:
+        log = Path(folder) / "log"
+        command = run.lm_eval_command(model, folder, tasks, {"data": str(docs.TEST_SPLIT)}, options, copies)
+        environment = {**engine.environment(model), **os.environ, "RAY_DEDUP_LOGS": "0"}
+        began = time.monotonic()
+        with log.open("wb") as file:
+            code = subprocess.run(command, env=environment, stdout=file, stderr=subprocess.STDOUT).returncode
+        wall, said = time.monotonic() - began, log.read_text(encoding="utf-8", errors="replace")
+    if code:
+        raise UserError(f"the evaluation of {model} with {copies} copies failed (exit code {code}):\n{said[-3000:]}")
+    return {"wall_seconds": round(wall, 1), **rate(said)}
+
+
+def rate(said: str) -> dict:
+    """Return answers, seconds of the copy that took longest, and answers per second, from what an evaluation wrote on its screen."""
+    answers, seconds = defaultdict(int), defaultdict(int)
+    for process, done, _, clock in set(_DONE.findall(said)):
+        answers[process] += int(done)
+        seconds[process] += sum(int(part) * 60**power for power, part in enumerate(reversed(clock.split(":"))))
+    if not any(seconds.values()):
+        raise UserError("the evaluation showed no progress of a second or more: give more pairs")
+    longest = max(seconds.values())
+    return {"answers": sum(answers.values()), "seconds": longest, "answers_per_second": sum(answers.values()) / longest, "processes": len(answers)}
+
+
+def table(path: Path = RESULTS) -> str:
+    """Return all entries as Markdown, each beside its model on one GPU."""
+    from tabulate import tabulate
+
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    single = {(one["model"], one["hardware"]["name"]): one["answers_per_second"] for one in entries if one["copies"] == 1}
+    rows = []
+    for one in sorted(entries, key=lambda one: (one["model"], one["copies"])):
+        alone = single.get((one["model"], one["hardware"]["name"]))
+        factor = f"{one['answers_per_second'] / alone:.2f}" if alone and one["copies"] > 1 else "-"
+        name = one["model"] + (", random weights" if one["random_weights"] else "")
+        rows.append(
+            [name, f"{one['copies']} x {one['hardware']['name']}", f"{one['answers']:,}", one["seconds"], f"{one['answers_per_second']:,.0f}", factor]
+        )
+    return tabulate(rows, headers=["model", "GPUs", "answers", "s", "answers/s", "x one GPU"], tablefmt="github", disable_numparse=True)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read the options, measure, and keep the entries."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
+    parser.add_argument("model", help="folder of the model")
+    parser.add_argument("--name", help="of the entry (that of the folder)")
+    parser.add_argument("--random-weights", action="store_true", help="say in the results that it was never trained")
+    parser.add_argument("--copies", type=int, nargs="+", default=[1, 2], metavar="N", help="(1 2)")
+    parser.add_argument("--tasks", nargs="+", default=[run.MAIN, *run.RATES], metavar="TASK")
+    parser.add_argument("--limit", type=int, metavar="PAIRS", help="the first pairs of each task only")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--force", action="store_true", help="repeat what is there")
+    arguments = sys.argv[1:] if argv is None else argv
+    options = parser.parse_args(arguments)
+    name = options.name or Path(options.model).name
+    for copies in options.copies:
+        run._check_copies(copies)
+        entries = json.loads(options.results.read_text(encoding="utf-8")) if options.results.is_file() else []
+        if not options.force and (name, copies) in ((one["model"], one["copies"]) for one in entries):
+            print(f"{name}, {copies} copies: is there already")
+            continue
+        entry = {"model": name, "random_weights": options.random_weights, "copies": copies}
+        entry |= measure(options.model, copies, options.tasks, options.limit)
+        entry |= {"tasks": options.tasks, "hardware": detect()._asdict(), "data_sha256": digest([docs.TEST_SPLIT]), "versions": versions()}
+        entry |= {"seed": engine.SEED, "command": f"scripts/scale_out.py {shlex.join(arguments)}"}
+        entries = [one for one in entries if (one["model"], one["copies"]) != (name, copies)] + [entry]
+        write_atomically(options.results, json.dumps(entries, indent=2) + "\n")
+        print(f"{name}, {copies} copies: {entry['answers_per_second']:,.1f} answers/s", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"scale_out: {error}")
