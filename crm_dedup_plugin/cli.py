@@ -214,3 +214,7 @@ def _schema(options) -> None:
     from crm_dedup_plugin.schema import SCHEMA
 
     print(json.dumps(SCHEMA, indent=2))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
