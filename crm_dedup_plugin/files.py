@@ -12,8 +12,9 @@ from crm_dedup_plugin.errors import UserError
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` as UTF-8 to `path`, whole or not at all; a file that already holds it is left untouched."""
     data = text.encode("utf-8", "surrogatepass")
-    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # of a run that was killed
-        stale.unlink(missing_ok=True)
+    for partial in path.parent.glob(f".{glob.escape(path.name)}.[0-9]*.part"):
+        if not _runs(partial.suffixes[-2][1:]):  # who wrote it was killed
+            partial.unlink(missing_ok=True)
     if path.is_file() and path.read_bytes() == data:
         return
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -27,6 +28,17 @@ def write_atomically(path: Path, text: str) -> None:
         raise UserError(f"{path} could not be written ({error.strerror}): make room, or choose a folder that you may write to") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _runs(number: str) -> bool:
+    """Tell whether a process of this machine has this number."""
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def save_figure(figure, path: Path) -> Path:

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from pathlib import Path
 
 from crm_dedup_plugin import engine
@@ -27,8 +26,7 @@ from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.provenance import digest, versions
 
 RESULTS = Path("results/scale_out.json")
-# A finished bar; Ray writes the process before what a copy of the model says.
-_DONE = re.compile(r"(?:pid=(\d+)[^\r\n]*)?Processed prompts: 100%\|[^|\r\n]*\| (\d+)/(\d+) \[((?:\d+:)?\d+:\d\d)<")
+_DONE = re.compile(r"Processed prompts: 100%\|[^|\r\n]*\| (\d+)/\1 \[((?:\d+:)?\d+:\d\d)<")
 
 
 def measure(model: str, copies: int, tasks: list[str], limit: int | None) -> dict:
@@ -42,21 +40,26 @@ def measure(model: str, copies: int, tasks: list[str], limit: int | None) -> dic
         with log.open("wb") as file:
             code = subprocess.run(command, env=environment, stdout=file, stderr=subprocess.STDOUT).returncode
         wall, said = time.monotonic() - began, log.read_text(encoding="utf-8", errors="replace")
+        answers = sum(len(path.read_bytes().splitlines()) for path in Path(folder).rglob("samples_*.jsonl"))
     if code:
         raise UserError(f"the evaluation of {model} with {copies} copies failed (exit code {code}):\n{said[-3000:]}")
-    return {"wall_seconds": round(wall, 1), **rate(said)}
+    seconds = slowest(said, answers, copies)
+    return {"wall_seconds": round(wall, 1), "answers": answers, "seconds": seconds, "answers_per_second": answers / seconds}
 
 
-def rate(said: str) -> dict:
-    """Return answers, seconds of the copy that took longest, and answers per second, from what an evaluation wrote on its screen."""
-    answers, seconds = defaultdict(int), defaultdict(int)
-    for process, done, _, clock in set(_DONE.findall(said)):
-        answers[process] += int(done)
-        seconds[process] += sum(int(part) * 60**power for power, part in enumerate(reversed(clock.split(":"))))
-    if not any(seconds.values()):
-        raise UserError("the evaluation showed no progress of a second or more: give more pairs")
-    longest = max(seconds.values())
-    return {"answers": sum(answers.values()), "seconds": longest, "answers_per_second": sum(answers.values()) / longest, "processes": len(answers)}
+def slowest(said: str, answers: int, copies: int) -> int:
+    """Return the seconds of the copy that took longest, from the finished bars in what an evaluation wrote on its screen.
+
+    Each copy has one bar, for its part of the answers; raises UserError where that is not so.
+    """
+    bars = {(int(part), clock) for part, clock in _DONE.findall(said)}
+    parts = {part for part, _ in bars}
+    if not parts or max(parts) - min(parts) > 1 or abs(max(parts) * copies - answers) > copies:
+        raise UserError(f"{answers} answers of {copies} copies, and bars of {sorted(parts)}: this version of vLLM shows its progress otherwise")
+    seconds = max(sum(int(part) * 60**power for power, part in enumerate(reversed(clock.split(":")))) for _, clock in bars)
+    if not seconds:
+        raise UserError(f"{answers} answers took no second: give more pairs")
+    return seconds
 
 
 def table(path: Path = RESULTS) -> str:
@@ -92,6 +95,7 @@ def main(argv: list[str] | None = None) -> None:
     name = options.name or Path(options.model).name
     for copies in options.copies:
         run._check_copies(copies)
+    for copies in options.copies:
         entries = json.loads(options.results.read_text(encoding="utf-8")) if options.results.is_file() else []
         if not options.force and (name, copies) in ((one["model"], one["copies"]) for one in entries):
             print(f"{name}, {copies} copies: is there already")

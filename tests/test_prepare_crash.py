@@ -146,11 +146,26 @@ def test_a_file_in_place_of_the_folder_gives_a_message(tmp_path, capsys):
     assert (tmp_path / "out").read_text() == "mine"
 
 
+def left_behind() -> int:
+    """Return the number of a process that is gone."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    return gone.pid
+
+
 def test_only_stale_parts_of_the_same_file_are_removed(tmp_path):
-    stale, others = tmp_path / ".a[1].txt.77.part", (tmp_path / ".ab.txt.77.part", tmp_path / "a[1].txt.77.part", tmp_path / ".a1.txt.77.part")
+    names = ".a[1].txt.{}.part", ".ab.txt.{}.part", "a[1].txt.{}.part", ".a1.txt.{}.part"
+    stale, *others = (tmp_path / name.format(left_behind()) for name in names)
     for path in (stale, *others):
         path.write_text("half")
     write_atomically(tmp_path / "a[1].txt", "new")
     assert (tmp_path / "a[1].txt").read_text() == "new"
     assert not stale.exists()
     assert all(path.exists() for path in others)
+
+
+def test_what_another_process_is_writing_stays(tmp_path):
+    beside = tmp_path / f".set.jsonl.{os.getppid()}.part"
+    beside.write_text("half of it")
+    write_atomically(tmp_path / "set.jsonl", "all of it")
+    assert beside.exists() and (tmp_path / "set.jsonl").read_text() == "all of it"

@@ -242,3 +242,14 @@ def test_there_are_never_more_loaders_than_cores(monkeypatch, asked, processes, 
     monkeypatch.setattr(plugin.os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
     assert plugin.CrmDedupPlugin().get_training_args(DictDefault(dataloader_num_workers=asked)).get("dataloader_num_workers") == expected
+
+
+def test_of_several_processes_only_the_first_marks_the_run_as_complete(tmp_path, monkeypatch):
+    glue, cfg = plugin.CrmDedupPlugin(), DictDefault(output_dir=str(tmp_path), dataset_prepared_path="prepared/key")
+    glue.began = 0.0
+    monkeypatch.setenv("RANK", "1")
+    glue.post_train(cfg, None)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("RANK", "0")
+    glue.post_train(cfg, None)
+    assert json.loads((tmp_path / plugin.DONE).read_text())["fingerprint"] == "key"

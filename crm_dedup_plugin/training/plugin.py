@@ -89,6 +89,8 @@ class CrmDedupPlugin(BasePlugin):
 
     def post_train(self, cfg, model) -> None:
         """Mark the run as complete: a run that was interrupted leaves an adapter too, but never comes here."""
+        if int(os.environ.get("RANK", "0")):
+            return
         seconds = round(time.monotonic() - self.began, 1)
         mark = {"fingerprint": Path(cfg.dataset_prepared_path).name, "seconds": seconds, "machine": machine()}
         write_atomically(Path(cfg.output_dir) / DONE, json.dumps(mark) + "\n")
