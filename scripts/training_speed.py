@@ -120,11 +120,14 @@ def _random_weights(model: str, folder: Path) -> None:
 
 
 def table(path: Path = RESULTS) -> str:
-    """Return all entries as Markdown; entries of several GPUs say how many times as fast as one with the same label they are."""
+    """Return all entries as Markdown; those of several GPUs say how many times as fast as one with the same label and data they are.
+
+    The rate of the median step leaves out what only a short run is slowed by: kernels that are compiled, plans that are made.
+    """
     from tabulate import tabulate
 
     entries = json.loads(path.read_text(encoding="utf-8"))
-    alike = ("model", "weights", "label")
+    alike = ("model", "weights", "label", "data_sha256")
     single = {(*(one[key] for key in alike), one["hardware"]["name"]): one["tokens_per_second"] for one in entries if one["gpus"] == 1}
     rows = []
     for one in sorted(entries, key=lambda one: (one["model"], one["weights"], one["label"] != FIRST, one["label"], one["gpus"])):
@@ -132,9 +135,10 @@ def table(path: Path = RESULTS) -> str:
         alone = single.get((*(one[key] for key in alike), name))
         factor = f"{one['tokens_per_second'] / alone:.2f}" if alone and one["gpus"] > 1 else "-"
         memory = f"{one['peak_reserved_bytes'] / 2**30:.1f}" if one["peak_reserved_bytes"] else "-"
-        rates = [f"{one['tokens_per_second']:,.0f}", factor, f"{one['examples_per_second']:.1f}", f"{one['step_seconds']:.2f}"]
+        steady = one["tokens_per_step"] / one["step_seconds"]
+        rates = [f"{one['tokens_per_second']:,.0f}", f"{steady:,.0f}", factor, f"{one['examples_per_second']:.1f}", f"{one['step_seconds']:.2f}"]
         rows.append([one["model"], one["weights"], f"{one['gpus']} x {name}" if one["gpus"] else name, f"`{one['label']}`", *rates, memory])
-    heads = ["model", "weights", "GPUs", "setting", "tokens/s", "x one GPU", "examples/s", "step s", "peak GiB reserved"]
+    heads = ["model", "weights", "GPUs", "setting", "tokens/s", "at the median step", "x one GPU", "examples/s", "step s", "peak GiB reserved"]
     return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
 
 

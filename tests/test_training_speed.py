@@ -65,16 +65,31 @@ def test_rates_are_those_of_all_processes_after_the_warm_up():
         training_speed.summary([rank([1, 1, 1], [1, 1, 1], 1)])
 
 
-def entry(gpus: int, tokens: float, label: str = "as it is", name: str = "H100", weights: str = "random") -> dict:
-    rates = {"tokens_per_second": tokens, "examples_per_second": 5.0, "step_seconds": 1.0, "peak_reserved_bytes": 2**30 if gpus else None}
-    return {"model": "qwen3-4b", "weights": weights, "label": label, "gpus": gpus, "hardware": {"name": name}, **rates}
+def entry(gpus: int, tokens: float, label: str = "as it is", name: str = "H100", weights: str = "random", data: str = "a") -> dict:
+    rates = {"tokens_per_second": tokens, "examples_per_second": 5.0, "step_seconds": 0.5, "peak_reserved_bytes": 2**30 if gpus else None}
+    rest = {"weights": weights, "label": label, "gpus": gpus, "data_sha256": data, "tokens_per_step": 77.0}
+    return {"model": "qwen3-4b", "hardware": {"name": name}, **rest, **rates}
 
 
 def test_the_table_compares_several_gpus_with_one_of_the_same_setting(tmp_path):
     path = tmp_path / "speed.json"
-    path.write_text(json.dumps([entry(2, 1900), entry(1, 1000), entry(2, 1500, "fsdp"), entry(2, 9, name="H200"), entry(1, 5, weights="its own")]))
+    path.write_text(
+        json.dumps(
+            [
+                entry(2, 1900),
+                entry(1, 1000),
+                entry(2, 1500, "fsdp"),
+                entry(2, 9, name="H200"),
+                entry(1, 5, weights="its own"),
+                entry(2, 9, data="b", name="A100"),
+                entry(1, 5, name="A100"),
+            ]
+        )
+    )
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in training_speed.table(path).splitlines()[2:]]
-    cells = {(row[1], row[2], row[3]): row[5] for row in rows}
+    cells = {(row[1], row[2], row[3]): row[6] for row in rows}
+    assert {row[5] for row in rows} == {"154"}
+    assert cells[("random", "2 x A100", "`as it is`")] == "-", "other pairs"
     assert cells[("random", "2 x H100", "`as it is`")] == "1.90"
     assert (
         cells[("random", "2 x H100", "`fsdp`")] == cells[("random", "2 x H200", "`as it is`")] == cells[("its own", "1 x H100", "`as it is`")] == "-"
