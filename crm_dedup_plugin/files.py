@@ -34,7 +34,7 @@ def _runs(number: str) -> bool:
     """Tell whether a process of this machine has this number."""
     try:
         os.kill(int(number), 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, ValueError, OverflowError):  # gone, or no number of a process
         return False
     except PermissionError:
         pass

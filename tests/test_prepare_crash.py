@@ -167,5 +167,7 @@ def test_only_stale_parts_of_the_same_file_are_removed(tmp_path):
 def test_what_another_process_is_writing_stays(tmp_path):
     beside = tmp_path / f".set.jsonl.{os.getppid()}.part"
     beside.write_text("half of it")
+    for number in ("1x", "9" * 30):
+        (tmp_path / f".set.jsonl.{number}.part").write_text("no number of a process")
     write_atomically(tmp_path / "set.jsonl", "all of it")
     assert beside.exists() and (tmp_path / "set.jsonl").read_text() == "all of it"
