@@ -18,11 +18,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import entries
+
 from crm_dedup_plugin import engine
 from crm_dedup_plugin.benchmark.hardware import detect
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import docs, run
-from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.provenance import digest, versions
 
 RESULTS = Path("results/scale_out.json")
@@ -66,10 +67,10 @@ def table(path: Path = RESULTS) -> str:
     """Return all entries as Markdown, each beside its model on one GPU."""
     from tabulate import tabulate
 
-    entries = json.loads(path.read_text(encoding="utf-8"))
-    single = {(one["model"], one["hardware"]["name"]): one["answers_per_second"] for one in entries if one["copies"] == 1}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    single = {(one["model"], one["hardware"]["name"]): one["answers_per_second"] for one in found if one["copies"] == 1}
     rows = []
-    for one in sorted(entries, key=lambda one: (one["model"], one["copies"])):
+    for one in sorted(found, key=_key):
         alone = single.get((one["model"], one["hardware"]["name"]))
         factor = f"{one['answers_per_second'] / alone:.2f}" if alone and one["copies"] > 1 else "-"
         name = one["model"] + (", random weights" if one["random_weights"] else "")
@@ -77,6 +78,10 @@ def table(path: Path = RESULTS) -> str:
             [name, f"{one['copies']} x {one['hardware']['name']}", f"{one['answers']:,}", one["seconds"], f"{one['answers_per_second']:,.0f}", factor]
         )
     return tabulate(rows, headers=["model", "GPUs", "answers", "s", "answers/s", "x one GPU"], tablefmt="github", disable_numparse=True)
+
+
+def _key(entry: dict) -> tuple:
+    return entry["model"], entry["copies"]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -96,16 +101,14 @@ def main(argv: list[str] | None = None) -> None:
     for copies in options.copies:
         run._check_copies(copies)
     for copies in options.copies:
-        entries = json.loads(options.results.read_text(encoding="utf-8")) if options.results.is_file() else []
-        if not options.force and (name, copies) in ((one["model"], one["copies"]) for one in entries):
+        if not options.force and (name, copies) in map(_key, entries.read(options.results)):
             print(f"{name}, {copies} copies: is there already")
             continue
         entry = {"model": name, "random_weights": options.random_weights, "copies": copies}
         entry |= measure(options.model, copies, options.tasks, options.limit)
         entry |= {"tasks": options.tasks, "hardware": detect()._asdict(), "data_sha256": digest([docs.TEST_SPLIT]), "versions": versions()}
         entry |= {"seed": engine.SEED, "command": f"scripts/scale_out.py {shlex.join(arguments)}"}
-        entries = [one for one in entries if (one["model"], one["copies"]) != (name, copies)] + [entry]
-        write_atomically(options.results, json.dumps(entries, indent=2) + "\n")
+        entries.keep(options.results, entry, _key)
         print(f"{name}, {copies} copies: {entry['answers_per_second']:,.1f} answers/s", flush=True)
 
 

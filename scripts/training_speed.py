@@ -17,10 +17,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import entries
 import yaml
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.provenance import digest, versions
 from crm_dedup_plugin.training import run as training
 
@@ -126,11 +126,11 @@ def table(path: Path = RESULTS) -> str:
     """
     from tabulate import tabulate
 
-    entries = json.loads(path.read_text(encoding="utf-8"))
+    found = json.loads(path.read_text(encoding="utf-8"))
     alike = ("model", "weights", "label", "data_sha256")
-    single = {(*(one[key] for key in alike), one["hardware"]["name"]): one["tokens_per_second"] for one in entries if one["gpus"] == 1}
+    single = {(*(one[key] for key in alike), one["hardware"]["name"]): one["tokens_per_second"] for one in found if one["gpus"] == 1}
     rows = []
-    for one in sorted(entries, key=lambda one: (one["model"], one["weights"], one["label"] != FIRST, one["label"], one["gpus"])):
+    for one in sorted(found, key=lambda one: (one["model"], one["weights"], one["label"] != FIRST, one["label"], one["gpus"])):
         name = one["hardware"]["name"]
         alone = single.get((*(one[key] for key in alike), name))
         factor = f"{one['tokens_per_second'] / alone:.2f}" if alone and one["gpus"] > 1 else "-"
@@ -167,8 +167,7 @@ def main(argv: list[str] | None = None) -> None:
 
     entry = {"model": options.model, "weights": "random" if options.random_weights else "its own"}
     entry |= {"label": options.label or " ".join(overrides) or FIRST, "gpus": options.gpus if torch.cuda.is_available() else 0}
-    entries = json.loads(options.results.read_text(encoding="utf-8")) if options.results.is_file() else []
-    if not options.force and _key(entry) in map(_key, entries):
+    if not options.force and _key(entry) in map(_key, entries.read(options.results)):
         print(f"{entry['model']}, {entry['label']}, {entry['gpus']} GPUs: is there already")
         return
     with tempfile.TemporaryDirectory(prefix="training-speed-") as name:
@@ -180,11 +179,7 @@ def main(argv: list[str] | None = None) -> None:
         entry |= measure(settings, options.model, overrides, options.gpus, Path(name))
         entry |= {"data_sha256": digest([Path(settings["datasets"][0]["path"])]), "versions": versions()}
     entry |= {"steps": options.steps, "warm_up_steps": WARM_UP, "command": f"scripts/training_speed.py {shlex.join(arguments)}"}
-    # Read again: another process may have added its own in the meantime.
-    entries = json.loads(options.results.read_text(encoding="utf-8")) if options.results.is_file() else []
-    entries = [one for one in entries if _key(one) != _key(entry)] + [entry]
-    options.results.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(options.results, json.dumps(entries, indent=2) + "\n")
+    entries.keep(options.results, entry, _key)
     print(f"{entry['tokens_per_second']:,.0f} tokens/s, {entry['step_seconds']:.2f} s a step, loss {entry['losses'][-1:]}", flush=True)
 
 

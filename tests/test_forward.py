@@ -137,10 +137,8 @@ class Questions(TorchDispatchMode):
         self.asked = []
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        name, indices = (
-            getattr(operation, "overloadpacket", operation).__name__,
-            args[1] if len(args) > 1 and isinstance(args[1], (list, tuple)) else (),
-        )
+        name = getattr(operation, "overloadpacket", operation).__name__
+        indices = args[1] if len(args) > 1 and isinstance(args[1], (list, tuple)) else ()
         by_mask = name.startswith("index") and any(isinstance(one, torch.Tensor) and one.dtype == torch.bool for one in indices)
         if by_mask or name in ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "_unique2", "repeat_interleave"):
             self.asked.append(name)

@@ -56,7 +56,7 @@ class CrmDedupPlugin(BasePlugin):
         self.began = time.monotonic()
         if not torch.cuda.is_available():
             use_all_cores()
-        if int(os.environ.get("RANK", "0")) == 0 and not cfg.merge_lora:
+        if is_first() and not cfg.merge_lora:
             claim(Path(cfg.output_dir), Path(cfg.dataset_prepared_path).name)
 
     def get_training_args(self, cfg) -> dict:
@@ -89,11 +89,16 @@ class CrmDedupPlugin(BasePlugin):
 
     def post_train(self, cfg, model) -> None:
         """Mark the run as complete: a run that was interrupted leaves an adapter too, but never comes here."""
-        if int(os.environ.get("RANK", "0")):
+        if not is_first():
             return
         seconds = round(time.monotonic() - self.began, 1)
         mark = {"fingerprint": Path(cfg.dataset_prepared_path).name, "seconds": seconds, "machine": machine()}
         write_atomically(Path(cfg.output_dir) / DONE, json.dumps(mark) + "\n")
+
+
+def is_first() -> bool:
+    """Tell whether this is the process that writes for all of them."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def machine() -> str:
