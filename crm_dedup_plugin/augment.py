@@ -14,7 +14,7 @@ from difflib import SequenceMatcher
 from crm_dedup_plugin import renaming
 from crm_dedup_plugin.steward import attacks, perturb, reasoning
 from crm_dedup_plugin.steward.evidence import FOUND, ONLY_A, ONLY_B, Evidence, compare
-from crm_dedup_plugin.steward.values import DIFFERS, SAME
+from crm_dedup_plugin.steward.values import CLOSE, DIFFERS, SAME
 
 _SHARES = {"shuffled": 0.3, "injected": 0.15}
 _RENAMED = 0.3
@@ -24,8 +24,7 @@ _WRITERS: dict[str, tuple[Callable[[Evidence, str], str], ...]] = {  # the later
 }
 KINDS = (*_SHARES, "renamed", "oversampled", *_WRITERS)
 _MOST_COPIES = 3
-_CODES = ("email", "mobile", "birth", "tax", "phone", "website")  # same or not in any format; the rest is words
-_ALIKE = 0.6  # values that differ and have more in common than this are easily taken for the same
+_IN_COMMON = 0.6  # of their letters: words that agree with less, or differ with more, are easily taken for the contrary
 
 
 def augment(rows: list[dict], kinds: tuple[str, ...], seed: int = 7) -> list[dict]:
@@ -78,17 +77,17 @@ def _explained(row: dict, writers: tuple[Callable[[Evidence, str], str], ...]) -
 
 
 def _plain_to_see(evidence: Evidence) -> Evidence:
-    """Return the evidence without what a small model gets wrong: words that are the same or close in another spelling, or differ by little."""
+    """Return the evidence without what a small model gets wrong: words that agree and look different, or differ and look alike."""
 
     def is_plain(concept: str, said: str) -> bool:
         if said in (FOUND, ONLY_A, ONLY_B):
             return True
-        if said not in (SAME, DIFFERS) or concept not in evidence.a or concept not in evidence.b:
+        if said not in (SAME, CLOSE, DIFFERS) or concept not in evidence.a or concept not in evidence.b:
             return False
-        if concept in _CODES:
-            return True
+        if concept in reasoning.CODES:
+            return said != CLOSE
         a, b = (renaming.letters(values[concept]) for values in (evidence.a, evidence.b))
-        return a == b if said == SAME else SequenceMatcher(None, a, b).ratio() < _ALIKE
+        return (SequenceMatcher(None, a, b).ratio() < _IN_COMMON) == (said == DIFFERS)
 
     return replace(evidence, relations={concept: said for concept, said in evidence.relations.items() if is_plain(concept, said)})
 

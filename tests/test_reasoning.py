@@ -13,7 +13,7 @@ from crm_dedup_plugin.schema import LABELS, MAX_REASONING_CHARS
 from crm_dedup_plugin.steward import policy, reasoning
 from crm_dedup_plugin.steward.evidence import FOUND, ONLY_A, ONLY_B, Evidence, compare
 from crm_dedup_plugin.steward.fields import CONCEPTS
-from crm_dedup_plugin.steward.reasoning import claims, contradicts, is_grounded, write
+from crm_dedup_plugin.steward.reasoning import ALIKE, claims, contradicts, is_grounded, write
 from crm_dedup_plugin.steward.values import CLOSE, DIFFERS, SAME, UNCLEAR
 from crm_dedup_plugin.synth.generate import Settings, generate
 
@@ -179,6 +179,7 @@ def test_the_reasoning_of_the_opposite_decision_contradicts(rows):
         ("Full name in another script, e-mail found in the notes.", [("name", UNCLEAR), ("email", FOUND), ("notes", FOUND)]),
         ("The telephone numbers agree, birthday is similar", [("phone", SAME), ("birth", CLOSE)]),
         ("SAME E-MAIL", [("email", SAME)]),
+        ("First and last names alike, city differs.", [("last", ALIKE), ("city", DIFFERS)]),
         ("", []),
         ("Same.", []),
         ("These look alike to me.", []),
@@ -207,6 +208,11 @@ def test_free_wording_is_read_as_claims(sentence, expected):
         ("Names match.", A, C, False),
         ("Names match.", A, {**A, "City": "Leeds"}, True),
         ("Names are similar.", A, B, True),
+        ("Names alike.", A, B, True),
+        ("First name alike, last name alike, company alike.", A, B, True),
+        ("City alike.", A, B, False),
+        ("Phone alike.", A, B, False),
+        ("Names alike.", A, C, False),
         ("Names match.", A, B, False),
         ("Name same.", {"City": "York"}, {"City": "York"}, False),
     ],
@@ -237,6 +243,9 @@ def test_a_sentence_without_a_claim_is_never_grounded(sentence):
         (D, "Same person: e-mail same.", False),
         (N, "First name same, last name same, e-mail same.", True),
         (N, "E-mail same.", True),
+        (N, "First name alike, last name alike.", True),
+        (N, "First name alike, e-mail differs.", False),
+        (D, "Last name alike, e-mail same.", False),
         (N, "One person under two addresses: street differs.", True),
         (N, "Duplicates.", True),
         (N, "First name differs, e-mail differs.", False),

@@ -14,12 +14,15 @@ from crm_dedup_plugin.steward.fields import CONCEPTS
 from crm_dedup_plugin.steward.policy import decide
 from crm_dedup_plugin.steward.values import CLOSE, DIFFERS, SAME, UNCLEAR
 
+ALIKE = "alike"  # said of words that are the same or close: which of the two, a small model cannot see through spelling
+CODES = ("email", "mobile", "birth", "tax", "phone", "website")  # the same or not, in any format; the values of other fields are words
 _IDENTIFIERS = ("email", "mobile", "birth", "tax")
 _NAMES = ("first", "last", "name", "company")
 _UNSAID = ("salutation", "notes", "country")
 _WRITTEN = {  # relation: ways to say it of one field
     SAME: ("{} same", "{} same", "same {}", "{} agrees", "{} matches", "{} identical"),
     CLOSE: ("{} close", "{} close", "similar {}", "{} similar", "{} nearly the same"),
+    ALIKE: ("{} alike",),
     DIFFERS: ("{} differs", "{} differs", "different {}", "{} conflicts", "{} not the same"),
     UNCLEAR: ("{} in another script",),
     ONLY_A: ("{} only in A", "{} only in A", "{} missing in B"),
@@ -41,6 +44,7 @@ _RELATIONS = (
     (ONLY_A, r"\bonly in (?:record )?a\b|\b(?:missing|absent|not given|empty|blank) (?:in|from) (?:record )?b\b|\bonly (?:record )?a has\b"),
     (ONLY_B, r"\bonly in (?:record )?b\b|\b(?:missing|absent|not given|empty|blank) (?:in|from) (?:record )?a\b|\bonly (?:record )?b has\b"),
     (DIFFERS, r"\bdiffer|\bdifferent\b|\bnot (?:the )?same\b|\b(?:does|do) not (?:agree|match)|\bmismatch|\bconflict|\bunequal\b|\bdistinct\b"),
+    (ALIKE, r"\balike\b"),
     (CLOSE, r"\bclose\b|\bsimilar\b|\bnearly\b|\balmost\b|\bvariant\b|\btypo\b|\bnickname\b|\bshort form\b|\binitial\b"),
     (SAME, r"\bsame\b|\bagrees?\b|\bidentical\b|\bmatch(?:es|ing)?\b|\bequal\b|\bshared?\b"),
 )  # fmt: skip
@@ -93,7 +97,7 @@ def write_briefly(evidence: Evidence, decision: str) -> str:
     """Return a sentence with the two fields that say most for `decision`, and what the notes tell, always in the same words.
 
     Of fields that say as much, those that agree or differ outright come first: few claims, and the ones that are hard to get wrong.
-    For POSSIBLE one speaks for a duplicate and one against, where there are such.
+    For POSSIBLE one speaks for a duplicate and one against, where there are such. Words that agree are only said to be alike.
     """
     relations = {concept: said for concept, said in evidence.relations.items() if concept not in _UNSAID}
     ranked = sorted(relations, key=lambda concept: (_rank(relations[concept], concept, decision), relations[concept] not in (SAME, DIFFERS)))
@@ -105,7 +109,8 @@ def write_briefly(evidence: Evidence, decision: str) -> str:
         agreeing = [concept for concept in ranked if relations[concept] in (SAME, CLOSE, FOUND)]
         ranked = [*agreeing[:1], *against[:1], *ranked]
     few = list(dict.fromkeys(ranked))[:_FEW_CLAIMS]
-    chosen = [_WRITTEN[said][0].format(CONCEPTS[concept]) for concept, said in relations.items() if concept in few]
+    said = {concept: ALIKE if concept not in CODES and kind in (SAME, CLOSE) else kind for concept, kind in relations.items() if concept in few}
+    chosen = [_WRITTEN[kind][0].format(CONCEPTS[concept]) for concept, kind in said.items()]
     return _sentence(", ".join([*chosen, *_told(evidence)]))
 
 
@@ -172,7 +177,7 @@ def contradicts(decision: str, text: str, record_a: dict[str, str], record_b: di
     made = dict(claims(text))
     if not made or decision == "POSSIBLE":
         return False
-    agree, differ = ({concept for concept, said in made.items() if said in kinds} for kinds in ((SAME, CLOSE, FOUND), (DIFFERS,)))
+    agree, differ = ({concept for concept, said in made.items() if said in kinds} for kinds in ((SAME, ALIKE, CLOSE, FOUND), (DIFFERS,)))
     if decision == "DUPLICATE":
         return not agree or _decided_by(made, record_a, record_b) == "NO_MATCH"
     apart = differ or {"namesake", "related", "head_office"} & set(made.values())
@@ -182,10 +187,12 @@ def contradicts(decision: str, text: str, record_a: dict[str, str], record_b: di
 def _decided_by(made: dict[str, str], record_a: dict[str, str], record_b: dict[str, str]) -> str:
     """Return the decision that follows from the claims alone, were they true."""
     seen = compare(record_a, record_b)
-    return decide(Evidence(seen.a, seen.b, made, seen.flags))
+    return decide(Evidence(seen.a, seen.b, {concept: CLOSE if said == ALIKE else said for concept, said in made.items()}, seen.flags))
 
 
 def _holds(evidence: Evidence, concept: str, said: str) -> bool:
+    if said == ALIKE:
+        return any(_holds(evidence, concept, kind) for kind in (SAME, CLOSE))
     true = evidence.get(concept)
     if said in _TOLD:
         return said in evidence.flags
