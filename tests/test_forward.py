@@ -12,6 +12,7 @@ from crm_dedup_plugin.training import flex, forward
 from crm_dedup_plugin.training.collator import FlexibleCollator, LocatingCollator
 
 PREFIX = 40
+KINDS = ("pieces", "kernel")
 
 
 @pytest.fixture(scope="module")
@@ -213,3 +214,31 @@ def test_every_packed_answer_has_its_decision():
     answers = torch.tensor([[0, 0, 1, 1, 1, 0, 0, 1, 1, 0, 1, 1]]).bool()
     weights = forward._weights(answers, forward.Emphasis(1, 3.0))
     assert weights.tolist() == [[1, 1, 1, 3, 1, 1, 1, 1, 3, 1, 1, 3]]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_compiled_kernel_is_as_exact_as_the_pieces(seed):
+    """Both in bf16, against the pieces in fp32."""
+    torch.manual_seed(seed)
+    sizes = {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 6, "num_attention_heads": 9, "num_key_value_heads": 3}
+    exact = LlamaForCausalLM(LlamaConfig(vocab_size=512, pad_token_id=0, **sizes)).cuda().train()
+    rough = copy.deepcopy(exact).to(torch.bfloat16)
+    for model in (exact, rough):
+        forward.install(model, shared_prefix=True)
+    batch = make_batch(torch.randint(360, 520, (96,)).tolist(), prefix=300, answer=24, seed=seed)
+    located = {kind: forward.locate(*(batch[name] for name in ("input_ids", "attention_mask", "labels")), True, kind == "kernel") for kind in KINDS}
+
+    def gradients(model, kind):
+        on_gpu = {name: value.cuda() if torch.is_tensor(value) else value for name, value in located[kind].items()}
+        on_gpu |= {"plan": {name: value.cuda() for name, value in on_gpu["plan"].items()}} if "plan" in on_gpu else {}
+        loss, found = outcome(model, {name: value.cuda() for name, value in batch.items()}, located=on_gpu)
+        return loss.double(), torch.cat([one.flatten().double() for one in found.values()])
+
+    loss, expected = gradients(exact, "pieces")
+    errors = {}
+    for kind in KINDS:
+        near, found = gradients(rough, kind)
+        errors[kind] = float((found - expected).norm() / expected.norm()), float((near - loss).abs() / loss)
+    print(errors)
+    assert errors["kernel"][0] < 1.2 * errors["pieces"][0] + 1e-3 and errors["kernel"][1] < 1e-2

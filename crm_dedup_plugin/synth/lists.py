@@ -1,4 +1,4 @@
-"""Pairs from lists that are no CRM: ``crm-dedup synth --lists --n 30000 --out data/lists.jsonl``.
+"""Pairs from lists that are no CRM: ``crm-dedup synth --lists --n 60000 --out data/lists.jsonl``.
 
 Registers of people, directories of sites, names alone, a company and its address in one line. They hold few fields and much
 damage, and no identifier that stands by itself. So the label is the truth about the two entities, not the policy's reading of
