@@ -12,6 +12,7 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 
 from crm_dedup_plugin import renaming
+from crm_dedup_plugin.schema import LABELS
 from crm_dedup_plugin.steward import attacks, perturb, reasoning
 from crm_dedup_plugin.steward.evidence import FOUND, ONLY_A, ONLY_B, Evidence, compare
 from crm_dedup_plugin.steward.values import CLOSE, DIFFERS, SAME
@@ -31,9 +32,10 @@ def augment(rows: list[dict], kinds: tuple[str, ...], seed: int = 7) -> list[dic
     """Return `rows` and changed copies of some, in a seeded random order.
 
     shuffled: 30% once more, with fields renamed and in another order. injected: 15% once more, with an instruction hidden
-    in a field; named twice, twice as many. renamed: 30% of all rows, not copies, get field names of no CRM that is known here.
-    oversampled: pairs of rare slices up to three times. plain: every reasoning goes through the fields in the same words, in place
-    of the one that was given. brief: it names two of them, those that decide and can be seen to agree or differ.
+    in a field, which asks for any decision; named twice, twice as many. renamed: 30% of all rows, not copies, get field names of
+    no CRM that is known here. oversampled: pairs of rare slices up to three times. plain: every reasoning goes through the fields
+    in the same words, in place of the one that was given. brief: it names two of them, those that decide and can be seen to agree
+    or differ.
     """
     rng, result = random.Random(seed), list(rows)
     if "oversampled" in kinds:
@@ -49,10 +51,8 @@ def augment(rows: list[dict], kinds: tuple[str, ...], seed: int = 7) -> list[dic
 
 def _changed(row: dict, kind: str, rng: random.Random) -> dict:
     pair = (row["input"]["record_a"], row["input"]["record_b"])
-    if kind == "shuffled":
-        pair = perturb.shuffle(pair, rng)
-    else:
-        pair = perturb.inject(pair, rng, attacks.TRAIN, perturb.target_for(row["output"]["decision"]))
+    # An instruction that never asks for the right decision would give it away.
+    pair = perturb.shuffle(pair, rng) if kind == "shuffled" else perturb.inject(pair, rng, attacks.TRAIN, rng.choice(LABELS))
     copy = _with_records(row, pair)
     return {**copy, "id": f"{row['id']}-{kind}"} if row.get("id") not in (None, "") else copy
 

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import ablation
+import attack_targets
 import mask_cost
+import scale_out
 import training_speed
 import tune
 from tabulate import tabulate
@@ -20,11 +22,15 @@ from crm_dedup_plugin.benchmark import command
 from crm_dedup_plugin.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
-# Folders of results/: the demo, the recipe before this one, and there all weights trained instead of an adapter.
-DEMO, EARLIER, WHOLE = "demo", "earlier-recipe", "smollm2-135m-full"
+DEMO = "demo"
+EARLIER = {  # numbers of the recipes in results/quality.md
+    "recipe 4": "earlier-recipes/smollm2-135m-4",
+    "recipe 3": "earlier-recipes/smollm2-135m-3",
+    "recipe 3, all weights": "earlier-recipes/smollm2-135m-3-full",
+}
 MODELS = {"base": "smollm2-135m-base", "fine-tuned": "smollm2-135m"}
 BASELINES = {"strings": "baseline-strings", "boosting": "baseline-boosting", "Splink": "baseline-splink"}
-SHAPES = ("qwen3-4b", "qwen3-4b-fp8", "llama32-3b-fp8", "phi4mini-fp8", "mistral7b-fp8")
+SHAPES = tuple(f"{name}{weights}" for name in ("qwen3-4b", "llama32-3b", "phi4mini", "mistral7b") for weights in ("", "-fp8"))
 ENGINES = ("engines/smollm2-135m.json", *(f"{name}/benchmark.json" for name in SHAPES))
 _WEAKEST = 4
 _HEADLINES = {
@@ -76,9 +82,9 @@ def full(results: Path) -> str:
 
 def goals(results: Path) -> str:
     """Return what was aimed at beside what was reached, what other ways of training reached, and the slices that are decided worst."""
-    measured, before = _measured(results), results / EARLIER
+    measured = _measured(results)
     tuned, boosting, public = measured["fine-tuned"], measured["boosting"], _public(measured)
-    compared = [tuned, *(_load(before / name / "metrics.json") for name in (MODELS["fine-tuned"], WHOLE))]
+    compared = [tuned, *(_load(results / folder / "metrics.json") for folder in EARLIER.values())]
     files, others = public.pop("fine-tuned")["slices"], public.values()
 
     def ahead(result: dict) -> str:
@@ -103,7 +109,7 @@ def goals(results: Path) -> str:
         row("precision of these merges", "0.99", lambda one: one["calibration"]["merge_at_99"]["precision"], True),
         row("one token decides as the full answer", "-", lambda one: one["calibration"]["agreement"]),
     ]
-    heads = ["what", "goal", "now", "recipe before", "recipe before, all weights", "boosting"]
+    heads = ["what", "goal", "now", *EARLIER, "boosting"]
     return f"{tabulate(rows, headers=heads, tablefmt='github', disable_numparse=True)}\n\nWeakest slices: {_weakest(tuned)}.\n"
 
 
@@ -187,11 +193,16 @@ def blocks(root: Path) -> dict[Path, dict[str, str]]:
             "gpu": gpu(results),
         },
         root / "data" / "README.md": {"baselines": hardness(results), "ablation": f"{ablation.table(results / 'ablation.json')}\n"},
-        results / "quality.md": {"goals": goals(results), "public": public_errors(results)},
+        results / "quality.md": {
+            "goals": goals(results),
+            "public": public_errors(results),
+            "targets": f"{attack_targets.table(results / 'attack_targets.json')}\n",
+        },
         results / "tuning.md": {
             "masks": mask_cost.table(results / "mask_cost.json"),
             "overview": gpu(results),
             "engines": "\n".join(map(speed, (results / name for name in ("engines/two-engines.json", *ENGINES)))),
+            "scale": f"{scale_out.table(results / 'scale_out.json')}\n",
             "training": f"{training_speed.table(results / 'training_speed.json')}\n",
             "tries": tune.tables(results / "tuning.json"),
         },

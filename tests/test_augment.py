@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import product
 from random import Random
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from crm_dedup_plugin import renaming
 from crm_dedup_plugin.augment import KINDS, augment
 from crm_dedup_plugin.cli import main
+from crm_dedup_plugin.schema import LABELS
 from crm_dedup_plugin.steward import attacks, reasoning
 from crm_dedup_plugin.steward.fields import CONCEPTS, SCHEMAS, UNSEEN_SCHEMAS, concept_of
 from crm_dedup_plugin.steward.identity import identities
@@ -113,6 +115,15 @@ def test_shuffled_copies_hold_the_same_values():
             old, new = before["input"][side], after["input"][side]
             assert sorted(old.values()) == sorted(new.values())
             assert Counter(map(concept_of, old)) == Counter(map(concept_of, new))
+
+
+def test_what_an_injected_copy_asks_for_tells_nothing_of_its_decision():
+    asked = Counter()
+    for row in augment(ROWS, ("injected",) * 3):
+        text = " ".join(value for record in row["input"].values() for value in record.values())
+        asked.update((row["output"]["decision"], label) for label in LABELS if label in text)
+    assert asked.keys() == set(product(LABELS, LABELS))
+    assert max(asked.values()) < 3 * min(asked.values()), asked
 
 
 def test_injected_copies_carry_attacks_that_evaluation_never_uses():
