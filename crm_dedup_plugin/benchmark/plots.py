@@ -59,7 +59,7 @@ def _latency(levels: list[dict], path: Path, title: str) -> Path:
 
 
 def _limit(arms: dict[str, dict], path: Path, title: str) -> Path:
-    figure, axes = _axes(title, height=0.5 * len(arms) + 1.8)
+    figure, axes = _axes(title, height=0.5 * len(arms) + 2.1)
     names = [arm for arm in ARMS if arm in arms]
     rates = [arms[arm]["pairs_per_second"] for arm in names]
     axes.barh(range(len(names)), [arms[arm]["limit_pairs_per_second"] for arm in names], color="#dddddd", label="physical limit")
@@ -71,7 +71,7 @@ def _limit(arms: dict[str, dict], path: Path, title: str) -> Path:
     axes.margins(x=0.3)
     axes.invert_yaxis()
     axes.set(xlabel="pairs a second", xlim=(0, None))
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return save_figure(figure, path)
 
 
