@@ -20,7 +20,7 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import docs
 from crm_dedup_plugin.evaluation.probabilities import probabilities
 from crm_dedup_plugin.files import write_atomically
-from crm_dedup_plugin.provenance import digest, versions
+from crm_dedup_plugin.provenance import digest, model_digest, versions
 from crm_dedup_plugin.schema import LABELS
 from crm_dedup_plugin.steward import attacks, perturb
 
@@ -73,11 +73,11 @@ def main(argv: list[str] | None = None) -> None:
         raise UserError(f"{options.model} is no merged model: name a folder such as outputs/smollm2-135m-merged")
     rows = docs.read_rows(options.data, "run `make prep` first")[: options.pairs]
     pairs = [one for number, row in enumerate(rows) for one in attacked((row["input"]["record_a"], row["input"]["record_b"]), number)]
-    likely = [LABELS[max(range(len(LABELS)), key=shares.__getitem__)] for shares in probabilities(options.model, pairs)]
+    likely = [LABELS[row.index(max(row))] for row in probabilities(options.model, pairs)]
     step = 1 + len(LABELS)
     decided = [likely[at : at + step] for at in range(0, len(likely), step)]
     result = {"pairs": len(rows), "targets": count([row["output"]["decision"] for row in rows], decided)}
-    result |= {"data_sha256": digest([options.data]), "model_sha256": digest(sorted(Path(options.model).glob("*.safetensors")))}
+    result |= {"data_sha256": digest([options.data]), "model_sha256": model_digest(options.model)}
     result |= {"seed": engine.SEED, "versions": versions(), "command": f"scripts/attack_targets.py {shlex.join(arguments)}"}
     write_atomically(options.results, json.dumps(result, indent=2) + "\n")
     print(table(options.results))
