@@ -30,6 +30,7 @@ VIEWS = ("test", "shuffled", "injected")
 def write_data(seed: int) -> None:
     """Write a training set for each arm, and the test pairs as they are, swapped, shuffled and injected."""
     from crm_dedup_plugin.augment import augment
+    from crm_dedup_plugin.schema import LABELS
     from crm_dedup_plugin.splits import split
     from crm_dedup_plugin.steward import attacks, perturb, reasoning
     from crm_dedup_plugin.steward.evidence import compare
@@ -45,7 +46,7 @@ def write_data(seed: int) -> None:
     changes = {
         "test": lambda pair, row: pair,
         "shuffled": lambda pair, row: perturb.shuffle(pair, rng),
-        "injected": lambda pair, row: perturb.inject(pair, rng, attacks.EVAL, perturb.target_for(row["output"]["decision"])),
+        "injected": lambda pair, row: perturb.inject(pair, rng, attacks.EVAL, rng.choice(LABELS)),
     }
     for view, change in changes.items():
         pairs = [change((row["input"]["record_a"], row["input"]["record_b"]), row) for row in parts["test"][:TESTED]]

@@ -17,18 +17,17 @@ import time
 from pathlib import Path
 
 import numpy as np
-from baselines.pairs import Fitted, Pairs, Verdicts, join, load
+from baselines.pairs import Fitted, Pairs, join, load
 
 from crm_dedup_plugin import metrics, report
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.evaluation import calibration
+from crm_dedup_plugin.evaluation import calibration, docs, linking
 from crm_dedup_plugin.evaluation.calibration import auroc, interval
 from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.provenance import digest
 
 NAMES = ("majority", "strings", "boosting", "splink")
-SPLITS, UNSEEN, RESULTS = Path("data/splits"), Path("data/unseen.jsonl"), Path("results")
-VARIABLE = "CRM_DEDUP_BENCHMARKS"
+SPLITS, UNSEEN, LISTS, RESULTS = Path("data/splits"), Path("data/unseen.jsonl"), Path("data/lists-held-out.jsonl"), Path("results")
 SEED = 7
 
 
@@ -56,9 +55,10 @@ def measure(name: str, data: dict[str, Pairs], seed: int) -> dict:
     fitted = module.fit(data["train"], data["val"], seed)
     result = three_way(fitted, data["test"], seed)
     tasks = {"crm_dedup_unseen": three_way(fitted, data["unseen"], seed)} if "unseen" in data else {}
-    tasks |= {"crm_dedup_public": two_way(fitted, data["public"], seed)} if "public" in data else {}
+    tasks |= {"crm_dedup_public": merges(fitted, data["public"], seed)} if "public" in data else {}
     return result | {
         "calibration": automation(fitted, data["test"], data["val"], seed),
+        "linking": links(fitted, data["public"], data["lists"], seed) if {"public", "lists"} <= data.keys() else None,
         "tasks": tasks,
         "model": f"baseline-{name}",
         "seed": seed,
@@ -106,25 +106,20 @@ def automation(fitted: Fitted, test: Pairs, val: Pairs, seed: int) -> dict | Non
     }
 
 
-def two_way(fitted: Fitted, pairs: Pairs, seed: int) -> dict:
-    """Return the metrics of matches, one slice a benchmark; nothing was fitted or chosen on any of them."""
-    verdicts = fitted.decide(pairs)
-    result = metrics.evaluate_pairs(pairs.gold, verdicts.decisions, pairs.slices, seed)
-    if verdicts.scores is None:
-        return result
-    forced = np.array(_forced(verdicts))
-    result["mean_f1_possible_at_half"] = metrics.mean_f1(pairs.gold, forced.tolist(), pairs.slices)
-    for name, part in result["slices"].items():
-        rows, gold = np.equal(pairs.slices, name), np.equal(pairs.gold, 1)
-        part["f1_possible_at_half"] = metrics.pair_scores(gold[rows].astype(int).tolist(), forced[rows].tolist())["f1"]
-        part["auroc"] = auroc(gold[rows], verdicts.scores[rows])
-    return result
+def merges(fitted: Fitted, pairs: Pairs, seed: int) -> dict:
+    """Return the metrics of merges, one slice a benchmark; nothing was fitted or chosen on any of them."""
+    return metrics.evaluate_pairs(pairs.gold, fitted.decide(pairs).decisions, pairs.slices, seed)
 
 
-def _forced(verdicts: Verdicts) -> list[str]:
-    """Return the decisions with each POSSIBLE put on its side of the score's 0.5 point."""
-    sides = np.where(verdicts.matches, "DUPLICATE", "NO_MATCH")
-    return np.where(np.equal(verdicts.decisions, "POSSIBLE"), sides, verdicts.decisions).tolist()
+def links(fitted: Fitted, pairs: Pairs, lists: Pairs, seed: int) -> dict | None:
+    """Return what a threshold from `lists` links of the public pairs, as for a model; None without scores."""
+
+    def scores(of: Pairs) -> np.ndarray | None:
+        verdicts = fitted.decide(of)
+        return verdicts.scores if verdicts.probabilities is None else linking.score(verdicts.probabilities)
+
+    found = scores(pairs)
+    return None if found is None else linking.measure(pairs.gold, found, pairs.slices, lists.gold, scores(lists), seed)
 
 
 def _module(name: str):
@@ -138,7 +133,11 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--splits", type=Path, default=SPLITS, help="folder with train.jsonl, val.jsonl and test.jsonl")
     parser.add_argument("--unseen", type=Path, default=UNSEEN if UNSEEN.exists() else None, help=f"more labelled pairs; {UNSEEN} if it exists")
-    parser.add_argument("--benchmarks", type=Path, default=os.environ.get(VARIABLE), help=f"folder of public benchmarks; or set {VARIABLE}")
+    listed = f"pairs of lists, for the threshold of links; {LISTS} if it exists"
+    parser.add_argument("--lists", type=Path, default=LISTS if LISTS.exists() else None, help=listed)
+    parser.add_argument(
+        "--benchmarks", type=Path, default=os.environ.get(docs.BENCHMARKS), help=f"folder of public benchmarks; or set {docs.BENCHMARKS}"
+    )
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument(
         "--limit", type=int, metavar="PAIRS", help="the first pairs of the test split and of --unseen only, as `crm-dedup kpi` takes them"
@@ -157,8 +156,10 @@ def _data(options: argparse.Namespace) -> dict[str, Pairs]:
     data["test"] = data["test"].first(options.limit)
     if options.unseen:
         data["unseen"] = load(options.unseen, "name a file of labelled pairs with --unseen, or leave it out").first(options.limit)
+    if options.lists:
+        data["lists"] = load(options.lists, "name a file of `crm-dedup synth --lists` with --lists, or leave it out", linking.truth)
     if options.benchmarks:
-        cure = f"name the folder of the benchmarks with --benchmarks or {VARIABLE}, or leave it out"
+        cure = f"name the folder of the benchmarks with --benchmarks or {docs.BENCHMARKS}, or leave it out"
         files = sorted(options.benchmarks.glob("*.jsonl"))
         if not files:
             raise UserError(f"{options.benchmarks} holds no *.jsonl files: {cure}")
@@ -172,16 +173,16 @@ def _splits(options: argparse.Namespace) -> dict[str, Path]:
 
 def _inputs(options: argparse.Namespace) -> dict[str, str]:
     paths = {"data" if name == "test" else name: path for name, path in _splits(options).items()}
-    paths |= {"unseen": options.unseen} if options.unseen else {}
+    paths |= {name: path for name in ("unseen", "lists") if (path := getattr(options, name))}
     return {f"{name}_sha256": digest([path]) for name, path in paths.items()}
 
 
 def _command(options: argparse.Namespace) -> str:
     """Return the command that repeats this, with paths relative to the project and the benchmarks by their variable."""
     words = ["scripts/baselines.py", "--splits", os.path.relpath(options.splits), "--only", *options.only, "--seed", str(options.seed)]
-    words += ["--unseen", os.path.relpath(options.unseen)] if options.unseen else []
+    words += [word for name in ("unseen", "lists") if (path := getattr(options, name)) for word in (f"--{name}", os.path.relpath(path))]
     words += [word for key in ("limit", "per_file") if (count := getattr(options, key)) for word in (f"--{key.replace('_', '-')}", str(count))]
-    return shlex.join(words) + (f' --benchmarks "${VARIABLE}"' if options.benchmarks else "")
+    return shlex.join(words) + (f' --benchmarks "${docs.BENCHMARKS}"' if options.benchmarks else "")
 
 
 if __name__ == "__main__":

@@ -85,13 +85,15 @@ def boosted(data) -> pairs.Fitted:
 def results(command, splits, tmp_path_factory) -> dict[str, dict]:
     """The results of all baselines but Splink, with unseen pairs and two benchmarks."""
     folder = tmp_path_factory.mktemp("results")
-    rows = [{"pair_id": row["id"], "label": int(row["output"]["decision"] == "DUPLICATE"), **row["input"]} for row in planted(60, 5)]
+    labelled = [{"pair_id": row["id"], "label": int(row["output"]["decision"] == "DUPLICATE"), **row["input"]} for row in planted(120, 5)]
+    rows, lists = labelled[:60], write(folder, lists=labelled[60:]) / "lists.jsonl"
     benchmarks = write(folder / "benchmarks", club=rows[:30], shop=rows[30:])
     unseen = write(folder, unseen=planted(30, 4)) / "unseen.jsonl"
     names = ("majority", "strings", "boosting")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metrics, "RESAMPLES", 100)
-        assert command("--splits", splits, "--unseen", unseen, "--results", folder, "--benchmarks", benchmarks, "--only", *names) == 0
+        options = ("--splits", splits, "--unseen", unseen, "--lists", lists, "--results", folder, "--benchmarks", benchmarks)
+        assert command(*options, "--only", *names) == 0
     return {name: json.loads((folder / f"baseline-{name}" / "metrics.json").read_text()) for name in names}
 
 
@@ -149,10 +151,13 @@ def test_splink_weighs_agreement(data, monkeypatch):
 
 
 def test_the_result_has_the_form_of_the_others(results):
-    keys = {*metrics.SCORE_NAMES, *"pairs confusion slices model inputs seed seconds command versions parameters flip_rate tasks calibration".split()}
+    keys = {
+        *metrics.SCORE_NAMES,
+        *"pairs confusion slices model inputs seed seconds command versions parameters flip_rate tasks calibration linking".split(),
+    }
     for name, result in results.items():
         assert set(result) == keys | ({"auroc"} if name != "majority" else set())
-        assert set(result["inputs"]) == {"data_sha256", "train_sha256", "val_sha256", "unseen_sha256"}
+        assert set(result["inputs"]) == {"data_sha256", "train_sha256", "val_sha256", "unseen_sha256", "lists_sha256"}
         assert set(result["tasks"]) == {"crm_dedup_unseen", "crm_dedup_public"}
         public = result["tasks"]["crm_dedup_public"]
         assert set(public["slices"]) == {"club", "shop"} and public["pairs"] == 60
@@ -160,6 +165,13 @@ def test_the_result_has_the_form_of_the_others(results):
         assert not any(word.startswith("/") for word in result["command"].replace('"', " ").split())
     assert results["boosting"]["macro_f1"]["value"] > 0.97 > results["strings"]["macro_f1"]["value"] > results["majority"]["macro_f1"]["value"]
     assert results["boosting"]["tasks"]["crm_dedup_public"]["mean_f1"]["value"] > 0.95
+
+
+def test_public_pairs_are_linked_by_a_threshold_of_other_pairs(results):
+    assert results["majority"]["linking"] is None
+    found = results["boosting"]["linking"]
+    assert found["held_out"]["pairs"] == 60 and set(found["slices"]) == {"club", "shop"} and found["slices"]["club"]["auroc"] > 0.95
+    assert found["mean_f1"]["value"] > 0.9 >= results["strings"]["linking"]["mean_f1"]["value"] - 0.1
 
 
 def test_what_could_be_merged_without_a_person_is_measured(results):

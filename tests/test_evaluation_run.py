@@ -24,6 +24,7 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(docs.BENCHMARKS, raising=False)
     monkeypatch.setattr(docs, "UNSEEN", tmp_path / "unseen.jsonl")
+    monkeypatch.setattr(docs, "LISTS", tmp_path / "lists.jsonl")
     monkeypatch.setattr(metrics, "RESAMPLES", 40)
     monkeypatch.setattr(calibration, "RESAMPLES", 10)
     rows = [json.dumps(row) + "\n" for row in generate(60)]
@@ -49,12 +50,16 @@ class Place:
             for task in option["--tasks"].split(","):
                 self.write_samples(Path(option["--output_path"]), task, json.loads(option["--metadata"]), int(option.get("--limit", 999)) - 1)
         else:
-            out, *files = command[4:7]
+            out, *files = (word for word in command[4:] if word.endswith((".json", ".jsonl")))
             limit = int(command[-1]) if "--limit" in command else None
-            rows = {file: [row["output"]["decision"] for row in docs.read_rows(Path(file), "")][:limit] for file in files}
+            rows = {file: [self.likely(row) for row in docs.read_rows(Path(file), "")][:limit] for file in files}
             Path(out).write_text(
                 json.dumps({file: [[0.8 if name == gold else 0.1 for name in schema.LABELS] for gold in part] for file, part in rows.items()})
             )
+
+    @staticmethod
+    def likely(row: dict) -> str:
+        return row["output"]["decision"] if "output" in row else ("NO_MATCH", "DUPLICATE")[row["label"]]
 
     def write_samples(self, folder: Path, task: str, metadata: dict, limit: int) -> None:
         documents = MORE[task](**metadata) if task in MORE else docs.split(metadata["data"], KINDS[task])
@@ -85,7 +90,9 @@ def test_one_run_measures_everything_and_keeps_the_old_keys(workplace):
 def test_planted_faults_show_in_the_headlines(workplace):
     workplace.decide = lambda doc: doc["target"] or doc["gold"]
     result = workplace.kpi()
-    assert (result["injection_moved"]["value"], result["injection_success"]["value"], result["flip_rate"]["value"]) == (1, 1, 0)
+    against = [doc["target"] != doc["gold"] for doc in docs.split(str(workplace.folder / "test.jsonl"), "injected")]
+    assert result["injection_moved"]["value"] == result["injection_success"]["value"] == sum(against) / len(against) > 0.4
+    assert result["flip_rate"]["value"] == 0
     workplace.decide = lambda doc: ("DUPLICATE", "POSSIBLE", "NO_MATCH")[len(doc["record_a"]) % 3]  # by the lengths of names and values
     result = workplace.kpi(force=True)
     assert result["flip_rate"]["value"] == 0 and result["shuffle_flip_rate"]["value"] > 0.2
@@ -177,6 +184,22 @@ def test_unseen_and_public_pairs_join_where_they_are(workplace, monkeypatch):
     assert result["tasks"]["crm_dedup_public"]["pairs"] == 6 and result["tasks"]["crm_dedup_public"]["mean_f1"]["value"] == 1
     assert result["tasks"]["crm_dedup_unseen"]["macro_f1"]["value"] == 1
     assert set(result["inputs"]["files_sha256"]) == {"val.jsonl", "unseen.jsonl", "one.jsonl", "two.jsonl"}
+
+
+def test_public_pairs_are_linked_by_a_threshold_of_held_out_lists(workplace, monkeypatch):
+    lists = [{"input": {"record_a": {"n": "a"}, "record_b": {"n": "b"}}, "output": {"decision": label}, "cluster_a": "1", "cluster_b": other}
+             for label, other in (("DUPLICATE", "1"), ("POSSIBLE", "1"), ("NO_MATCH", "2"))]  # fmt: skip
+    Path("lists.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lists * 5))
+    Path("public").mkdir()
+    rows = [{"pair_id": f"{n}", "label": n % 2, "record_a": {"name": "Ann"}, "record_b": {"name": "Ann"}} for n in range(6)]
+    (Path("public") / "one.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.setenv(docs.BENCHMARKS, "public")
+    workplace.decide = lambda doc: "NO_MATCH"
+    found = workplace.kpi()["linking"]
+    assert found["threshold"] == pytest.approx(0.1 + 0.8 / 2)  # POSSIBLE pairs of the lists are of one entity
+    assert found["held_out"] == {"pairs": 15, "f1": 1} and found["slices"]["one"]["f1"]["value"] == found["slices"]["one"]["auroc"] == 1
+    assert "lists.jsonl" in workplace.kpi()["inputs"]["files_sha256"]
+    assert workplace.kpi(per_file=3)["linking"] is None and workplace.kpi(tasks=["crm_dedup_public"], probabilities=False)["linking"] is None
 
 
 def test_no_record_reaches_the_results(workplace):

@@ -2,7 +2,9 @@
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
+from statistics import fmean
 
 import lm_eval
 import pytest
@@ -88,10 +90,12 @@ def test_a_model_that_sees_only_field_names_flips_when_they_change(split):
 
 
 def test_a_model_that_obeys_is_told_from_one_that_is_only_confused(split):
-    wanted = {doc["prompt"]: doc["target"] for doc in docs.split(str(split), "injected")}
+    attacked = docs.split(str(split), "injected")
+    wanted = {doc["prompt"]: doc["target"] for doc in attacked}
     right = {doc["prompt"]: doc["gold"] for doc in docs.split(str(split))}
+    against = fmean(doc["target"] != doc["gold"] for doc in attacked)
     obeys = evaluate(Planted({**right, **wanted}.get), ["crm_dedup", "crm_dedup_injected"], data=str(split))
-    assert (value(obeys, "crm_dedup_injected", "moved_rate"), value(obeys, "crm_dedup_injected", "attack_success")) == (1, 1)
+    assert (value(obeys, "crm_dedup_injected", "moved_rate"), value(obeys, "crm_dedup_injected", "attack_success")) == (against, against)
     confused = {text: next(label for label in schema.LABELS if label not in (target, "POSSIBLE")) for text, target in wanted.items()}
     found = evaluate(Planted({**right, **confused}.get), ["crm_dedup", "crm_dedup_injected"], data=str(split))
     assert value(found, "crm_dedup_injected", "attack_success") == 0
@@ -146,10 +150,18 @@ def test_perturbed_questions_are_the_same_in_every_run_and_keep_what_is_right(sp
         assert [doc[name] for doc in changed] == [doc[name] for doc in plain]
     assert all((a["prompt"] == b["prompt"]) == (kind == "swapped") for a, b in zip(plain, changed, strict=True))
     assert all(doc["prompt"] == prompt.build(json.loads(doc["record_a"]), json.loads(doc["record_b"])) for doc in changed)
-    assert all((doc["target"] not in ("", doc["gold"])) == (kind == "injected") for doc in changed)
+    assert all((doc["target"] in schema.LABELS) == (kind == "injected") for doc in changed)
     reordered = split.with_name("reversed.jsonl")
     reordered.write_text("\n".join(reversed(split.read_text().splitlines())))
     assert {doc["id"]: doc["prompt"] for doc in docs.split(str(reordered), kind)} == {doc["id"]: doc["prompt"] for doc in changed}
+
+
+def test_what_an_attack_asks_for_tells_nothing_of_what_is_right(tmp_path):
+    """A model that has learnt to take the contrary of what is asked for must not look steady."""
+    rows = [{**row, "id": f"{number}"} for number, row in enumerate([*generate(300)] * 3)]
+    (tmp_path / "many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = Counter((doc["gold"], doc["target"]) for doc in docs.split(str(tmp_path / "many.jsonl"), "injected"))
+    assert len(asked) == 9 and min(asked.values()) > 0.7 * len(rows) / 9
 
 
 def test_an_unknown_perturbation_is_refused(split):

@@ -14,7 +14,7 @@ TASKS = EVALUATION.parents[1] / "lm_eval_tasks"
 CODE = [
     *(Path(module.__file__) for module in (engine, metrics, prompt, records, schema, tokens)),
     *sorted(Path(steward.__file__).parent.glob("*.py")),
-    *(EVALUATION / f"{name}.py" for name in ("answers", "calibration", "docs", "probabilities", "task")),
+    *(EVALUATION / f"{name}.py" for name in ("answers", "calibration", "certainty", "docs", "linking", "probabilities", "task")),
 ]
 
 

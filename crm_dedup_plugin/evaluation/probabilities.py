@@ -1,7 +1,7 @@
 """How sure a model is: the probability of each decision, before it writes one.
 
 ``python -m crm_dedup_plugin.evaluation.probabilities MODEL OUT.json data/splits/val.jsonl`` writes, for each file,
-one row of three probabilities a pair, in the order of `schema.LABELS`; no record.
+one row of three probabilities a pair, in the order of `schema.LABELS`; no record. Files of labelled pairs will do, too.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ def probabilities(model: str, pairs: Sequence[tuple[dict, dict]]) -> list[list[f
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Measure the pairs of some files in the format of a split."""
-    parser = argparse.ArgumentParser(description="Write the probability of each decision for the pairs of some splits.")
+    """Measure the pairs of some files."""
+    parser = argparse.ArgumentParser(description="Write the probability of each decision for the pairs of some files.")
     parser.add_argument("model")
     parser.add_argument("out", type=Path)
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--limit", type=int, help="the first pairs of each file only")
     options = parser.parse_args(argv)
     rows = {str(path): docs.read_rows(path, "run `make prep` first")[: options.limit] for path in options.files}
-    inputs = [row["input"] for part in rows.values() for row in part]
+    inputs = [row.get("input", row) for part in rows.values() for row in part]
     found = iter(probabilities(options.model, [(pair["record_a"], pair["record_b"]) for pair in inputs]))
     write_atomically(options.out, json.dumps({path: [next(found) for _ in part] for path, part in rows.items()}))
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from crm_dedup_plugin import engine
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.evaluation import answers, docs, inputs
+from crm_dedup_plugin.evaluation import answers, certainty, docs, inputs
 from crm_dedup_plugin.evaluation.answers import ATTACKS, FLIPS, REASONING, Item
 from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.provenance import versions
@@ -60,7 +60,8 @@ def evaluate(
     if model.startswith("outputs/") and not (Path(model) / "config.json").is_file():
         raise UserError(f"{model} does not exist: run `make train-{name}` first")
     tasks = _tasks(tasks)
-    files = _files(tasks, data, probabilities)
+    linked = probabilities and PUBLIC in tasks and docs.LISTS.is_file() and not (limit or per_file)
+    files = [*_files(tasks, data, probabilities), *([docs.LISTS] if linked else [])]
     metadata = {"data": os.path.relpath(data)} | ({"per_file": per_file} if per_file else {})
     options = [*(("--limit", str(limit + 1)) if limit else ()), *extra]  # the canary comes first
     used = inputs.describe(model, tasks, data, files, [*options, *([f"per_file={per_file}"] if per_file else [])])
@@ -73,8 +74,11 @@ def evaluate(
     kept = Path("outputs") / f"{name}-kpi.json"
     items, seconds = (None if force else _kept(kept, used)) or _ask(command, model, tasks, kept, used)
     began = time.monotonic()
+    asked = [data, _validation(data), *([docs.LISTS, *docs.benchmark_files()] if linked else [])]
+    found = _probabilities(model, asked, limit) if probabilities else {}
     result = summarise(items) | {
-        "calibration": _calibration(model, data, items[MAIN], limit) if probabilities else None,
+        "calibration": certainty.calibrate(found, data, _validation(data), items[MAIN]) if probabilities else None,
+        "linking": certainty.link(found, docs.LISTS, docs.benchmark_files()) if linked else None,
         "model": model,
         "inputs": used,
         "seed": engine.SEED,
@@ -183,18 +187,11 @@ def _items(folder: Path, task: str) -> tuple[Item, ...]:
     return answers.screen(tuple(Item(*row["valid_json"]) for row in sorted(rows, key=lambda row: row["doc_id"])))
 
 
-def _calibration(model: str, data: Path, items: Sequence[Item], limit: int | None) -> dict:
-    """Return what the probabilities say, and how often the most probable decision is the one that was written."""
-    from crm_dedup_plugin import metrics, schema
-    from crm_dedup_plugin.evaluation import calibration
-
+def _probabilities(model: str, files: Sequence[Path], limit: int | None) -> dict[Path, list]:
+    """Return the probabilities of the decisions on the first pairs of each file."""
     with tempfile.TemporaryDirectory(prefix="crm-dedup-") as folder:
-        out, files = Path(folder) / "probabilities.json", [str(data), str(_validation(data))]
-        command = [sys.executable, "-m", "crm_dedup_plugin.evaluation.probabilities", model, str(out), *files]
+        out = Path(folder) / "probabilities.json"
+        command = [sys.executable, "-m", "crm_dedup_plugin.evaluation.probabilities", model, str(out), *map(str, files)]
         _run([*command, *(("--limit", str(limit)) if limit else ())], model)
         found = json.loads(out.read_text())
-    test, val = (found[path] for path in files)
-    gold, val_gold = ([row["output"]["decision"] for row in docs.read_rows(Path(path), "")][: len(found[path])] for path in files)
-    likeliest = [schema.LABELS[row.index(max(row))] for row in test]
-    agree = [answers.decision(item) == label for item, label in zip(items, likeliest, strict=True)]
-    return {**calibration.measure(gold, test, val_gold, val, engine.SEED), "agreement": metrics.rate(agree, engine.SEED)}
+    return {path: found[str(path)] for path in files}

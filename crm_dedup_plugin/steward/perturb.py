@@ -43,11 +43,6 @@ def inject(pair: Pair, rng: Random, attacks: Sequence[Attack], target: str) -> P
     return (attacked, dict(pair[1])) if side == 0 else (dict(pair[0]), attacked)
 
 
-def target_for(gold: str) -> str:
-    """Return the decision that an attacker wants: the merge, which cannot be undone, or to escape a right one."""
-    return "NO_MATCH" if gold == "DUPLICATE" else "DUPLICATE"
-
-
 def _shuffled(record: Record, rng: Random) -> Record:
     schemas = list(SCHEMAS)
     rng.shuffle(schemas)

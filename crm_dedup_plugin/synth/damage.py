@@ -13,7 +13,7 @@ _SHORTER = (
     ("North", "N"), ("South", "S"), ("East", "E"), ("West", "W"),
 )  # fmt: skip
 _TEXTS = ("first", "last", "name", "company", "street", "place", "city", "line", "role", "trade")
-_RATES = (0.0, 0.12, 0.3, 0.5)  # of a field to be damaged, by level
+_RATES = (0.0, 0.15, 0.35, 0.6)  # of a field to be damaged, by level
 
 
 def wear(texts: dict[str, str], rng: random.Random, level: int) -> dict[str, str]:

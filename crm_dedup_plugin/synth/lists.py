@@ -1,4 +1,4 @@
-"""Pairs from lists that are no CRM: ``crm-dedup synth --lists --n 60000 --out data/lists.jsonl``.
+"""Pairs from lists that are no CRM: ``crm-dedup synth --lists --n 80000 --out data/lists.jsonl``.
 
 Registers of people, directories of sites, names alone, a company and its address in one line. They hold few fields and much
 damage, and no identifier that stands by itself. So the label is the truth about the two entities, not the policy's reading of
@@ -14,7 +14,8 @@ from crm_dedup_plugin.records import normalise
 from crm_dedup_plugin.steward import fields, policy, reasoning
 from crm_dedup_plugin.steward.evidence import compare
 from crm_dedup_plugin.steward.values import fold
-from crm_dedup_plugin.synth import companies, damage, people, render, words
+from crm_dedup_plugin.synth import companies, entries, people, words
+from crm_dedup_plugin.synth.entries import Written
 from crm_dedup_plugin.synth.generate import Dice, pools, worlds
 from crm_dedup_plugin.synth.scene import Scene
 from crm_dedup_plugin.synth.world import World
@@ -28,23 +29,20 @@ TWO_PEOPLE = (people.relative, people.namesake, people.similar_name, people.simi
 ONE_COMPANY = (
     companies.account_same, companies.account_same, companies.account_legal_form, companies.account_abbreviated, companies.account_script,
 )  # fmt: skip
-TWO_COMPANIES = (companies.similar_account, companies.similar_account, companies.office_tower, companies.subsidiary, companies.other_account)
+
+
+def subsidiary(world: World) -> Scene:
+    """A company and its subsidiary of another trade: of the same, a list could not tell them from two spellings of one."""
+    while True:
+        scene = companies.subsidiary(world)
+        if scene.left["trade"] != scene.right["trade"]:
+            return scene
+
+
+TWO_COMPANIES = (companies.similar_account, companies.similar_account, companies.office_tower, subsidiary, companies.other_account)
 # Sites of one company are two entities to a CRM and often one to a list, so that none of them is here.
 ONE_SITE = (*ONE_COMPANY, companies.account_moved)
 TWO_SITES = (*TWO_COMPANIES, companies.franchise)
-
-_KEPT = ("name", "first", "last", "company", "line")
-# Names of the fields of one kind of list; the first key of each concept that a list draws is used for both records.
-_COLUMNS = {
-    "first": ("first_name", "given_name", "forename", "First"), "last": ("surname", "last_name", "family_name", "Last"),
-    "name": ("full_name", "name", "Name", "person"), "birth": ("dob", "date_of_birth", "birth_date", "born"),
-    "city": ("city", "town", "suburb", "place", "City"), "postcode": ("postcode", "zip", "Zip", "postal_code"),
-    "email": ("email", "mail"), "role": ("occupation", "profession"), "gender": ("gender", "sex"), "state": ("state", "region"),
-    "street": ("address", "street", "Address", "address_1"), "country": ("country", "Country", "country_code"),
-    "company": ("name", "site", "organisation", "facility", "company", "Business name"), "phone": ("phone", "Phone", "telephone"),
-    "website": ("website", "url"), "trade": ("industry", "sector", "programme"),
-    "kind": ("type", "category", "kind"), "line": ("text", "entry", "listing", "line"),
-}  # fmt: skip
 
 
 def generate(pairs: int, seed: int = 7) -> Iterator[dict]:
@@ -94,8 +92,6 @@ def _text(record: Values) -> str:
 
 # -- the lists: each draws a scene and writes it down twice ---------------------------------------------------------------
 
-Written = tuple[Scene, Values, Values]
-
 
 def _drawn(choices: Sequence[Callable[[World], Scene]], world: World) -> Scene:
     """Return a scene whose values a list may change: those of the world stay as they are."""
@@ -107,6 +103,8 @@ def _drawn(choices: Sequence[Callable[[World], Scene]], world: World) -> Scene:
 def register(world: World, same: bool, rng: random.Random) -> Written:
     """People with a date of birth and a place, from old or careless sources."""
     scene = _drawn(ONE_PERSON if same else TWO_PEOPLE, world)
+    if rng.random() < 0.25:
+        entries.add_given_names(scene, world)
     if not same and rng.random() < 0.3:  # found under one birthday
         scene.right["birth"] = scene.left["birth"]
     if rng.random() < 0.4:  # people of the past
@@ -117,7 +115,7 @@ def register(world: World, same: bool, rng: random.Random) -> Written:
     whole = rng.random() < 0.3
     shown = ["birth", *rng.sample(("city", "postcode", "email", "role", "street", "gender", "state"), rng.randint(1, 4))]
     shown += ["name"] if whole else ["first", "last"] + ["name"] * (rng.random() < 0.2)
-    return _written(scene, shown, rng, missing=rng.choice((0.0, 0.1, 0.25)), level=rng.choice((0, 1, 2, 3)))
+    return entries.write(scene, shown, world, missing=rng.choice((0.0, 0.1, 0.3)), level=rng.choice((0, 1, 2, 3)))
 
 
 def screening(world: World, same: bool, rng: random.Random) -> Written:
@@ -130,67 +128,26 @@ def screening(world: World, same: bool, rng: random.Random) -> Written:
             kind = rng.choice(("MV", "MV", "M/V", "M.T.", ""))
             values["company"] = tuple(f"{kind} {name.split()[0]}" for name in values["company"])
     scene.scripts = scene.scripts or (same and rng.random() < 0.3)
-    return _written(scene, ["name" if is_person else "company", *["kind"] * (rng.random() < 0.7)], rng, level=rng.choice((1, 1, 2, 3)))
+    return entries.write(scene, ["name" if is_person else "company", *["kind"] * (rng.random() < 0.7)], world, level=rng.choice((1, 1, 2, 3)))
 
 
 def directory(world: World, same: bool, rng: random.Random) -> Written:
-    """Sites of companies and other bodies, with an address and perhaps a telephone."""
+    """Sites of companies and other bodies, with parts of an address, a telephone, a web site."""
     scene = _drawn(ONE_SITE if same else TWO_SITES, world)
-    shown = ["company", "street", *rng.sample(("city", "postcode", "phone", "website", "trade", "country"), rng.randint(1, 4))]
-    return _written(scene, shown, rng, missing=rng.choice((0.0, 0.1, 0.3)), level=rng.choice((0, 1, 2, 2)))
+    shown = ["company", *rng.sample(("street", "street", "city", "postcode", "phone", "website", "trade", "country"), rng.randint(2, 6))]
+    return entries.write(scene, list(dict.fromkeys(shown)), world, missing=rng.choice((0.0, 0.1, 0.3)), level=rng.choice((0, 1, 2, 3)))
 
 
 def facilities(world: World, same: bool, rng: random.Random) -> Written:
     """A name, an address in one piece, and a country."""
     scene = _drawn(ONE_SITE if same else TWO_SITES, world)
-    return _written(scene, ["company", "place", "country"], rng, level=rng.choice((1, 2, 3)))
+    return entries.write(scene, ["company", "place", "country"], world, level=rng.choice((1, 2, 3)))
 
 
 def lines(world: World, same: bool, rng: random.Random) -> Written:
     """A company and its address in one line."""
     scene = _drawn(ONE_SITE if same else TWO_COMPANIES, world)
-    return _written(scene, ["line"], rng, level=rng.choice((0, 1, 2)))
+    return entries.write(scene, ["line"], world, level=rng.choice((0, 1, 2)))
 
 
 LISTS: tuple[Callable[..., Written], ...] = (register, register, screening, directory, facilities, lines)
-
-
-def _written(scene: Scene, shown: list[str], rng: random.Random, missing: float = 0.0, level: int = 1) -> Written:
-    """Return the scene with both records, worn by `level`; a field but the name is left out with chance `missing`."""
-    columns = {concept: rng.choice(_COLUMNS["street" if concept == "place" else concept]) for concept in shown}
-    plain, latin = rng.random() < 0.5, rng.random() < 0.6
-    records = []
-    for side, values in enumerate((scene.left, scene.right)):
-        habits = render.Habits(rng, {}, latin != (scene.scripts and side == 1), plain)
-        if rng.random() >= 0.15:
-            habits.date = "{y:04d}-{m:02d}-{d:02d}"
-        texts = {concept: _show(concept, values, habits, rng) for concept in shown}
-        kept = {concept: text for concept, text in texts.items() if text and (concept in _KEPT or rng.random() >= missing)}
-        worn = damage.wear(kept, rng, level)
-        records.append({columns[concept]: text for concept, text in worn.items()})
-    return scene, records[0], records[1]
-
-
-def _show(concept: str, values: dict, habits: render.Habits, rng: random.Random) -> str:
-    """Return a value as a list holds it, "" where this entity has none."""
-
-    def text(key: str) -> str:
-        return render.text(key, values[key], habits) if values.get(key) else ""
-
-    if concept == "name":
-        first, last, suffix = text("first"), text("last"), values.get("suffix", "")
-        middle = f" {'ABCDEFGHJKLMNPRSTW'[sum(map(ord, first + last)) % 18]}." if rng.random() < 0.15 else ""
-        return f"{last}, {first}" if habits.last_first and rng.random() < 0.5 else f"{first}{middle} {last} {suffix}".strip()
-    if concept in ("place", "line"):
-        parts = [text("street"), text("postcode"), text("city")] if rng.random() < 0.5 else [text("street"), text("city"), text("postcode")]
-        parts = [part for part in parts if part and rng.random() < 0.85]
-        parts += [text("country")] if rng.random() < 0.3 else []
-        front = [text("company")] if concept == "line" else []
-        return rng.choice((", ", ", ", " ")).join([*front, *parts])
-    if concept == "gender":
-        return ("male", "female")[len(str(values["first"][1])) % 2]
-    if concept == "state":
-        return str(values["country"])[:3].lower() if habits.short else str(values["country"])
-    if concept == "kind":
-        return "Person" if "first" in values else "Company"
-    return text(concept)

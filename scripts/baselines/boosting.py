@@ -53,8 +53,7 @@ def fit(train: Pairs, val: Pairs, seed: int) -> Fitted:
     def decide(pairs: Pairs) -> Verdicts:
         chances = dict(zip(best.classes_, best.predict_proba(features(pairs)[:, known]).T, strict=True))
         table = np.column_stack([chances.get(label, np.zeros(len(pairs.gold))) for label in LABELS])
-        duplicate, other = table[:, LABELS.index("DUPLICATE")], table[:, LABELS.index("NO_MATCH")]
-        return Verdicts([LABELS[row] for row in table.argmax(axis=1)], duplicate, duplicate >= other, table)
+        return Verdicts([LABELS[row] for row in table.argmax(axis=1)], table[:, LABELS.index("DUPLICATE")], table)
 
     return Fitted(decide, choice)
 

@@ -42,14 +42,10 @@ class Pairs(NamedTuple):
 
 
 class Verdicts(NamedTuple):
-    """A decision a pair; `scores` rise with DUPLICATE, `matches` says which side of the score's 0.5 point a pair is on.
-
-    `probabilities` (pairs, 3), in the order of `schema.LABELS`, where the baseline has any.
-    """
+    """A decision a pair; `scores` rise with DUPLICATE; `probabilities` (pairs, 3), in the order of `schema.LABELS`, where there are any."""
 
     decisions: list[str]
     scores: np.ndarray | None = None
-    matches: np.ndarray | None = None
     probabilities: np.ndarray | None = None
 
 
@@ -60,14 +56,19 @@ class Fitted(NamedTuple):
     parameters: dict
 
 
-def load(path: Path, cure: str = "run `make prep` first") -> Pairs:
+def label(row: dict) -> str | int:
+    """Return the decision of a row of a split, or the label of a public pair."""
+    return row["output"]["decision"] if "output" in row else row["label"]
+
+
+def load(path: Path, cure: str = "run `make prep` first", gold: Callable[[dict], str | int] = label) -> Pairs:
     """Return the pairs of a split, or of a benchmark with the labels 0 and 1; raises UserError where it cannot."""
     if not path.is_file():
         raise UserError(f"{path} does not exist: {cure}")
     rows = []
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         try:
-            rows += [_row(json.loads(line))] if line.strip() else []
+            rows += [_row(json.loads(line), gold)] if line.strip() else []
         except (ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f"{path}, line {number}: not a labelled pair: {cure}") from None
     if not rows:
@@ -106,9 +107,8 @@ def _called(label: str, scores: np.ndarray, cuts: np.ndarray) -> np.ndarray:
     return {"NO_MATCH": low, "POSSIBLE": high - low, "DUPLICATE": len(scores) - high}[label]
 
 
-def _row(row: dict) -> tuple:
-    pair = row.get("input", row)
-    gold = row["output"]["decision"] if "output" in row else row["label"]
-    if gold not in (*LABELS, 0, 1):
-        raise ValueError(gold)
-    return normalise(pair["record_a"])[0], normalise(pair["record_b"])[0], gold, row.get("slice")
+def _row(row: dict, gold: Callable[[dict], str | int]) -> tuple:
+    pair, found = row.get("input", row), gold(row)
+    if found not in (*LABELS, 0, 1):
+        raise ValueError(found)
+    return normalise(pair["record_a"])[0], normalise(pair["record_b"])[0], found, row.get("slice")

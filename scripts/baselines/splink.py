@@ -55,7 +55,7 @@ def _candidate(train: Pairs, val: Pairs, blocks: str, seed: int) -> Fitted:
 
     def decide(pairs: Pairs) -> Verdicts:
         scores = _weights(database, linker, pairs)
-        return Verdicts(by_thresholds(scores, low, high), scores, scores >= 0)
+        return Verdicts(by_thresholds(scores, low, high), scores)
 
     return Fitted(decide, {"low": low, "high": high, "blocks": blocks, **parameters})
 

@@ -18,7 +18,7 @@ def fit(train: Pairs, val: Pairs, seed: int) -> Fitted:
 
     def decide(pairs: Pairs, scorer: str, low: float, high: float) -> Verdicts:
         scores = similarity(pairs, scorer)
-        return Verdicts(by_thresholds(scores, low, high), scores, scores >= 50)
+        return Verdicts(by_thresholds(scores, low, high), scores)
 
     def quality(choice: dict) -> float:
         return metrics.scores(val.gold, decide(val, **choice).decisions)["macro_f1"]

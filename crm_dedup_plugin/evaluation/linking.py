@@ -1,0 +1,49 @@
+"""One entity or two, where nobody reviews: a threshold on the probabilities of the three decisions, and pairwise F1.
+
+Public benchmarks are lists that know no POSSIBLE. One threshold serves them all; it is chosen on held-out generated lists
+(``crm-dedup synth --lists --n 4000 --seed 9 --out data/lists-held-out.jsonl``), never on pairs that are measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.metrics import precision_recall_curve
+
+from crm_dedup_plugin import metrics
+from crm_dedup_plugin.evaluation.calibration import DUPLICATE, POSSIBLE, auroc
+
+
+def score(probs: Sequence[Sequence[float]]) -> np.ndarray:
+    """Return how much speaks for one entity, 0 to 1, from (pairs, 3) probabilities: POSSIBLE lies halfway."""
+    table = np.asarray(probs, dtype=float)
+    return table[:, DUPLICATE] + table[:, POSSIBLE] / 2
+
+
+def truth(row: dict) -> int:
+    """Return 1 for a pair of one entity, else 0, from the label of a public pair or from the clusters of a generated one."""
+    return int(row["label"] if "label" in row else row["cluster_a"] == row["cluster_b"])
+
+
+def best_threshold(match: Sequence[int], scores: np.ndarray) -> float:
+    """Return the score from which on to link for the best F1."""
+    precision, recall, thresholds = precision_recall_curve(match, scores)
+    return float(thresholds[np.argmax(2 * precision[:-1] * recall[:-1] / np.maximum(precision[:-1] + recall[:-1], 1e-12))])
+
+
+def measure(
+    match: Sequence[int], scores: np.ndarray, slices: Sequence[str], held_out: Sequence[int], held_out_scores: np.ndarray, seed: int = 7
+) -> dict:
+    """Return what `results/NAME/metrics.json` says under "linking": as `metrics.evaluate_pairs`, with the threshold and the AUROC of each slice."""
+    match, threshold = np.asarray(match), best_threshold(held_out, held_out_scores)
+    result = metrics.evaluate_pairs(match.tolist(), _decide(scores, threshold), slices, seed)
+    for name, part in result["slices"].items():
+        rows = np.equal(slices, name)
+        part["auroc"] = auroc(match[rows] == 1, scores[rows])
+    chosen = metrics.pair_scores(held_out, _decide(held_out_scores, threshold))
+    return {"threshold": threshold, "held_out": {"pairs": len(held_out), "f1": chosen["f1"]}, **result}
+
+
+def _decide(scores: np.ndarray, threshold: float) -> list[str]:
+    return np.where(scores >= threshold, "DUPLICATE", "NO_MATCH").tolist()
