@@ -11,7 +11,8 @@ from crm_dedup_plugin.records import normalise
 from crm_dedup_plugin.steward.attacks import EVAL
 from crm_dedup_plugin.steward.identity import identities
 from crm_dedup_plugin.synth import damage
-from crm_dedup_plugin.synth.lists import LISTS, generate
+from crm_dedup_plugin.synth.generate import Dice, pools, worlds
+from crm_dedup_plugin.synth.lists import LISTS, generate, subsidiary
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,38 @@ def test_half_of_the_pairs_are_one_entity_and_every_list_occurs_with_both(rows):
     names = {f"list_{write.__name__}" for write in LISTS}
     for decision in ("DUPLICATE", "NO_MATCH"):
         assert {row["slice"] for row in rows if row["output"]["decision"] == decision} == names
+
+
+def values(row: dict, *columns: str) -> list[set[str]]:
+    """Return what each record of a pair holds in these columns, whatever the letters."""
+    return [{value.casefold() for name, value in record.items() if name in columns} for record in row["input"].values()]
+
+
+def test_entries_of_one_entity_age_and_those_of_two_may_agree(rows):
+    phones, codes = ("phone", "Phone", "telephone"), ("postcode", "zip", "Zip", "postal_code")
+
+    def share(same: bool, agreeing: bool, *columns: str) -> float:
+        pairs = [values(row, *columns) for row in rows if (row["cluster_a"] == row["cluster_b"]) == same]
+        known = [(a, b) for a, b in pairs if a and b]
+        return sum((digits(a) == digits(b)) == agreeing for a, b in known) / len(known)
+
+    def digits(found: set[str]) -> str:
+        return "".join(sign for sign in "".join(sorted(found)) if sign.isalnum())[-5:]
+
+    assert 0.05 < share(True, False, *phones) < 0.5 and 0.05 < share(True, False, *codes) < 0.5
+    assert share(False, True, *phones) > 0.1 and share(False, True, *codes) > 0.1
+
+
+def test_people_have_given_names_that_not_every_entry_tells(rows):
+    firsts = [values(row, "first_name", "given_name", "forename", "First") for row in rows if row["output"]["decision"] == "DUPLICATE"]
+    told = [sorted((*a, *b), key=len) for a, b in firsts if len(a) == len(b) == 1]
+    assert [pair for pair in told if pair[1].startswith(f"{pair[0]} ")]
+
+
+def test_no_two_firms_of_a_list_differ_in_their_legal_form_alone():
+    world = next(iter(worlds(1, lambda: pools(5, ["en_GB"])["en_GB"], Dice(5))))[1]
+    drawn = [subsidiary(world) for _ in range(60)]
+    assert all(scene.left["trade"] != scene.right["trade"] and not scene.same for scene in drawn)
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
