@@ -64,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--force", action="store_true", help="train again from the start")
     train.set_defaults(run=_train)
 
+    average = commands.add_parser("average", help="average trained models of one base, weight by weight, into another")
+    average.add_argument("name", help="name of the mean: outputs/NAME-merged, results/NAME/")
+    average.add_argument("models", nargs="+", metavar="MODEL", help="names of trained models: outputs/MODEL-merged")
+    average.set_defaults(run=_average)
+
     kpi = commands.add_parser("kpi", help="measure a model on the test split; further options go to lm_eval")
     kpi.add_argument("name", help="name of the results: results/NAME/")
     kpi.add_argument("--model", help="folder or Hub id of the model (outputs/NAME-merged)")
@@ -163,6 +168,12 @@ def _train(options) -> None:
     if load_config(options.model)[1]["base_model"] == str(TARGET):
         fetch()
     print(f"merged model: {train(options.model, options.extra, options.force, options.name)}")
+
+
+def _average(options) -> None:
+    from crm_dedup_plugin.training.average import average
+
+    print(f"averaged model: {average(options.name, options.models)}")
 
 
 def _kpi(options) -> None:

@@ -34,7 +34,7 @@ def merge(config: Path, base_model: str, output_dir: Path, target: Path, overrid
     template = output_dir / TEMPLATE
     if template.is_file():
         shutil.copy(template, merged / TEMPLATE)
-    _replace(target, merged)
+    replace(target, merged)
 
 
 def adopt(output_dir: Path, target: Path) -> None:
@@ -45,10 +45,10 @@ def adopt(output_dir: Path, target: Path) -> None:
     shutil.rmtree(merged, ignore_errors=True)
     AutoModelForCausalLM.from_pretrained(output_dir, dtype=torch.bfloat16).save_pretrained(merged)
     AutoTokenizer.from_pretrained(output_dir).save_pretrained(merged)
-    _replace(target, merged)
+    replace(target, merged)
 
 
-def _replace(target: Path, merged: Path) -> None:
+def replace(target: Path, merged: Path) -> None:
     """Put the folder `merged` in the place of `target`."""
     old = target.with_name(target.name + ".old")
     shutil.rmtree(old, ignore_errors=True)

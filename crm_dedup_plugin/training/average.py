@@ -1,0 +1,71 @@
+"""Average trained models weight by weight: ``crm-dedup average smollm2-135m smollm2-135m-a smollm2-135m-b``.
+
+Trainings of one base err in different places, most of all on pairs unlike their own. Their mean errs less, and is as fast as one
+of them (Wortsman et al. 2022, "Model soups").
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.training.run import MANIFEST
+
+
+def average(name: str, parents: Sequence[str]) -> Path:
+    """Write the mean of ``outputs/PARENT-merged`` to ``outputs/NAME-merged`` and its history to results; return the folder.
+
+    Raises UserError on fewer than two parents, on one that is not trained, and on parents of different bases or shapes.
+    """
+    from crm_dedup_plugin.training.merge import replace
+
+    if len(set(parents)) < 2 or name in parents:
+        raise UserError(f"{name} of {' '.join(parents)}: name at least two other models to average")
+    folders = [Path(f"outputs/{parent}-merged") for parent in parents]
+    trained = {parent: _history(folder, parent) for parent, folder in zip(parents, folders, strict=True)}
+    if len(bases := {history["base_model"] for history in trained.values()}) > 1:
+        raise UserError(f"{' and '.join(parents)} were trained from different models ({', '.join(sorted(bases))}): their mean means nothing")
+    target = Path(f"outputs/{name}-merged")
+    partial = target.with_name(f".{target.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    history = {**trained[parents[0]], "fingerprint": " ".join(one["fingerprint"] for one in trained.values()), "averaged": trained}
+    history["seconds"] = round(sum(one["seconds"] for one in trained.values()), 1)
+    text = json.dumps(history, indent=2) + "\n"
+    try:
+        shutil.copytree(folders[0], partial, ignore=shutil.ignore_patterns("*.safetensors", MANIFEST))
+        _write_mean(folders, partial)
+        write_atomically(partial / MANIFEST, text)
+        replace(target, partial)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    report = Path("results") / name / "training.json"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(report, text)
+    return target
+
+
+def _history(folder: Path, parent: str) -> dict:
+    if not (folder / MANIFEST).is_file():
+        raise UserError(f"{folder} is no trained model: run `crm-dedup train MODEL --name {parent}` first")
+    return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+
+
+def _write_mean(folders: Sequence[Path], target: Path) -> None:
+    """Write the mean of all tensors, taken in float32, in the files and the types of the first folder."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save_file
+
+    for path in sorted(folders[0].glob("*.safetensors")):
+        try:
+            tensors = [load_file(folder / path.name) for folder in folders]
+            mean = {key: torch.stack([one[key].float() for one in tensors]).mean(0).to(first.dtype) for key, first in tensors[0].items()}
+        except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+            raise UserError(
+                f"{path.name} does not hold the same tensors in {' and '.join(map(str, folders))} ({error}): average models of one shape"
+            ) from None
+        save_file(mean, target / path.name, metadata={"format": "pt"})
