@@ -5,6 +5,9 @@ import csv
 import io
 import json
 import math
+import multiprocessing
+import signal
+import time
 import types
 
 import pytest
@@ -330,3 +333,23 @@ def test_the_question_over_the_wire_is_the_one_of_training(tmp_path):
     pair = ({"Name": "Ann Ł \ud800"}, {"Name": "dated 2020-01-01"})
     online._write([pair], 9, tmp_path / "pairs.jsonl")
     assert json.loads((tmp_path / "pairs.jsonl").read_text(encoding="utf-8")) == {"prompt": prompt.build(*pair), "output_tokens": 9}
+
+
+def _deaf(ready) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ready.set()
+    time.sleep(60)
+
+
+def test_engines_that_do_not_end_when_asked_are_all_ended_after_one_wait(monkeypatch):
+    monkeypatch.setattr(process, "GRACE", 1)
+    context, crew = multiprocessing.get_context("fork"), engines.Crew(Workload("model", "pairs.jsonl", engines=4), [])
+    signs = [context.Event() for _ in range(4)]
+    crew.workers = [context.Process(target=_deaf, args=(sign,)) for sign in signs]
+    for worker, sign in zip(crew.workers, signs, strict=True):
+        worker.start()
+        assert sign.wait(20)
+    began = time.monotonic()
+    crew.end()
+    assert time.monotonic() - began < 3
+    assert {worker.exitcode for worker in crew.workers} == {-signal.SIGKILL}

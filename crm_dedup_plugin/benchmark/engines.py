@@ -99,11 +99,12 @@ class Crew:
         return sum(self._receive(at) for at in range(self.work.engines))
 
     def end(self) -> None:
-        """End all processes: politely first, then by force."""
+        """End all processes: politely first, then by force, all of them after one and the same time."""
         for worker in self.workers:
             worker.terminate()
+        deadline = time.monotonic() + process.GRACE
         for worker in self.workers:
-            worker.join(process.GRACE)
+            worker.join(max(0.0, deadline - time.monotonic()))
             worker.kill()
             worker.join()
 

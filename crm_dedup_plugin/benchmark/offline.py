@@ -59,17 +59,20 @@ def agreement(full: Sequence[tuple[str | None, bool]], probabilities: Sequence[S
     return {"pairs": len(clear), "agree": sum(ranked[at][0] == full[at][0] for at in clear), "ties": len(ranked) - len(clear)}
 
 
-def _measured(work: Workload) -> dict:
+def _measure(work: Workload, out: Path) -> None:
+    """Write the runs to `out` as soon as they are made: many engines take a while to end."""
     used, began = used_gpus(work), time.perf_counter()
 
-    def found(asked: Alone | engines.Crew) -> dict:
+    def write(asked: Alone | engines.Crew) -> None:
         loaded = time.perf_counter() - began
-        return {"load_seconds": loaded, "mps": mps(), **asked.facts, **measure(asked, work, lambda line: print(line, flush=True))}
+        found = {"load_seconds": loaded, "mps": mps(), **asked.facts, **measure(asked, work, lambda line: print(line, flush=True))}
+        write_atomically(out, json.dumps(found))
 
     if work.engines == 1:
-        return found(Alone(work, len(used)))
-    with engines.crew(work, used) as several:
-        return found(several)
+        write(Alone(work, len(used)))
+    else:
+        with engines.crew(work, used) as several:
+            write(several)
 
 
 def main() -> None:
@@ -78,7 +81,7 @@ def main() -> None:
     os.environ.update({**engine.environment(work.model), **os.environ})
     process.end_on_request()
     try:
-        write_atomically(out, json.dumps(_measured(work)))
+        _measure(work, out)
     except UserError as error:
         sys.exit(f"{process.REASON}{error}")
 
