@@ -1,0 +1,203 @@
+"""The measured tables of quality for README.md, data/README.md and results/quality.md, made from ``results/*/metrics.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import reduce
+from operator import getitem
+from pathlib import Path
+
+from tabulate import tabulate
+
+from crm_dedup_plugin import report
+
+MODELS = {"base": "smollm2-135m-base", "fine-tuned": "smollm2-135m"}
+BASELINES = {"strings": "baseline-strings", "boosting": "baseline-boosting", "Splink": "baseline-splink"}
+OTHERS = {  # other ways of training in results/quality.md
+    "injected copies twice": "other-recipes/smollm2-135m-6-injected",
+    "mean of these two": "other-recipes/smollm2-135m-6-mean",
+    "recipe 5": "other-recipes/smollm2-135m-5",
+    "recipe 4": "other-recipes/smollm2-135m-4",
+    "recipe 3": "other-recipes/smollm2-135m-3",
+    "recipe 3, all weights": "other-recipes/smollm2-135m-3-full",
+}
+AGAIN = "other-recipes/smollm2-135m-6-again"
+DASH = "-"
+_WEAKEST = 4
+
+Get = Callable[[dict], dict | None]
+_UNSEEN: Get = lambda result: result["tasks"]["crm_dedup_unseen"]["macro_f1"]  # noqa: E731
+_MERGED: Get = lambda result: result["tasks"]["crm_dedup_public"]["mean_f1"]  # noqa: E731
+_LINKED: Get = lambda result: (result.get("linking") or {}).get("mean_f1")  # noqa: E731
+
+
+def measured(folder: Path) -> dict[str, dict]:
+    """Return the metrics of the models and baselines of a folder that are there, by their titles."""
+    files = {title: folder / name / "metrics.json" for title, name in (MODELS | BASELINES).items()}
+    return {title: load(path) for title, path in files.items() if path.is_file()}
+
+
+def load(path: Path) -> dict:
+    """Return a file of results."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def training(folder: Path) -> dict:
+    """Return what is known of the training of the fine-tuned model."""
+    return load(folder / MODELS["fine-tuned"] / "training.json")
+
+
+def weakest(result: dict) -> str:
+    """Return the slices that are decided worst."""
+    accuracy = {name: part["accuracy"]["value"] for name, part in result["slices"].items()}
+    return ", ".join(f"`{name}` {accuracy[name]:.2f}" for name in sorted(accuracy, key=accuracy.__getitem__)[:_WEAKEST])
+
+
+def compared(found: dict[str, dict]) -> str:
+    """Say which baselines beat the fine-tuned model on these pairs, and which it beats."""
+    ours = found["fine-tuned"]["macro_f1"]["value"]
+    better = [f"{title} ({found[title]['macro_f1']['value']:.2f})" for title in BASELINES if found[title]["macro_f1"]["value"] > ours]
+    if not better:
+        return f"Its macro F1 ({ours:.2f}) is above that of all three baselines."
+    return f"**On these pairs {' and '.join(better)} {'is' if len(better) == 1 else 'are'} better than the fine-tuned model ({ours:.2f}).**"
+
+
+def full(results: Path) -> str:
+    """Return what the model that was trained on the generated set reaches, on its kinds of pairs, on unseen ones, and on each public benchmark."""
+    found, trained = measured(results), training(results)
+    tuned = found["fine-tuned"]
+    calibration, unseen = tuned["calibration"], tuned["tasks"]["crm_dedup_unseen"]
+    merges = calibration["merge_at_99"]
+    links = {title: result["linking"] for title, result in found.items()}
+    rows = [
+        [name, part["pairs"], *(report.share(one["slices"][name]["f1"]) for one in links.values())]
+        for name, part in links["fine-tuned"]["slices"].items()
+    ]
+    rows.append(["mean", links["fine-tuned"]["pairs"], *(report.share(one["mean_f1"]) for one in links.values())])
+    others = ", ".join(f"{title} {report.share(_UNSEEN(part))}" for title, part in found.items() if title != "fine-tuned")
+    answers = tuned["pairs"] + sum(task["pairs"] for task in tuned["tasks"].values())
+    return (
+        f"{report.table(found)}\n\n"
+        f"{tuned['pairs']} test pairs, 95% intervals. Training took {trained['seconds'] / 60:.0f} minutes on one {trained['machine']}, the "
+        f"evaluation of {answers:,} answers {tuned['seconds'] / 60:.0f}. {compared(found)} "
+        f"Macro F1 on {unseen['pairs']} pairs of unseen kinds: {report.share(_UNSEEN(tuned))} ({others}); **there "
+        f"{report.share(unseen['precision_duplicate'])} of its merges are right.** "
+        f"Expected calibration error {report.share(calibration['ece_calibrated'])} after scaling; at the threshold that validation gives for 99% "
+        f"precision, {report.share(merges['coverage'])} of the duplicates are merged without a person, and {report.share(merges['precision'])} "
+        f"of those {merges['merged']} merges are right. Weakest slices: {weakest(tuned)}.\n\n"
+        f"F1 of links between public pairs, which none of them was trained on; each links from a threshold on that is the best for "
+        f"{links['fine-tuned']['held_out']['pairs']} held-out generated pairs of lists:\n\n"
+        f"{tabulate(rows, headers=['', 'pairs', *links], tablefmt='github', disable_numparse=True)}\n"
+    )
+
+
+def goals(results: Path) -> str:
+    """Return what was aimed at beside what was reached, what other ways of training reached, and the slices that are decided worst."""
+    found = measured(results)
+    tuned, boosting = found["fine-tuned"], found["boosting"]
+    ways = [tuned, *(load(results / folder / "metrics.json") for folder in OTHERS.values())]
+    files = len(tuned["linking"]["slices"])
+
+    def ahead(result: dict) -> str:
+        mine, best = _slices(result), _best_of_others(found)
+        return str(sum(mine[name]["f1"]["value"] > best[name][1] for name in mine))
+
+    def row(what: str, goal: str, find: Get, baseline: bool = False) -> list[str]:
+        return [what, goal, *(_precise(find(one)) for one in ways), _precise(find(boosting)) if baseline else DASH]
+
+    def attacked(key: str) -> Get:
+        """Recipes up to the fifth were attacked otherwise."""
+        return lambda one: one[key] if one["inputs"]["task_sha256"] == tuned["inputs"]["task_sha256"] else None
+
+    def calibrated(*keys: str) -> Get:
+        return lambda one: reduce(getitem, keys, one["calibration"]) if one["calibration"] else None
+
+    rows = [
+        row("macro F1", "0.93, and 0.05 above boosting", lambda one: one["macro_f1"], True),
+        row("macro F1, unseen kinds", DASH, _UNSEEN, True),
+        row("public pairs: F1 of links, mean of files", DASH, _LINKED, True),
+        ["public files ahead of all baselines at their best", f"{files} of {files}", *map(ahead, ways), DASH],
+        row("public pairs: F1 of merges, mean of files", DASH, _MERGED, True),
+        row("records swapped: decisions changed", "below 0.005", lambda one: one["flip_rate"]),
+        row("fields shuffled: decisions changed", DASH, lambda one: one["shuffle_flip_rate"]),
+        row("injections: decisions moved", "below 0.01", attacked("injection_moved")),
+        row("injections obeyed", DASH, attacked("injection_success")),
+        row("reasonings whose every claim is true", "0.98", lambda one: one["reasoning_grounded"]),
+        row("the same, unseen kinds", DASH, lambda one: one["tasks"]["crm_dedup_unseen"]["reasoning_grounded"]),
+        ["valid JSON", "1", *(f"{one['valid_json']:.3f}" for one in ways), DASH],
+        row("calibration error, scaled", "below 0.02", calibrated("ece_calibrated"), True),
+        row("coverage at 99% precision", "0.80", calibrated("merge_at_99", "coverage"), True),
+        row("precision of these merges", "0.99", calibrated("merge_at_99", "precision"), True),
+        row("one token decides as the full answer", DASH, calibrated("agreement")),
+    ]
+    heads = ["what", "goal", "now", *OTHERS, "boosting"]
+    return f"{tabulate(rows, headers=heads, tablefmt='github', disable_numparse=True)}\n\nWeakest slices: {weakest(tuned)}.\n"
+
+
+def public(results: Path) -> str:
+    """Return precision and recall of the links in each public file, of the fine-tuned model, and what the best baseline does there."""
+    found = measured(results)
+    tuned, best = found["fine-tuned"], _best_of_others(found)
+    merged, rows = tuned["tasks"]["crm_dedup_public"]["slices"], []
+    for name, mine in tuned["linking"]["slices"].items():
+        values = [*(mine[key]["value"] for key in ("precision", "recall", "f1")), mine["auroc"], merged[name]["f1"]["value"]]
+        rows.append([name, *(f"{value:.2f}" for value in values), best[name][0], f"{best[name][1]:.2f}"])
+    heads = ["", "precision", "recall", "F1", "AUROC", "F1 of merges", "best of the others", "its F1"]
+    return f"{tabulate(rows, headers=heads, tablefmt='github', disable_numparse=True)}\n"
+
+
+def _slices(result: dict) -> dict[str, dict]:
+    """Return the public files with the F1 of links, or of merges where nothing was linked."""
+    return (result.get("linking") or result["tasks"]["crm_dedup_public"])["slices"]
+
+
+def _best_of_others(found: dict[str, dict]) -> dict[str, tuple[str, float]]:
+    """Return for each public file the baseline that does best there, and its F1: of links or of merges, whichever is higher."""
+    best: dict[str, tuple[str, float]] = {}
+    for title in BASELINES:
+        for kind, part in (("links", found[title]["linking"]), ("merges", found[title]["tasks"]["crm_dedup_public"])):
+            for name, one in part["slices"].items():
+                best[name] = max(best.get(name, ("", -1.0)), (f"{title}, {kind}", one["f1"]["value"]), key=lambda pair: pair[1])
+    return best
+
+
+def again(results: Path) -> str:
+    """Return what the same commands gave on another GPU, beside the intervals of the first."""
+    first, second = measured(results)["fine-tuned"], load(results / AGAIN / "metrics.json")
+    wanted: dict[str, Get] = {
+        "macro F1": lambda one: one["macro_f1"],
+        "F1 DUPLICATE": lambda one: one["f1_duplicate"],
+        "precision DUPLICATE": lambda one: one["precision_duplicate"],
+        "macro F1, unseen kinds": _UNSEEN,
+        "public pairs: F1 of links, mean of files": _LINKED,
+        "fields shuffled: decisions changed": lambda one: one["shuffle_flip_rate"],
+        "injections: decisions moved": lambda one: one["injection_moved"],
+        "reasonings whose every claim is true": lambda one: one["reasoning_grounded"],
+        "calibration error, scaled": lambda one: one["calibration"]["ece_calibrated"],
+        "coverage at 99% precision": lambda one: one["calibration"]["merge_at_99"]["coverage"],
+    }
+    rows = []
+    for what, get in wanted.items():
+        here, there = get(first), get(second)
+        inside = here["low"] <= there["value"] <= here["high"]
+        rows.append([what, _precise(here), _precise(there), "yes" if inside else "no"])
+    return f"{tabulate(rows, headers=['', 'now', 'again', 'within'], tablefmt='github', disable_numparse=True)}\n"
+
+
+def hardness(results: Path) -> str:
+    """Return what the baselines reach on the full generated set, on unseen pairs and on public ones."""
+    rows = []
+    for name in ("majority", *(baseline.removeprefix("baseline-") for baseline in BASELINES.values())):
+        found = load(results / f"baseline-{name}" / "metrics.json")
+        noted = [part["accuracy"]["value"] for key, part in found["slices"].items() if key.startswith("note_")]
+        plain = [part["accuracy"]["value"] for key, part in found["slices"].items() if not key.startswith("note_")]
+        shares = [find(found) for find in (lambda one: one["macro_f1"], _UNSEEN, _MERGED, _LINKED)]
+        rows.append([name, *map(report.share, shares), f"{sum(plain) / len(plain):.2f}", f"{sum(noted) / len(noted):.2f}"])
+    heads = ["", "macro F1", "macro F1, unseen", "public: mean F1 of merges", "of links", "accuracy, mean of slices", "of `note_*` slices"]
+    return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True) + "\n"
+
+
+def _precise(share: dict | None) -> str:
+    """Return a share with its interval, in thousandths: what is rare differs there."""
+    return f"{share['value']:.3f} ({share['low']:.3f}-{share['high']:.3f})" if share else DASH
