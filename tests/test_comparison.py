@@ -143,6 +143,15 @@ def test_the_pages_show_every_number_with_its_interval(tmp_path):
     assert html.count("data:image/svg+xml") == 7
 
 
+def test_links_of_public_pairs_have_a_column_where_any_were_measured(tmp_path, pages):
+    write(tmp_path, "mine", {**quality(6), "linking": {"threshold": 0.5, "mean_f1": span(0.77)}})
+    write(tmp_path, "theirs", {**quality(7, "theirs"), "linking": None})
+    html, markdown = (path.read_text() for path in compare(results=tmp_path))
+    (line,) = (line for line in markdown.splitlines() if line.startswith("| F1 of public links"))
+    assert [cell.strip() for cell in line.split("|")[2:-1]] == ["0.77 (0.72–0.82)", "–"] and "F1 of public links" in html
+    assert not any(line.startswith("| F1 of public links") for line in pages[1].splitlines())
+
+
 def test_the_same_results_give_the_same_bytes(pages, tmp_path):
     again = compare(results=several(tmp_path))
     assert list(pages) == [path.read_text() for path in again]

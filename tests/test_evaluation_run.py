@@ -186,15 +186,17 @@ def test_unseen_and_public_pairs_join_where_they_are(workplace, monkeypatch):
     assert set(result["inputs"]["files_sha256"]) == {"val.jsonl", "unseen.jsonl", "one.jsonl", "two.jsonl"}
 
 
-def test_public_pairs_are_linked_by_a_threshold_of_held_out_lists(workplace, monkeypatch):
+def test_public_pairs_are_linked_by_a_threshold_of_held_out_lists(workplace, monkeypatch, capsys):
     lists = [{"input": {"record_a": {"n": "a"}, "record_b": {"n": "b"}}, "output": {"decision": label}, "cluster_a": "1", "cluster_b": other}
              for label, other in (("DUPLICATE", "1"), ("POSSIBLE", "1"), ("NO_MATCH", "2"))]  # fmt: skip
-    Path("lists.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lists * 5))
     Path("public").mkdir()
     rows = [{"pair_id": f"{n}", "label": n % 2, "record_a": {"name": "Ann"}, "record_b": {"name": "Ann"}} for n in range(6)]
     (Path("public") / "one.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     monkeypatch.setenv(docs.BENCHMARKS, "public")
     workplace.decide = lambda doc: "NO_MATCH"
+    assert workplace.kpi()["linking"] is None
+    assert "public pairs are not linked: run `crm-dedup synth --lists" in capsys.readouterr().out
+    Path("lists.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lists * 5))
     found = workplace.kpi()["linking"]
     assert found["threshold"] == pytest.approx(0.1 + 0.8 / 2)  # POSSIBLE pairs of the lists are of one entity
     assert found["held_out"] == {"pairs": 15, "f1": 1} and found["slices"]["one"]["f1"]["value"] == found["slices"]["one"]["auroc"] == 1

@@ -49,10 +49,16 @@ def test_robustness_is_shown_where_it_was_measured():
 
 def test_other_tasks_are_shown_with_their_files():
     public = metrics.evaluate_pairs([1, 0] * 5, ["DUPLICATE", "NO_MATCH"] * 5, ["febrl", "orgs"] * 5)
-    rows = cells(report.tasks({"tasks": {"crm_dedup_unseen": result(), "crm_dedup_public": public}}))
-    assert rows["crm_dedup_unseen"] == ["30", shown(result()["macro_f1"]), "-", "-"]
-    assert rows["crm_dedup_public"] == ["10", "-", shown(public["f1"]), shown(public["mean_f1"])]
-    assert rows["- febrl"] == ["5", "-", "1.00 (1.00-1.00)", "-"]
+    tasks = {"tasks": {"crm_dedup_unseen": result(), "crm_dedup_public": public}}
+    links = metrics.evaluate_pairs([1, 0] * 5, ["NO_MATCH", "NO_MATCH"] * 5, ["febrl", "orgs"] * 5)
+    rows = cells(report.tasks(tasks))
+    assert rows["crm_dedup_unseen"] == ["30", shown(result()["macro_f1"]), "-", "-", "-", "-"]
+    assert rows["crm_dedup_public"] == ["10", "-", shown(public["f1"]), shown(public["mean_f1"]), "-", "-"]
+    assert rows["- febrl"] == ["5", "-", "1.00 (1.00-1.00)", "-", "-", "-"]
+    rows = cells(report.tasks({**tasks, "linking": links}))
+    assert rows["crm_dedup_public"][2:] == [shown(part[key]) for part in (public, links) for key in ("f1", "mean_f1")]
+    assert rows["- febrl"] == ["5", "-", "1.00 (1.00-1.00)", "-", "0.00 (0.00-0.00)", "-"]
+    assert rows["crm_dedup_unseen"][-2:] == ["-", "-"]
     assert len(report.tasks(result()).splitlines()) == 2
 
 

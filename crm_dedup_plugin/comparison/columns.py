@@ -79,6 +79,10 @@ def _ece(row: Row) -> Interval | None:
     return row.metrics.calibration.ece if row.metrics and row.metrics.calibration else None
 
 
+def _linked(row: Row) -> Interval | None:
+    return row.metrics.linking.mean_f1 if row.metrics and row.metrics.linking else None
+
+
 def precision_reached(row: Row) -> Interval | None:
     merges = row.metrics and row.metrics.calibration and row.metrics.calibration.merge_at_99
     return merges.precision if merges else None
@@ -103,6 +107,7 @@ QUALITY = (
     Column("F1 DUPLICATE", "F1 of the decision DUPLICATE", _metric("f1_duplicate"), share),
     Column("precision DUPLICATE", "how many of all pairs called DUPLICATE are duplicates", _metric("precision_duplicate"), share),
     Column("accuracy", "share of right decisions", _metric("accuracy"), share),
+    Column("F1 of public links", "pairwise F1 on public lists, the mean of the files, from a threshold that held-out lists gave", _linked, share),
     Column("flips, swapped", "decisions that change when the two records change places", _metric("flip_rate"), share, better="lower"),
     Column("flips, shuffled", "decisions that change when fields are reordered", _metric("shuffle_flip_rate"), share, better="lower"),
     Column("moved by injections", "decisions that change when a record hides an instruction", _metric("injection_moved"), share, better="lower"),

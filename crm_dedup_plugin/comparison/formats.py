@@ -95,6 +95,12 @@ class Calibration(Part):
     reliability: Reliability | None = None
 
 
+class Linking(Part):
+    """Links between the records of public pairs, from a threshold that held-out lists gave; the mean of the files."""
+
+    mean_f1: Share
+
+
 class Inputs(Part):
     data_sha256: str
     model_sha256: str | None = None
@@ -114,6 +120,7 @@ class Metrics(Part):
     precision_duplicate: Share
     confusion: dict[str, dict[str, Count]]
     slices: dict[str, Slice] = {}
+    linking: Linking | None = None
     flip_rate: Share | None = None
     shuffle_flip_rate: Share | None = None
     injection_moved: Share | None = None

@@ -60,7 +60,10 @@ def evaluate(
     if model.startswith("outputs/") and not (Path(model) / "config.json").is_file():
         raise UserError(f"{model} does not exist: run `make train-{name}` first")
     tasks = _tasks(tasks)
-    linked = probabilities and PUBLIC in tasks and docs.LISTS.is_file() and not (limit or per_file)
+    linkable = probabilities and PUBLIC in tasks and not (limit or per_file)
+    if linkable and not docs.LISTS.is_file():
+        print(f"public pairs are not linked: run `crm-dedup synth --lists --n 4000 --seed 9 --out data/{docs.LISTS.name}` for that")
+    linked = linkable and docs.LISTS.is_file()
     files = [*_files(tasks, data, probabilities), *([docs.LISTS] if linked else [])]
     metadata = {"data": os.path.relpath(data)} | ({"per_file": per_file} if per_file else {})
     options = [*(("--limit", str(limit + 1)) if limit else ()), *extra]  # the canary comes first

@@ -1,7 +1,7 @@
 """Average trained models weight by weight: ``crm-dedup average smollm2-135m smollm2-135m-a smollm2-135m-b``.
 
-Trainings of one base err in different places, most of all on pairs unlike their own. Their mean errs less, and is as fast as one
-of them (Wortsman et al. 2022, "Model soups").
+Trainings of one base err in different places, most of all on pairs unlike their own. Their mean is as fast as one of them and can err
+less (Wortsman et al. 2022, "Model soups"); results/quality.md has what it did here.
 """
 
 from __future__ import annotations
