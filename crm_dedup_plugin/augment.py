@@ -5,11 +5,14 @@ Only the training split is augmented, after the split, so that nothing of it is 
 
 from __future__ import annotations
 
+import multiprocessing
 import random
+import signal
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from difflib import SequenceMatcher
+from functools import partial
 
 from crm_dedup_plugin import renaming
 from crm_dedup_plugin.schema import LABELS
@@ -25,6 +28,7 @@ _WRITERS: dict[str, tuple[Callable[[Evidence, str], str], ...]] = {  # the later
 }
 KINDS = (*_SHARES, "renamed", "oversampled", *_WRITERS)
 _MOST_COPIES = 3
+_MANY = 20_000  # rows from which on a process for each core pays
 _IN_COMMON = 0.6  # of their letters: words that agree with less, or differ with more, are easily taken for the contrary
 
 
@@ -44,8 +48,8 @@ def augment(rows: list[dict], kinds: tuple[str, ...], seed: int = 7) -> list[dic
         for _ in range(kinds.count(kind)):
             result += [_changed(row, kind, rng) for row in rows if rng.random() < share]
     rng.shuffle(result)
-    if writers := next((writers for kind, writers in _WRITERS.items() if kind in kinds), ()):
-        result = [_explained(row, writers) for row in result]
+    if kind := next((kind for kind in _WRITERS if kind in kinds), None):
+        result = _all_explained(result, kind)
     return [_renamed(row, rng) if rng.random() < _RENAMED else row for row in result] if "renamed" in kinds else result
 
 
@@ -65,11 +69,20 @@ def _with_records(row: dict, pair: perturb.Pair) -> dict:
     return {**row, "input": dict(zip(("record_a", "record_b"), pair, strict=True))}
 
 
-def _explained(row: dict, writers: tuple[Callable[[Evidence, str], str], ...]) -> dict:
+def _all_explained(rows: list[dict], kind: str) -> list[dict]:
+    """Return each row with a reasoning of one kind; many rows are shared among the cores."""
+    explain = partial(_explained, kind=kind)
+    if len(rows) < _MANY:
+        return list(map(explain, rows))
+    with multiprocessing.Pool(initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
+        return list(pool.imap(explain, rows, chunksize=500))
+
+
+def _explained(row: dict, kind: str) -> dict:
     """Return the row with a reasoning by the first writer that says something of a field and argues for no other decision, else as it is."""
     pair, decision = row["input"], row["output"]["decision"]
     evidence = compare(**pair)
-    for write in writers:
+    for write in _WRITERS[kind]:
         explained = write(evidence, decision)
         if reasoning.claims(explained) and not reasoning.contradicts(decision, explained, **pair):
             return {**row, "output": {**row["output"], "reasoning": explained}}

@@ -10,6 +10,7 @@ from compact_pairs import generate
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crm_dedup_plugin import augment as augmentation
 from crm_dedup_plugin import renaming
 from crm_dedup_plugin.augment import KINDS, augment
 from crm_dedup_plugin.cli import main
@@ -159,3 +160,10 @@ def test_one_name_beside_one_address_is_one_identity_whatever_the_format():
     other = identities(row({"First Name": "Ann", "Last Name": "Lee", "Mobile": "(020) 7946-0958"}, {"Company": "Acme"}))
     assert one & other
     assert not one & identities(row({"Name": "Tom Lee", "Phone": "+44 20 7946 0958"}, {"Name": "Ann Lee", "Email": "n/a"}))
+
+
+@pytest.mark.parametrize("kind", ["plain", "brief"])
+def test_many_rows_are_explained_by_several_processes_as_by_one(kind, monkeypatch):
+    alone = augment(ROWS, ("injected", kind))
+    monkeypatch.setattr(augmentation, "_MANY", 10)
+    assert augment(ROWS, ("injected", kind)) == alone
