@@ -406,6 +406,18 @@ def test_the_recommendation_is_plain(found, said):
     assert said in " ".join(recommend(compare_rows(rows(*found))))
 
 
+def test_the_recommendation_says_where_another_row_links_lists_better():
+    def said(mine: dict | None, other: dict | None) -> str:
+        parts = (("mine", quality(2, covered=0.9), mine), ("baseline-x", baseline(20, 0.1), other))
+        return " ".join(recommend(compare_rows(rows(*((name, {**part, "linking": links and {"mean_f1": links}}) for name, part, links in parts)))))
+
+    warning = "Not for lists that are no CRM: there baseline-x links better, with an F1 of 0.90 (0.88–0.92) against 0.77 (0.75–0.79) on public ones."
+    low, high, near = span(0.77, 0.02), span(0.9, 0.02), span(0.8, 0.02)
+    assert said(low, high).endswith(warning)
+    for mine, other in ((high, low), (low, near), (low, low), (None, high), (low, None), (None, None)):
+        assert "Not for lists" not in said(mine, other)
+
+
 def test_long_names_that_differ_at_the_end_stay_apart():
     one, other = (shown("model-" + "x" * 50 + end) for end in ("-base", "-tuned"))
     assert one != other and len(one) == len(other) == 26 and shown("a\x00\ud800b") == "a\ufffd\ufffdb"

@@ -56,7 +56,7 @@ def recommend(found: Comparison) -> list[str]:
         lines += [f"{winner.name}: {figures(winner)}.", f"The best language model, {best.name}: {figures(best)}."]
     if ties := [row.name for row in choice.ties if row is not best or not winner.baseline]:
         lines.append(f"These pairs cannot tell {winner.name} from {_listed(ties)}: their intervals overlap in both numbers.")
-    return lines + _doubts(winner)
+    return lines + _doubts(winner) + _elsewhere(winner, found.measured)
 
 
 def figures(row: Row) -> str:
@@ -84,6 +84,16 @@ def _doubts(winner: Row) -> list[str]:
     bound = f" (exact 95% bound: {share(merges.precision_exact_low)})" if merges.precision_exact_low is not None else ""
     doubt = f"{merges.merged} merges on test pairs are too few to prove 99% precision{bound}"
     return [f"{doubt}: check on more of your own pairs before anything is merged unseen."]
+
+
+def _elsewhere(winner: Row, rows: Sequence[Row]) -> list[str]:
+    """Say which row links public lists best, where that is certainly not the winner."""
+    mine, linking = winner.metrics.linking, [row for row in rows if row.metrics.linking]
+    best = max(linking, key=lambda row: row.metrics.linking.mean_f1.value, default=winner)
+    if not mine or best.name == winner.name or mine.mean_f1.overlaps(best.metrics.linking.mean_f1):
+        return []
+    found = f"an F1 of {interval(best.metrics.linking.mean_f1)} against {interval(mine.mean_f1)} on public ones"
+    return [f"Not for lists that are no CRM: there {best.name} links better, with {found}."]
 
 
 def _count(number: int, noun: str) -> str:
