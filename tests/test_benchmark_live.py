@@ -128,7 +128,7 @@ def test_a_benchmark_measures_every_part_and_passes_on_what_vllm_says(workspace)
 
 def workers_of(child: subprocess.Popen, count: int) -> list[psutil.Process]:
     """Return the processes of the engines that a benchmark has started, once there are so many."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while time.monotonic() < until and child.poll() is None:
         with contextlib.suppress(psutil.Error):
             found = [one for one in psutil.Process(child.pid).children(recursive=True) if "spawn_main" in " ".join(one.cmdline())]
