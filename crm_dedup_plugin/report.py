@@ -57,13 +57,13 @@ def tasks(result: dict, form: str = "github") -> str:
     """Return the macro F1 of the other tasks, or the F1 of merges and links of the two-way ones, and of each of their slices."""
     from tabulate import tabulate
 
-    rows, links = [], result.get("linking") or {"slices": {}}
+    rows = []
     for task, part in result.get("tasks", {}).items():
-        linked = links if task == "crm_dedup_public" else {}
+        linked = (task == "crm_dedup_public" and result.get("linking")) or {"slices": {}}
         merges, means = (share(part.get(key)) for key in ("f1", "mean_f1"))
         rows.append([task, part["pairs"], share(part.get("macro_f1")), merges, means, *(share(linked.get(key)) for key in ("f1", "mean_f1"))])
         for name, one in part["slices"].items() if "f1" in part else ():
-            rows.append([f"- {name}", one["pairs"], "-", share(one["f1"]), "-", share(linked.get("slices", {}).get(name, {}).get("f1")), "-"])
+            rows.append([f"- {name}", one["pairs"], "-", share(one["f1"]), "-", share(linked["slices"].get(name, {}).get("f1")), "-"])
     heads = ["task", "pairs", "macro F1", "F1 of merges", "mean of files", "F1 of links", "mean of files"]
     return tabulate(rows, headers=heads, tablefmt=form, disable_numparse=True)
 

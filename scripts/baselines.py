@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from baselines.pairs import Fitted, Pairs, join, load
+from baselines.pairs import Fitted, Pairs, Verdicts, join, load
 
 from crm_dedup_plugin import metrics, report
 from crm_dedup_plugin.errors import UserError
@@ -55,10 +55,11 @@ def measure(name: str, data: dict[str, Pairs], seed: int) -> dict:
     fitted = module.fit(data["train"], data["val"], seed)
     result = three_way(fitted, data["test"], seed)
     tasks = {"crm_dedup_unseen": three_way(fitted, data["unseen"], seed)} if "unseen" in data else {}
-    tasks |= {"crm_dedup_public": merges(fitted, data["public"], seed)} if "public" in data else {}
+    public = fitted.decide(data["public"]) if "public" in data else None
+    tasks |= {"crm_dedup_public": merges(public, data["public"], seed)} if public else {}
     return result | {
         "calibration": automation(fitted, data["test"], data["val"], seed),
-        "linking": links(fitted, data["public"], data["lists"], seed) if {"public", "lists"} <= data.keys() else None,
+        "linking": links(public, data["public"], fitted.decide(data["lists"]), data["lists"], seed) if public and "lists" in data else None,
         "tasks": tasks,
         "model": f"baseline-{name}",
         "seed": seed,
@@ -106,20 +107,17 @@ def automation(fitted: Fitted, test: Pairs, val: Pairs, seed: int) -> dict | Non
     }
 
 
-def merges(fitted: Fitted, pairs: Pairs, seed: int) -> dict:
+def merges(verdicts: Verdicts, pairs: Pairs, seed: int) -> dict:
     """Return the metrics of merges, one slice a benchmark; nothing was fitted or chosen on any of them."""
-    return metrics.evaluate_pairs(pairs.gold, fitted.decide(pairs).decisions, pairs.slices, seed)
+    return metrics.evaluate_pairs(pairs.gold, verdicts.decisions, pairs.slices, seed)
 
 
-def links(fitted: Fitted, pairs: Pairs, lists: Pairs, seed: int) -> dict | None:
+def links(verdicts: Verdicts, pairs: Pairs, held_out: Verdicts, lists: Pairs, seed: int) -> dict | None:
     """Return what a threshold from `lists` links of the public pairs, as for a model; None without scores."""
-
-    def scores(of: Pairs) -> np.ndarray | None:
-        verdicts = fitted.decide(of)
-        return verdicts.scores if verdicts.probabilities is None else linking.score(verdicts.probabilities)
-
-    found = scores(pairs)
-    return None if found is None else linking.measure(pairs.gold, found, pairs.slices, lists.gold, scores(lists), seed)
+    if verdicts.scores is None:
+        return None
+    found, chosen = (one.scores if one.probabilities is None else linking.score(one.probabilities) for one in (verdicts, held_out))
+    return linking.measure(pairs.gold, found, pairs.slices, lists.gold, chosen, seed)
 
 
 def _module(name: str):

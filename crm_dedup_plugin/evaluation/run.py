@@ -61,10 +61,10 @@ def evaluate(
         raise UserError(f"{model} does not exist: run `make train-{name}` first")
     tasks = _tasks(tasks)
     linkable = probabilities and PUBLIC in tasks and not (limit or per_file)
-    if linkable and not docs.LISTS.is_file():
+    lists = [docs.LISTS] if linkable and docs.LISTS.is_file() else []
+    if linkable and not lists:
         print(f"public pairs are not linked: run `crm-dedup synth --lists --n 4000 --seed 9 --out data/{docs.LISTS.name}` for that")
-    linked = linkable and docs.LISTS.is_file()
-    files = [*_files(tasks, data, probabilities), *([docs.LISTS] if linked else [])]
+    files = [*_files(tasks, data, probabilities), *lists]
     metadata = {"data": os.path.relpath(data)} | ({"per_file": per_file} if per_file else {})
     options = [*(("--limit", str(limit + 1)) if limit else ()), *extra]  # the canary comes first
     used = inputs.describe(model, tasks, data, files, [*options, *([f"per_file={per_file}"] if per_file else [])])
@@ -77,11 +77,11 @@ def evaluate(
     kept = Path("outputs") / f"{name}-kpi.json"
     items, seconds = (None if force else _kept(kept, used)) or _ask(command, model, tasks, kept, used)
     began = time.monotonic()
-    asked = [data, _validation(data), *([docs.LISTS, *docs.benchmark_files()] if linked else [])]
-    found = _probabilities(model, asked, limit) if probabilities else {}
+    benchmarks = docs.benchmark_files() if lists else []
+    found = _probabilities(model, [data, _validation(data), *lists, *benchmarks], limit) if probabilities else {}
     result = summarise(items) | {
         "calibration": certainty.calibrate(found, data, _validation(data), items[MAIN]) if probabilities else None,
-        "linking": certainty.link(found, docs.LISTS, docs.benchmark_files()) if linked else None,
+        "linking": certainty.link(found, docs.LISTS, benchmarks) if lists else None,
         "model": model,
         "inputs": used,
         "seed": engine.SEED,
