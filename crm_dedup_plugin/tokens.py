@@ -19,15 +19,20 @@ def prompt_ids(tokenizer, record_a: dict, record_b: dict) -> list[int]:
 
 
 def batch_prompt_ids(tokenizer, pairs: Sequence[tuple[dict, dict]]) -> list[list[int]]:
-    """Return `prompt_ids` of each pair, faster: the chat template, which repeats the question word for word, is rendered once."""
+    """Return `prompt_ids` of each pair, faster: the chat template, which repeats the question word for word, is rendered once.
+
+    What all questions begin with is tokenised once too, where the tokenizer cuts before the space that follows it.
+    """
     if not pairs:
         return []
     turn = [{"role": "user", "content": _PLACEHOLDER}]
     head, found, tail = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True).partition(_PLACEHOLDER)
-    ids = tokenizer([head + prompt.build(*pair) + tail for pair in pairs], add_special_tokens=False)["input_ids"]
-    if not found or ids[0] != prompt_ids(tokenizer, *pairs[0]):
-        raise ValueError(f"the chat template of {tokenizer.name_or_path!r} changes the question: use one that repeats it word for word")
-    return ids
+    texts, first = [head + prompt.build(*pair) + tail for pair in pairs], prompt_ids(tokenizer, *pairs[0])
+    for front in (head + prompt.FRONT, ""):
+        known = tokenizer(front, add_special_tokens=False)["input_ids"]
+        if found and known + tokenizer(texts[0][len(front) :], add_special_tokens=False)["input_ids"] == first:
+            return [known + rest for rest in tokenizer([text[len(front) :] for text in texts], add_special_tokens=False)["input_ids"]]
+    raise ValueError(f"the chat template of {tokenizer.name_or_path!r} changes the question: use one that repeats it word for word")
 
 
 def answer_ids(tokenizer, answer: str) -> list[int]:

@@ -297,12 +297,6 @@ def test_a_failure_says_its_reason_first_whatever_was_printed_since(tmp_path):
     )
 
 
-def test_many_prompts_are_tokenised_as_one_is(tokenizer):
-    pairs = [({"Name": f"Ann {at} <|im_end|> [INST]"}, {"Name": "QUESTION", "Phone": "\n\n 1 "}) for at in range(5)]
-    assert tokens.batch_prompt_ids(tokenizer, pairs) == [tokens.prompt_ids(tokenizer, *pair) for pair in pairs]
-    assert tokens.batch_prompt_ids(tokenizer, []) == []
-
-
 def test_a_template_that_changes_the_question_is_refused(tokenizer):
     loud = copy.deepcopy(tokenizer)
     loud.chat_template = "{{ messages[0]['content'] | upper }}"

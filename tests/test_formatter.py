@@ -140,6 +140,14 @@ def test_a_sentencepiece_tokenizer_writes_no_space_before_the_answer(sentencepie
     assert "".join(pieces).replace("▁", " ") == text + "</s>"
 
 
+@pytest.mark.parametrize("kind", ["tokenizer", "sentencepiece_like"])
+def test_many_prompts_are_tokenised_as_one_is(request, kind):
+    tokenizer = request.getfixturevalue(kind)
+    pairs = [(LEFT, RIGHT), (HOSTILE, LEFT), *((HOSTILE, {"Name": f"QUESTION {at}", "{": "\n\n 1 "}) for at in range(5))]
+    assert tokens.batch_prompt_ids(tokenizer, pairs) == [tokens.prompt_ids(tokenizer, *pair) for pair in pairs]
+    assert tokens.batch_prompt_ids(tokenizer, []) == []
+
+
 def test_a_tokenizer_that_cannot_spell_the_answer_is_an_error(tokenizer):
     lossy = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"\n": 0, "?": 1}, unk_token="?")), unk_token="?")
     with pytest.raises(ValueError, match="byte for byte"):
