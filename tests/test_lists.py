@@ -67,6 +67,15 @@ def test_entries_of_one_entity_age_and_those_of_two_may_agree(rows):
     assert share(False, True, *phones) > 0.1 and share(False, True, *codes) > 0.1
 
 
+def test_a_source_may_have_a_birth_or_a_given_name_wrong_altogether(rows):
+    people = [row for row in rows if row["slice"] == "list_register" and row["output"]["decision"] == "DUPLICATE"]
+    births = [values(row, "dob", "date_of_birth", "birth_date", "born") for row in people]
+    years = [(min(a)[:4], min(b)[:4]) for a, b in births if a and b]
+    apart = [(a, b) for a, b in years if (a + b).isdigit() and abs(int(a) - int(b)) not in (0, 1, 10)]
+    assert 0.005 < len(apart) / len(years) < 0.15
+    assert all(abs(int(a) - int(b)) <= 60 for a, b in apart)
+
+
 def test_people_have_given_names_that_not_every_entry_tells(rows):
     firsts = [values(row, "first_name", "given_name", "forename", "First") for row in rows if row["output"]["decision"] == "DUPLICATE"]
     told = [sorted((*a, *b), key=len) for a, b in firsts if len(a) == len(b) == 1]

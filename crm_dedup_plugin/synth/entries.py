@@ -25,11 +25,15 @@ _COLUMNS = {
 }  # fmt: skip
 _ADDRESS = ("street", "city", "postcode")
 _SHARED = (*_ADDRESS, "phone", "email", "website", "birth", "role", "trade")  # what two entities can have in common
+_FORMER = (_ADDRESS, ("phone",), ("email",), ("website",), ("role",))  # what goes out of date, together
+_MISTAKEN = ("birth", "first")  # what somebody got wrong altogether, or a name gone by: rarer
 
 
 def write(scene: Scene, shown: Sequence[str], world: World, missing: float = 0.0, level: int = 1) -> Written:
     """Return the scene with both records, worn by `level`; a field but the name is left out with chance `missing`."""
     rng = world.rng
+    for values, cluster in zip((scene.left, scene.right), scene.clusters, strict=True):
+        values["gender"] = ("male", "female")[sum(map(ord, cluster)) % 2]
     if scene.same:
         _aged(scene, shown, world)
     else:
@@ -65,7 +69,7 @@ def _show(concept: str, values: dict, habits: render.Habits, rng: random.Random)
         front = [text("company")] if concept == "line" else []
         return rng.choice((", ", ", ", " ")).join([*front, *parts])
     if concept == "gender":
-        return ("male", "female")[len(values["first"][1].split()[0]) % 2]
+        return values["gender"]
     if concept == "state":
         return str(values["country"])[:3].lower() if habits.short else str(values["country"])
     if concept == "kind":
@@ -83,20 +87,23 @@ def add_given_names(scene: Scene, world: World) -> None:
 
 
 def _aged(scene: Scene, shown: Sequence[str], world: World) -> None:
-    """Let values disagree that one entity had at two times: the address as a whole, a telephone, a mailbox."""
-    held, chance = {*_held(shown)}, world.rng.choice((0.0, 0.0, 0.1, 0.25))
-    outdated = [key for unit in (_ADDRESS, ("phone",), ("email",), ("website",), ("role",)) if world.rng.random() < chance for key in unit]
-    if held.isdisjoint(outdated):
+    """Let values disagree that one entity had at two times, or that one source has wrong: any of them, names of companies apart."""
+    rng, chance = world.rng, world.rng.choice((0.0, 0.1, 0.25))
+    other = [key for unit in _FORMER if rng.random() < chance for key in unit] + [key for key in _MISTAKEN if rng.random() < chance / 3]
+    if {*shown, *_held(shown)}.isdisjoint(other):
         return
     former = (world.person() if "first" in scene.left else world.company()).values
-    scene.right |= {key: former[key] for key in outdated if key in former and key in scene.right}
+    if "birth" in former:
+        former["birth"] = (scene.left["birth"][0] + rng.randint(-30, 30), *former["birth"][1:])
+    scene.right |= {key: former[key] for key in other if key in former and key in scene.right}
 
 
 def _found_together(scene: Scene, shown: Sequence[str], world: World) -> None:
-    """Let two entities agree in what they were found by: a postcode, a switchboard, a birthday."""
-    chance = world.rng.choice((0.0, 0.15, 0.4))
-    agreeing = [key for key in _held(shown) if key in scene.left and key in scene.right and world.rng.random() < chance]
-    scene.right |= {key: scene.left[key] for key in agreeing}
+    """Let two entities agree in what they were found by: a postcode, a switchboard, a birthday; and in more by chance."""
+    rng, chance = world.rng, world.rng.choice((0.0, 0.1, 0.3))
+    held = [key for key in _held(shown) if key in scene.left and key in scene.right]
+    found_by = rng.choice(held) if held and rng.random() < 0.5 else None
+    scene.right |= {key: scene.left[key] for key in held if key == found_by or rng.random() < chance}
 
 
 def _held(shown: Sequence[str]) -> list[str]:

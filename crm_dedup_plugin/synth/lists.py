@@ -105,8 +105,6 @@ def register(world: World, same: bool, rng: random.Random) -> Written:
     scene = _drawn(ONE_PERSON if same else TWO_PEOPLE, world)
     if rng.random() < 0.25:
         entries.add_given_names(scene, world)
-    if not same and rng.random() < 0.3:  # found under one birthday
-        scene.right["birth"] = scene.left["birth"]
     if rng.random() < 0.4:  # people of the past
         year = rng.randint(60, 280)
         for values in (scene.left, scene.right):
