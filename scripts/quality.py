@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import getitem
 from pathlib import Path
@@ -12,17 +12,20 @@ from tabulate import tabulate
 
 from crm_dedup_plugin import report
 
-MODELS = {"base": "smollm2-135m-base", "fine-tuned": "smollm2-135m"}
+MODELS = {"base": "smollm2-135m-base", "fine-tuned": "smollm2-135m", "mean of three": "smollm2-135m-mean"}
 BASELINES = {"strings": "baseline-strings", "boosting": "baseline-boosting", "Splink": "baseline-splink"}
 OTHERS = {  # other ways of training in results/quality.md
-    "injected copies twice": "other-recipes/smollm2-135m-6-injected",
+    "mean of three": "smollm2-135m-mean",
+    "recipe 6": "other-recipes/smollm2-135m-6",
+    "recipe 6, injected copies twice": "other-recipes/smollm2-135m-6-injected",
     "mean of these two": "other-recipes/smollm2-135m-6-mean",
     "recipe 5": "other-recipes/smollm2-135m-5",
     "recipe 4": "other-recipes/smollm2-135m-4",
     "recipe 3": "other-recipes/smollm2-135m-3",
     "recipe 3, all weights": "other-recipes/smollm2-135m-3-full",
 }
-AGAIN = "other-recipes/smollm2-135m-6-again"
+SEEDS = {"seed 1": "other-recipes/smollm2-135m-seed-1", "seed 2": "other-recipes/smollm2-135m-seed-2"}  # the same recipe, trained again
+SIXTH, AGAIN = "other-recipes/smollm2-135m-6", {"again": "other-recipes/smollm2-135m-6-again"}
 DASH = "-"
 _WEAKEST = 4
 
@@ -30,6 +33,18 @@ Get = Callable[[dict], dict | None]
 _UNSEEN: Get = lambda result: result["tasks"]["crm_dedup_unseen"]["macro_f1"]  # noqa: E731
 _MERGED: Get = lambda result: result["tasks"]["crm_dedup_public"]["mean_f1"]  # noqa: E731
 _LINKED: Get = lambda result: (result.get("linking") or {}).get("mean_f1")  # noqa: E731
+_REPEATED: dict[str, Get] = {  # what another training should come near to
+    "macro F1": lambda one: one["macro_f1"],
+    "F1 DUPLICATE": lambda one: one["f1_duplicate"],
+    "precision DUPLICATE": lambda one: one["precision_duplicate"],
+    "macro F1, unseen kinds": _UNSEEN,
+    "public pairs: F1 of links, mean of files": _LINKED,
+    "fields shuffled: decisions changed": lambda one: one["shuffle_flip_rate"],
+    "injections: decisions moved": lambda one: one["injection_moved"],
+    "reasonings whose every claim is true": lambda one: one["reasoning_grounded"],
+    "calibration error, scaled": lambda one: one["calibration"]["ece_calibrated"],
+    "coverage at 99% precision": lambda one: one["calibration"]["merge_at_99"]["coverage"],
+}
 
 
 def measured(folder: Path) -> dict[str, dict]:
@@ -66,7 +81,7 @@ def compared(found: dict[str, dict]) -> str:
 def full(results: Path) -> str:
     """Return what the model that was trained on the generated set reaches, on its kinds of pairs, on unseen ones, and on each public benchmark."""
     found, trained = measured(results), training(results)
-    tuned = found["fine-tuned"]
+    tuned = found["fine-tuned"] = _spanned(found["fine-tuned"], [load(results / name / "metrics.json") for name in SEEDS.values()])
     calibration, unseen = tuned["calibration"], tuned["tasks"]["crm_dedup_unseen"]
     merges = calibration["merge_at_99"]
     links = {title: result["linking"] for title, result in found.items()}
@@ -79,7 +94,8 @@ def full(results: Path) -> str:
     answers = tuned["pairs"] + sum(task["pairs"] for task in tuned["tasks"].values())
     return (
         f"{report.table(found)}\n\n"
-        f"{tuned['pairs']} test pairs, 95% intervals. Training took {trained['seconds'] / 60:.0f} minutes on one {trained['machine']}, the "
+        f"{tuned['pairs']} test pairs, 95% intervals; those of the fine-tuned model span {len(SEEDS) + 1} trainings with different seeds. "
+        f"Training took {trained['seconds'] / 60:.0f} minutes on one {trained['machine']}, the "
         f"evaluation of {answers:,} answers {tuned['seconds'] / 60:.0f}. {compared(found)} "
         f"Macro F1 on {unseen['pairs']} pairs of unseen kinds: {report.share(_UNSEEN(tuned))} ({others}); **there "
         f"{report.share(unseen['precision_duplicate'])} of its merges are right.** "
@@ -107,8 +123,8 @@ def goals(results: Path) -> str:
         return [what, goal, *(_precise(find(one)) for one in ways), _precise(find(boosting)) if baseline else DASH]
 
     def attacked(key: str) -> Get:
-        """Recipes up to the fifth were attacked otherwise."""
-        return lambda one: one[key] if one["inputs"]["task_sha256"] == tuned["inputs"]["task_sha256"] else None
+        """Recipes up to the fifth were attacked otherwise, and nobody had linked anything then."""
+        return lambda one: one[key] if "linking" in one else None
 
     def calibrated(*keys: str) -> Get:
         return lambda one: reduce(getitem, keys, one["calibration"]) if one["calibration"] else None
@@ -136,14 +152,16 @@ def goals(results: Path) -> str:
 
 
 def public(results: Path) -> str:
-    """Return precision and recall of the links in each public file, of the fine-tuned model, and what the best baseline does there."""
+    """Return the links in each public file: of the fine-tuned model, with other seeds, of the mean of all, and of the best baseline there."""
     found = measured(results)
     tuned, best = found["fine-tuned"], _best_of_others(found)
+    more = {title: load(results / name / "metrics.json") for title, name in SEEDS.items()} | {"mean of three": found["mean of three"]}
     merged, rows = tuned["tasks"]["crm_dedup_public"]["slices"], []
     for name, mine in tuned["linking"]["slices"].items():
         values = [*(mine[key]["value"] for key in ("precision", "recall", "f1")), mine["auroc"], merged[name]["f1"]["value"]]
+        values += [one["linking"]["slices"][name]["f1"]["value"] for one in more.values()]
         rows.append([name, *(f"{value:.2f}" for value in values), best[name][0], f"{best[name][1]:.2f}"])
-    heads = ["", "precision", "recall", "F1", "AUROC", "F1 of merges", "best of the others", "its F1"]
+    heads = ["", "precision", "recall", "F1", "AUROC", "F1 of merges", *(f"F1, {title}" for title in more), "best of the others", "its F1"]
     return f"{tabulate(rows, headers=heads, tablefmt='github', disable_numparse=True)}\n"
 
 
@@ -162,27 +180,35 @@ def _best_of_others(found: dict[str, dict]) -> dict[str, tuple[str, float]]:
     return best
 
 
+def seeds(results: Path) -> str:
+    """Return what trainings with other seeds gave, beside the intervals of the model shown."""
+    return _repeated(results, MODELS["fine-tuned"], SEEDS)
+
+
 def again(results: Path) -> str:
     """Return what the same commands gave on another GPU, beside the intervals of the first."""
-    first, second = measured(results)["fine-tuned"], load(results / AGAIN / "metrics.json")
-    wanted: dict[str, Get] = {
-        "macro F1": lambda one: one["macro_f1"],
-        "F1 DUPLICATE": lambda one: one["f1_duplicate"],
-        "precision DUPLICATE": lambda one: one["precision_duplicate"],
-        "macro F1, unseen kinds": _UNSEEN,
-        "public pairs: F1 of links, mean of files": _LINKED,
-        "fields shuffled: decisions changed": lambda one: one["shuffle_flip_rate"],
-        "injections: decisions moved": lambda one: one["injection_moved"],
-        "reasonings whose every claim is true": lambda one: one["reasoning_grounded"],
-        "calibration error, scaled": lambda one: one["calibration"]["ece_calibrated"],
-        "coverage at 99% precision": lambda one: one["calibration"]["merge_at_99"]["coverage"],
-    }
+    return _repeated(results, SIXTH, AGAIN)
+
+
+def _repeated(results: Path, first: str, others: dict[str, str]) -> str:
+    """Return the numbers of one training with their intervals, and those of others with "in" where they lie within."""
+    shown, more = load(results / first / "metrics.json"), {title: load(results / name / "metrics.json") for title, name in others.items()}
     rows = []
-    for what, get in wanted.items():
-        here, there = get(first), get(second)
-        inside = here["low"] <= there["value"] <= here["high"]
-        rows.append([what, _precise(here), _precise(there), "yes" if inside else "no"])
-    return f"{tabulate(rows, headers=['', 'now', 'again', 'within'], tablefmt='github', disable_numparse=True)}\n"
+    for what, get in _REPEATED.items():
+        here, there = get(shown), [get(one)["value"] for one in more.values()]
+        rows.append([what, _precise(here), *(f"{value:.3f}, {'in' if here['low'] <= value <= here['high'] else 'out'}" for value in there)])
+    heads = ["", "the first", *more]
+    return f"{tabulate(rows, headers=heads, tablefmt='github', disable_numparse=True)}\n"
+
+
+def _spanned(first: object, others: Sequence) -> object:
+    """Return a result with each interval widened to those of other trainings: what another one should come within."""
+    if not isinstance(first, dict) or not all(isinstance(other, dict) for other in others):
+        return first
+    if {"value", "low", "high"} <= first.keys():
+        every = (first, *others)
+        return first | {"low": min(one["low"] for one in every), "high": max(one["high"] for one in every)}
+    return {key: _spanned(part, [other.get(key) for other in others]) for key, part in first.items()}
 
 
 def hardness(results: Path) -> str:

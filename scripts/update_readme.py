@@ -22,6 +22,7 @@ from crm_dedup_plugin.files import write_atomically
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = "demo"
 SHAPES = tuple(f"{name}{weights}" for name in ("qwen3-4b", "llama32-3b", "phi4mini", "mistral7b") for weights in ("", "-fp8"))
+OTHER_ENGINES = ("engines/two-engines.json", "engines/qwen3-4b-fp8-h200.json", "engines/smollm2-135m-before.json")
 ENGINES = ("engines/smollm2-135m.json", *(f"{name}/benchmark.json" for name in SHAPES))
 
 
@@ -53,6 +54,7 @@ def blocks(root: Path) -> dict[Path, dict[str, str]]:
         results / "quality.md": {
             "goals": quality.goals(results),
             "public": quality.public(results),
+            "seeds": quality.seeds(results),
             "again": quality.again(results),
             "targets before": f"{attack_targets.table(results / 'other-recipes' / 'smollm2-135m-5' / 'attack_targets.json')}\n",
             "targets": f"{attack_targets.table(results / 'attack_targets.json')}\n",
@@ -60,7 +62,7 @@ def blocks(root: Path) -> dict[Path, dict[str, str]]:
         results / "tuning.md": {
             "masks": mask_cost.table(results / "mask_cost.json"),
             "overview": gpu(results),
-            "engines": "\n".join(map(speed, (results / name for name in ("engines/two-engines.json", "engines/qwen3-4b-fp8-h200.json", *ENGINES)))),
+            "engines": "\n".join(map(speed, (results / name for name in OTHER_ENGINES + ENGINES))),
             "scale": f"{scale_out.table(results / 'scale_out.json')}\n",
             "training": f"{training_speed.table(results / 'training_speed.json')}\n",
             "tries": tune.tables(results / "tuning.json"),
