@@ -52,18 +52,18 @@ def mps() -> bool:
     return (Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")) / "control").exists()
 
 
-def _measured(dtype: str, seconds: float = 1.0) -> tuple[float, float]:
-    """Return FLOP/s of the best square matrix product and bytes/s of the best copy (read and written), a second each."""
+def _measured(dtype: str, seconds: float = 2.0) -> tuple[float, float]:
+    """Return FLOP/s of the best square matrix product and bytes/s of the best copy (read and written), `seconds` each."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    side = 8192 if device == "cuda" else 1024
-    matrix = torch.randn(side, side, device=device).to(getattr(torch, dtype))
     source = torch.ones(2**26, device=device)
     target = torch.empty_like(source)
-    product = _best(lambda: matrix @ matrix, seconds)
-    copy = _best(lambda: target.copy_(source), seconds)
-    return 2 * side**3 / product, 2 * source.nbytes / copy
+    flops = []
+    for side in (4096, 8192) if device == "cuda" else (512, 1024):  # which is faster depends on the caches
+        matrix = torch.randn(side, side, device=device).to(getattr(torch, dtype))
+        flops.append(2 * side**3 / _best(functools.partial(torch.matmul, matrix, matrix), seconds))
+    return max(flops), 2 * source.nbytes / _best(lambda: target.copy_(source), seconds)
 
 
 def _best(work, seconds: float) -> float:
