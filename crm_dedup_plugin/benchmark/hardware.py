@@ -33,7 +33,7 @@ class Hardware(NamedTuple):
     source: str
 
 
-@functools.cache  # a processor is measured for two seconds, and every part of a benchmark asks
+@functools.cache  # a processor is measured for six seconds, and every part of a benchmark asks
 def detect(dtype: str = "bfloat16", quantization: str | None = None) -> Hardware:
     """Return what is known of this machine's GPU, or what its processor is measured to do in `dtype`."""
     import torch
