@@ -33,6 +33,18 @@ def test_the_tables_come_from_the_results():
         assert script.update(text, sections) == text
 
 
+def test_the_intervals_shown_span_all_trainings_and_the_values_stay():
+    quality = update_readme().quality
+    shown = result("smollm2-135m")
+    others = [result(name) for name in quality.SEEDS.values()]
+    assert {one["inputs"]["task_sha256"] for one in others} == {shown["inputs"]["task_sha256"]}
+    spanned = quality._spanned(shown, others)
+    for get in quality._REPEATED.values():
+        here, there, wide = get(shown), [get(one) for one in others], get(spanned)
+        assert wide["value"] == here["value"] and all(wide["low"] <= one["value"] <= wide["high"] for one in there)
+        assert wide["low"] == min(one["low"] for one in (here, *there)) and wide["high"] == max(one["high"] for one in (here, *there))
+
+
 def test_the_generated_set_is_hard_for_similarity():
     strings, boosting = (result(f"baseline-{name}")["macro_f1"]["value"] for name in ("strings", "boosting"))
     assert strings < 0.75
