@@ -116,8 +116,9 @@ def reliability_png(calibration: dict, path: Path, title: str) -> None:
     save_figure(figure, path)
 
 
-def share(metric: dict | None) -> str:
-    return f"{metric['value']:.2f} ({metric['low']:.2f}-{metric['high']:.2f})" if metric else "-"
+def share(metric: dict | None, digits: int = 2) -> str:
+    """Return a share with its interval, "-" where there is none."""
+    return f"{metric['value']:.{digits}f} ({metric['low']:.{digits}f}-{metric['high']:.{digits}f})" if metric else "-"
 
 
 def _percent(share: float | None) -> str:

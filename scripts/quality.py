@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial, reduce
 from operator import getitem
 from pathlib import Path
 
@@ -12,10 +12,11 @@ from tabulate import tabulate
 
 from crm_dedup_plugin import report
 
-MODELS = {"base": "smollm2-135m-base", "fine-tuned": "smollm2-135m", "mean of three": "smollm2-135m-mean"}
+MEAN = "mean of three"
+MODELS = {"base": "smollm2-135m-base", "fine-tuned": "smollm2-135m", MEAN: "smollm2-135m-mean"}
 BASELINES = {"strings": "baseline-strings", "boosting": "baseline-boosting", "Splink": "baseline-splink"}
 OTHERS = {  # other ways of training in results/quality.md
-    "mean of three": "smollm2-135m-mean",
+    MEAN: MODELS[MEAN],
     "recipe 6": "other-recipes/smollm2-135m-6",
     "recipe 6, injected copies twice": "other-recipes/smollm2-135m-6-injected",
     "mean of these two": "other-recipes/smollm2-135m-6-mean",
@@ -26,36 +27,60 @@ OTHERS = {  # other ways of training in results/quality.md
 }
 SEEDS = {"seed 1": "other-recipes/smollm2-135m-seed-1", "seed 2": "other-recipes/smollm2-135m-seed-2"}  # the same recipe, trained again
 SIXTH, AGAIN = "other-recipes/smollm2-135m-6", {"again": "other-recipes/smollm2-135m-6-again"}
+UNSEEN, LINKED, MERGED = "macro F1, unseen kinds", "public pairs: F1 of links, mean of files", "public pairs: F1 of merges, mean of files"
 DASH = "-"
 _WEAKEST = 4
 
 Get = Callable[[dict], dict | None]
-_UNSEEN: Get = lambda result: result["tasks"]["crm_dedup_unseen"]["macro_f1"]  # noqa: E731
-_MERGED: Get = lambda result: result["tasks"]["crm_dedup_public"]["mean_f1"]  # noqa: E731
-_LINKED: Get = lambda result: (result.get("linking") or {}).get("mean_f1")  # noqa: E731
-_REPEATED: dict[str, Get] = {  # what another training should come near to
+
+
+def _calibrated(*keys: str) -> Get:
+    return lambda one: reduce(getitem, keys, one["calibration"]) if one["calibration"] else None
+
+
+def _attacked(key: str) -> Get:
+    """Recipes up to the fifth were attacked otherwise, and nobody had linked anything then."""
+    return lambda one: one[key] if "linking" in one else None
+
+
+NUMBERS: dict[str, Get] = {  # what is said of a training; None where it was not measured
     "macro F1": lambda one: one["macro_f1"],
     "F1 DUPLICATE": lambda one: one["f1_duplicate"],
     "precision DUPLICATE": lambda one: one["precision_duplicate"],
-    "macro F1, unseen kinds": _UNSEEN,
-    "public pairs: F1 of links, mean of files": _LINKED,
+    UNSEEN: lambda one: one["tasks"]["crm_dedup_unseen"]["macro_f1"],
+    LINKED: lambda one: (one.get("linking") or {}).get("mean_f1"),
+    MERGED: lambda one: one["tasks"]["crm_dedup_public"]["mean_f1"],
+    "records swapped: decisions changed": lambda one: one["flip_rate"],
     "fields shuffled: decisions changed": lambda one: one["shuffle_flip_rate"],
-    "injections: decisions moved": lambda one: one["injection_moved"],
+    "injections: decisions moved": _attacked("injection_moved"),
+    "injections obeyed": _attacked("injection_success"),
     "reasonings whose every claim is true": lambda one: one["reasoning_grounded"],
-    "calibration error, scaled": lambda one: one["calibration"]["ece_calibrated"],
-    "coverage at 99% precision": lambda one: one["calibration"]["merge_at_99"]["coverage"],
+    "the same, unseen kinds": lambda one: one["tasks"]["crm_dedup_unseen"]["reasoning_grounded"],
+    "calibration error, scaled": _calibrated("ece_calibrated"),
+    "coverage at 99% precision": _calibrated("merge_at_99", "coverage"),
+    "precision of these merges": _calibrated("merge_at_99", "precision"),
+    "one token decides as the full answer": _calibrated("agreement"),
 }
+REPEATED = (  # what another training should come near to
+    "macro F1", "F1 DUPLICATE", "precision DUPLICATE", UNSEEN, LINKED, "fields shuffled: decisions changed", "injections: decisions moved",
+    "reasonings whose every claim is true", "calibration error, scaled", "coverage at 99% precision",
+)  # fmt: skip
+_precise = partial(report.share, digits=3)  # what is rare differs in thousandths
 
 
 def measured(folder: Path) -> dict[str, dict]:
     """Return the metrics of the models and baselines of a folder that are there, by their titles."""
-    files = {title: folder / name / "metrics.json" for title, name in (MODELS | BASELINES).items()}
-    return {title: load(path) for title, path in files.items() if path.is_file()}
+    return metrics(folder, {title: name for title, name in (MODELS | BASELINES).items() if (folder / name / "metrics.json").is_file()})
 
 
 def load(path: Path) -> dict:
     """Return a file of results."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def metrics(results: Path, names: dict[str, str]) -> dict[str, dict]:
+    """Return the metrics in the folders `names`, by their titles."""
+    return {title: load(results / name / "metrics.json") for title, name in names.items()}
 
 
 def training(folder: Path) -> dict:
@@ -81,7 +106,7 @@ def compared(found: dict[str, dict]) -> str:
 def full(results: Path) -> str:
     """Return what the model that was trained on the generated set reaches, on its kinds of pairs, on unseen ones, and on each public benchmark."""
     found, trained = measured(results), training(results)
-    tuned = found["fine-tuned"] = _spanned(found["fine-tuned"], [load(results / name / "metrics.json") for name in SEEDS.values()])
+    tuned = found["fine-tuned"] = _spanned(found["fine-tuned"], [*metrics(results, SEEDS).values()])
     calibration, unseen = tuned["calibration"], tuned["tasks"]["crm_dedup_unseen"]
     merges = calibration["merge_at_99"]
     links = {title: result["linking"] for title, result in found.items()}
@@ -90,79 +115,72 @@ def full(results: Path) -> str:
         for name, part in links["fine-tuned"]["slices"].items()
     ]
     rows.append(["mean", links["fine-tuned"]["pairs"], *(report.share(one["mean_f1"]) for one in links.values())])
-    others = ", ".join(f"{title} {report.share(_UNSEEN(part))}" for title, part in found.items() if title != "fine-tuned")
+    others = ", ".join(f"{title} {report.share(NUMBERS[UNSEEN](part))}" for title, part in found.items() if title != "fine-tuned")
     answers = tuned["pairs"] + sum(task["pairs"] for task in tuned["tasks"].values())
     return (
         f"{report.table(found)}\n\n"
         f"{tuned['pairs']} test pairs, 95% intervals; those of the fine-tuned model span {len(SEEDS) + 1} trainings with different seeds. "
         f"Training took {trained['seconds'] / 60:.0f} minutes on one {trained['machine']}, the "
         f"evaluation of {answers:,} answers {tuned['seconds'] / 60:.0f}. {compared(found)} "
-        f"Macro F1 on {unseen['pairs']} pairs of unseen kinds: {report.share(_UNSEEN(tuned))} ({others}); **there "
+        f"Macro F1 on {unseen['pairs']} pairs of unseen kinds: {report.share(NUMBERS[UNSEEN](tuned))} ({others}); **there "
         f"{report.share(unseen['precision_duplicate'])} of its merges are right.** "
         f"Expected calibration error {report.share(calibration['ece_calibrated'])} after scaling; at the threshold that validation gives for 99% "
         f"precision, {report.share(merges['coverage'])} of the duplicates are merged without a person, and {report.share(merges['precision'])} "
         f"of those {merges['merged']} merges are right. Weakest slices: {weakest(tuned)}.\n\n"
         f"F1 of links between public pairs, which none of them was trained on; each links from a threshold on that is the best for "
         f"{links['fine-tuned']['held_out']['pairs']} held-out generated pairs of lists:\n\n"
-        f"{tabulate(rows, headers=['', 'pairs', *links], tablefmt='github', disable_numparse=True)}\n"
+        f"{_table(['', 'pairs', *links], rows)}"
     )
 
 
 def goals(results: Path) -> str:
     """Return what was aimed at beside what was reached, what other ways of training reached, and the slices that are decided worst."""
     found = measured(results)
-    tuned, boosting = found["fine-tuned"], found["boosting"]
-    ways = [tuned, *(load(results / folder / "metrics.json") for folder in OTHERS.values())]
-    files = len(tuned["linking"]["slices"])
+    tuned, boosting, best = found["fine-tuned"], found["boosting"], _best_of_others(found)
+    ways = [tuned, *metrics(results, OTHERS).values()]
 
     def ahead(result: dict) -> str:
-        mine, best = _slices(result), _best_of_others(found)
+        mine = _slices(result)
         return str(sum(mine[name]["f1"]["value"] > best[name][1] for name in mine))
 
-    def row(what: str, goal: str, find: Get, baseline: bool = False) -> list[str]:
+    def row(what: str, goal: str = DASH, baseline: bool = False) -> list[str]:
+        find = NUMBERS[what]
         return [what, goal, *(_precise(find(one)) for one in ways), _precise(find(boosting)) if baseline else DASH]
 
-    def attacked(key: str) -> Get:
-        """Recipes up to the fifth were attacked otherwise, and nobody had linked anything then."""
-        return lambda one: one[key] if "linking" in one else None
-
-    def calibrated(*keys: str) -> Get:
-        return lambda one: reduce(getitem, keys, one["calibration"]) if one["calibration"] else None
-
     rows = [
-        row("macro F1", "0.93, and 0.05 above boosting", lambda one: one["macro_f1"], True),
-        row("macro F1, unseen kinds", DASH, _UNSEEN, True),
-        row("public pairs: F1 of links, mean of files", DASH, _LINKED, True),
-        ["public files ahead of all baselines at their best", f"{files} of {files}", *map(ahead, ways), DASH],
-        row("public pairs: F1 of merges, mean of files", DASH, _MERGED, True),
-        row("records swapped: decisions changed", "below 0.005", lambda one: one["flip_rate"]),
-        row("fields shuffled: decisions changed", DASH, lambda one: one["shuffle_flip_rate"]),
-        row("injections: decisions moved", "below 0.01", attacked("injection_moved")),
-        row("injections obeyed", DASH, attacked("injection_success")),
-        row("reasonings whose every claim is true", "0.98", lambda one: one["reasoning_grounded"]),
-        row("the same, unseen kinds", DASH, lambda one: one["tasks"]["crm_dedup_unseen"]["reasoning_grounded"]),
+        row("macro F1", "0.93, and 0.05 above boosting", baseline=True),
+        row(UNSEEN, baseline=True),
+        row(LINKED, baseline=True),
+        ["public files ahead of all baselines at their best", f"{len(best)} of {len(best)}", *map(ahead, ways), DASH],
+        row(MERGED, baseline=True),
+        row("records swapped: decisions changed", "below 0.005"),
+        row("fields shuffled: decisions changed"),
+        row("injections: decisions moved", "below 0.01"),
+        row("injections obeyed"),
+        row("reasonings whose every claim is true", "0.98"),
+        row("the same, unseen kinds"),
         ["valid JSON", "1", *(f"{one['valid_json']:.3f}" for one in ways), DASH],
-        row("calibration error, scaled", "below 0.02", calibrated("ece_calibrated"), True),
-        row("coverage at 99% precision", "0.80", calibrated("merge_at_99", "coverage"), True),
-        row("precision of these merges", "0.99", calibrated("merge_at_99", "precision"), True),
-        row("one token decides as the full answer", DASH, calibrated("agreement")),
+        row("calibration error, scaled", "below 0.02", baseline=True),
+        row("coverage at 99% precision", "0.80", baseline=True),
+        row("precision of these merges", "0.99", baseline=True),
+        row("one token decides as the full answer"),
     ]
     heads = ["what", "goal", "now", *OTHERS, "boosting"]
-    return f"{tabulate(rows, headers=heads, tablefmt='github', disable_numparse=True)}\n\nWeakest slices: {weakest(tuned)}.\n"
+    return f"{_table(heads, rows)}\nWeakest slices: {weakest(tuned)}.\n"
 
 
 def public(results: Path) -> str:
     """Return the links in each public file: of the fine-tuned model, with other seeds, of the mean of all, and of the best baseline there."""
     found = measured(results)
     tuned, best = found["fine-tuned"], _best_of_others(found)
-    more = {title: load(results / name / "metrics.json") for title, name in SEEDS.items()} | {"mean of three": found["mean of three"]}
+    more = metrics(results, SEEDS) | {MEAN: found[MEAN]}
     merged, rows = tuned["tasks"]["crm_dedup_public"]["slices"], []
     for name, mine in tuned["linking"]["slices"].items():
         values = [*(mine[key]["value"] for key in ("precision", "recall", "f1")), mine["auroc"], merged[name]["f1"]["value"]]
         values += [one["linking"]["slices"][name]["f1"]["value"] for one in more.values()]
         rows.append([name, *(f"{value:.2f}" for value in values), best[name][0], f"{best[name][1]:.2f}"])
     heads = ["", "precision", "recall", "F1", "AUROC", "F1 of merges", *(f"F1, {title}" for title in more), "best of the others", "its F1"]
-    return f"{tabulate(rows, headers=heads, tablefmt='github', disable_numparse=True)}\n"
+    return _table(heads, rows)
 
 
 def _slices(result: dict) -> dict[str, dict]:
@@ -192,13 +210,13 @@ def again(results: Path) -> str:
 
 def _repeated(results: Path, first: str, others: dict[str, str]) -> str:
     """Return the numbers of one training with their intervals, and those of others with "in" where they lie within."""
-    shown, more = load(results / first / "metrics.json"), {title: load(results / name / "metrics.json") for title, name in others.items()}
+    heads, (shown, *more) = ["", "the first", *others], metrics(results, {"the first": first, **others}).values()
     rows = []
-    for what, get in _REPEATED.items():
-        here, there = get(shown), [get(one)["value"] for one in more.values()]
-        rows.append([what, _precise(here), *(f"{value:.3f}, {'in' if here['low'] <= value <= here['high'] else 'out'}" for value in there)])
-    heads = ["", "the first", *more]
-    return f"{tabulate(rows, headers=heads, tablefmt='github', disable_numparse=True)}\n"
+    for what in REPEATED:
+        here, *there = map(NUMBERS[what], (shown, *more))
+        within = (f"{one['value']:.3f}, {'in' if here['low'] <= one['value'] <= here['high'] else 'out'}" for one in there)
+        rows.append([what, _precise(here), *within])
+    return _table(heads, rows)
 
 
 def _spanned(first: object, others: Sequence) -> object:
@@ -213,17 +231,15 @@ def _spanned(first: object, others: Sequence) -> object:
 
 def hardness(results: Path) -> str:
     """Return what the baselines reach on the full generated set, on unseen pairs and on public ones."""
-    rows = []
-    for name in ("majority", *(baseline.removeprefix("baseline-") for baseline in BASELINES.values())):
-        found = load(results / f"baseline-{name}" / "metrics.json")
+    rows, four = [], {name.removeprefix("baseline-"): name for name in ("baseline-majority", *BASELINES.values())}
+    for name, found in metrics(results, four).items():
         noted = [part["accuracy"]["value"] for key, part in found["slices"].items() if key.startswith("note_")]
         plain = [part["accuracy"]["value"] for key, part in found["slices"].items() if not key.startswith("note_")]
-        shares = [find(found) for find in (lambda one: one["macro_f1"], _UNSEEN, _MERGED, _LINKED)]
+        shares = [NUMBERS[what](found) for what in ("macro F1", UNSEEN, MERGED, LINKED)]
         rows.append([name, *map(report.share, shares), f"{sum(plain) / len(plain):.2f}", f"{sum(noted) / len(noted):.2f}"])
     heads = ["", "macro F1", "macro F1, unseen", "public: mean F1 of merges", "of links", "accuracy, mean of slices", "of `note_*` slices"]
-    return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True) + "\n"
+    return _table(heads, rows)
 
 
-def _precise(share: dict | None) -> str:
-    """Return a share with its interval, in thousandths: what is rare differs there."""
-    return f"{share['value']:.3f} ({share['low']:.3f}-{share['high']:.3f})" if share else DASH
+def _table(heads: Sequence[str], rows: Iterable[Sequence]) -> str:
+    return f"{tabulate(rows, headers=heads, tablefmt='github', disable_numparse=True)}\n"

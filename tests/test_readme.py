@@ -39,7 +39,7 @@ def test_the_intervals_shown_span_all_trainings_and_the_values_stay():
     others = [result(name) for name in quality.SEEDS.values()]
     assert {one["inputs"]["task_sha256"] for one in others} == {shown["inputs"]["task_sha256"]}
     spanned = quality._spanned(shown, others)
-    for get in quality._REPEATED.values():
+    for get in map(quality.NUMBERS.get, quality.REPEATED):
         here, there, wide = get(shown), [get(one) for one in others], get(spanned)
         assert wide["value"] == here["value"] and all(wide["low"] <= one["value"] <= wide["high"] for one in there)
         assert wide["low"] == min(one["low"] for one in (here, *there)) and wide["high"] == max(one["high"] for one in (here, *there))
