@@ -13,7 +13,7 @@ from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.files import write_atomically
-from crm_dedup_plugin.training.run import MANIFEST
+from crm_dedup_plugin.training.run import MANIFEST, write_report
 
 
 def average(name: str, parents: Sequence[str]) -> Path:
@@ -42,9 +42,7 @@ def average(name: str, parents: Sequence[str]) -> Path:
         replace(target, partial)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    report = Path("results") / name / "training.json"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(report, text)
+    write_report(name, text)
     return target
 
 

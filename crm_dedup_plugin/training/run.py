@@ -84,10 +84,15 @@ def train(model: str, overrides: list[str], force: bool = False, name: str | Non
     }
     text = json.dumps(details, indent=2) + "\n"
     write_atomically(manifest, text)
+    write_report(name, text)
+    return target
+
+
+def write_report(name: str, text: str) -> None:
+    """Write what is known of a training, as its manifest says it, to ``results/NAME/training.json``."""
     report = Path("results") / name / "training.json"
     report.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(report, text)
-    return target
 
 
 def load_config(model: str) -> tuple[Path, dict]:
