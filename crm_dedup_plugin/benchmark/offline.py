@@ -83,7 +83,7 @@ def main() -> None:
     try:
         _measure(work, out)
     except UserError as error:
-        sys.exit(f"{process.REASON}{error}")
+        sys.exit(f"\n{process.REASON}{error}")  # on a line of its own: an engine may have left a progress bar unfinished
 
 
 if __name__ == "__main__":
