@@ -136,7 +136,7 @@ def _bench_options(bench: argparse.ArgumentParser) -> None:
 
 
 def _prepare(options) -> None:
-    from crm_dedup_plugin.prepare import prepare
+    from crm_dedup_plugin.dataset.prepare import prepare
 
     summary = prepare(options.data, options.out, options.fractions, options.seed, options.demo, tuple(options.augment), options.also)
     for name, part in summary["splits"].items():
@@ -145,7 +145,7 @@ def _prepare(options) -> None:
 
 
 def _synth(options) -> None:
-    from crm_dedup_plugin.synth.command import synthesise
+    from crm_dedup_plugin.dataset.synth.command import synthesise
 
     kinds = [name for name in ("compact", "unseen", "lists") if getattr(options, name)]
     if len(kinds) > 1:
@@ -155,14 +155,14 @@ def _synth(options) -> None:
 
 
 def _fetch(options) -> None:
-    from crm_dedup_plugin.base_model import TARGET, fetch
+    from crm_dedup_plugin.training.base_model import TARGET, fetch
 
     source = fetch()
     print(f"{TARGET}: {source['model']} from {source['from']}")
 
 
 def _train(options) -> None:
-    from crm_dedup_plugin.base_model import TARGET, fetch
+    from crm_dedup_plugin.training.base_model import TARGET, fetch
     from crm_dedup_plugin.training.run import load_config, train
 
     if load_config(options.model)[1]["base_model"] == str(TARGET):
@@ -177,25 +177,25 @@ def _average(options) -> None:
 
 
 def _kpi(options) -> None:
-    from crm_dedup_plugin import report
     from crm_dedup_plugin.evaluation.run import evaluate
+    from crm_dedup_plugin.reporting import quality_tables
 
     selection = {"tasks": options.tasks, "probabilities": not options.no_probabilities, "limit": options.limit, "per_file": options.per_file}
     result = evaluate(options.name, options.model, options.extra, options.force, copies=options.data_parallel_size, **selection)
     folder = Path("results") / options.name
-    pictures = report.pictures(result, folder, options.name)
-    print(report.table({options.name: result}), report.slices(result), report.tasks(result), sep="\n\n")
+    pictures = quality_tables.pictures(result, folder, options.name)
+    print(quality_tables.table({options.name: result}), quality_tables.slices(result), quality_tables.tasks(result), sep="\n\n")
     print(f"\nwritten: {', '.join(map(str, (folder / 'metrics.json', *pictures)))}")
 
 
 def _bench(options) -> None:
-    from crm_dedup_plugin.benchmark import command
+    from crm_dedup_plugin.reporting import speed_tables
 
-    command.run(options)
+    speed_tables.run(options)
 
 
 def _compare(options) -> None:
-    from crm_dedup_plugin.comparison.run import compare
+    from crm_dedup_plugin.reporting.compare import compare
 
     print("written:", ", ".join(map(str, compare(options.names))))
 
@@ -207,14 +207,14 @@ def _push(options) -> None:
 
 
 def _table(options) -> None:
-    from crm_dedup_plugin import report
+    from crm_dedup_plugin.reporting import quality_tables
 
-    print(report.table({name: report.load(name) for name in options.names}))
+    print(quality_tables.table({name: quality_tables.load(name) for name in options.names}))
 
 
 def _prompt(options) -> None:
-    from crm_dedup_plugin.prepare import validate
-    from crm_dedup_plugin.prompt import build
+    from crm_dedup_plugin.dataset.prepare import validate
+    from crm_dedup_plugin.pair.prompt import build
 
     with options.file.open("rb") as lines:
         rows, _ = validate(itertools.islice(lines, 1), str(options.file))
@@ -222,7 +222,7 @@ def _prompt(options) -> None:
 
 
 def _schema(options) -> None:
-    from crm_dedup_plugin.schema import SCHEMA
+    from crm_dedup_plugin.pair.answer import SCHEMA
 
     print(json.dumps(SCHEMA, indent=2))
 

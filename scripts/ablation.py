@@ -29,12 +29,13 @@ VIEWS = ("test", "shuffled", "injected")
 
 def write_data(seed: int) -> None:
     """Write a training set for each arm, and the test pairs as they are, swapped, shuffled and injected."""
-    from crm_dedup_plugin.augment import augment
-    from crm_dedup_plugin.schema import LABELS
-    from crm_dedup_plugin.splits import split
-    from crm_dedup_plugin.steward import attacks, perturb, reasoning
-    from crm_dedup_plugin.steward.evidence import compare
-    from crm_dedup_plugin.synth.generate import Settings, generate
+    from crm_dedup_plugin.dataset import perturb
+    from crm_dedup_plugin.dataset.augment import augment
+    from crm_dedup_plugin.dataset.splits import split
+    from crm_dedup_plugin.dataset.synth.generate import Settings, generate
+    from crm_dedup_plugin.pair.answer import LABELS
+    from crm_dedup_plugin.policy import attacks, reasoning
+    from crm_dedup_plugin.policy.evidence import compare
 
     parts = split(list(generate(3000, seed, Settings(compact=True))), (0.6, 0.1, 0.3), seed)
     train, rng = parts["train"], random.Random(seed)
@@ -70,8 +71,8 @@ def train_one(job: tuple[str, int, str]) -> dict:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from crm_dedup_plugin import metrics
-    from crm_dedup_plugin.training.forward import install
+    from crm_dedup_plugin.evaluation import metrics
+    from crm_dedup_plugin.training.shared_prefix import install
 
     torch.manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -92,7 +93,7 @@ def fit(model, tokenizer, rows: list[dict], device: str) -> None:
     """Train `model` on `rows`, each seen once."""
     import torch
 
-    from crm_dedup_plugin import schema, tokens
+    from crm_dedup_plugin.pair import answer, tokens
 
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.0)
@@ -100,7 +101,7 @@ def fit(model, tokenizer, rows: list[dict], device: str) -> None:
     model.train()
     for start in range(0, len(rows), BATCH):
         pairs = [
-            (tokens.prompt_ids(tokenizer, **row["input"]), tokens.answer_ids(tokenizer, schema.dump(**row["output"])))
+            (tokens.prompt_ids(tokenizer, **row["input"]), tokens.answer_ids(tokenizer, answer.dump(**row["output"])))
             for row in rows[start : start + BATCH]
         ]
         size = -(-max(len(question) + len(answer) for question, answer in pairs) // 8) * 8
@@ -125,7 +126,7 @@ def decide(model, tokenizer, rows: list[dict], device: str) -> list[str]:
     """Return the likeliest decision for each row, from the first token in which the labels differ; `model` is plain or PEFT."""
     import torch
 
-    from crm_dedup_plugin import schema, tokens
+    from crm_dedup_plugin.pair import answer, tokens
 
     start, firsts = tokens.decision_ids(tokenizer)
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -140,7 +141,7 @@ def decide(model, tokenizer, rows: list[dict], device: str) -> list[str]:
             hidden = causal.model(input_ids=ids, attention_mask=seen).last_hidden_state
             last = hidden[torch.arange(len(texts)), [len(text) - 1 for text in texts]]
             scores = causal.lm_head(last)[:, firsts]
-            decided += [schema.LABELS[best] for best in scores.argmax(-1).tolist()]
+            decided += [answer.LABELS[best] for best in scores.argmax(-1).tolist()]
     return decided
 
 

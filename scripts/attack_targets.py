@@ -15,14 +15,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from crm_dedup_plugin import engine
+from crm_dedup_plugin.dataset import perturb
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.evaluation import docs
+from crm_dedup_plugin.evaluation import documents
 from crm_dedup_plugin.evaluation.probabilities import probabilities
-from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.inference import engine
+from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.policy import attacks
 from crm_dedup_plugin.provenance import digest, model_digest, versions
-from crm_dedup_plugin.schema import LABELS
-from crm_dedup_plugin.steward import attacks, perturb
+from crm_dedup_plugin.storage import write_atomically
 
 RESULTS = Path("results/attack_targets.json")
 CLEAN = "none"
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not (Path(options.model) / "config.json").is_file():
         raise UserError(f"{options.model} is no merged model: name a folder such as outputs/smollm2-135m-merged")
-    rows = docs.read_rows(options.data, "run `make prep` first")[: options.pairs]
+    rows = documents.read_rows(options.data, "run `make prep` first")[: options.pairs]
     pairs = [one for number, row in enumerate(rows) for one in attacked((row["input"]["record_a"], row["input"]["record_b"]), number)]
     likely = [LABELS[row.index(max(row))] for row in probabilities(options.model, pairs)]
     step = 1 + len(LABELS)

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from baselines.pairs import Fitted, Pairs, Verdicts, join, load
 
-from crm_dedup_plugin import metrics, report
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.evaluation import calibration, docs, linking
+from crm_dedup_plugin.evaluation import calibration, documents, linking, metrics
 from crm_dedup_plugin.evaluation.calibration import auroc, interval
-from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.provenance import digest
+from crm_dedup_plugin.reporting import quality_tables
+from crm_dedup_plugin.storage import write_atomically
 
 NAMES = ("majority", "strings", "boosting", "splink")
 SPLITS, UNSEEN, LISTS, RESULTS = Path("data/splits"), Path("data/unseen.jsonl"), Path("data/lists-held-out.jsonl"), Path("results")
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
             target = options.results / f"baseline-{name}" / "metrics.json"
             target.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(target, json.dumps(result | {"inputs": _inputs(options), "command": _command(options)}, indent=2) + "\n")
-        print(report.table(results))
+        print(quality_tables.table(results))
     except (UserError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -134,7 +134,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     listed = f"pairs of lists, for the threshold of links; {LISTS} if it exists"
     parser.add_argument("--lists", type=Path, default=LISTS if LISTS.exists() else None, help=listed)
     parser.add_argument(
-        "--benchmarks", type=Path, default=os.environ.get(docs.BENCHMARKS), help=f"folder of public benchmarks; or set {docs.BENCHMARKS}"
+        "--benchmarks", type=Path, default=os.environ.get(documents.BENCHMARKS), help=f"folder of public benchmarks; or set {documents.BENCHMARKS}"
     )
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument(
@@ -157,7 +157,7 @@ def _data(options: argparse.Namespace) -> dict[str, Pairs]:
     if options.lists:
         data["lists"] = load(options.lists, "name a file of `crm-dedup synth --lists` with --lists, or leave it out", linking.truth)
     if options.benchmarks:
-        cure = f"name the folder of the benchmarks with --benchmarks or {docs.BENCHMARKS}, or leave it out"
+        cure = f"name the folder of the benchmarks with --benchmarks or {documents.BENCHMARKS}, or leave it out"
         files = sorted(options.benchmarks.glob("*.jsonl"))
         if not files:
             raise UserError(f"{options.benchmarks} holds no *.jsonl files: {cure}")
@@ -180,7 +180,7 @@ def _command(options: argparse.Namespace) -> str:
     words = ["scripts/baselines.py", "--splits", os.path.relpath(options.splits), "--only", *options.only, "--seed", str(options.seed)]
     words += [word for name in ("unseen", "lists") if (path := getattr(options, name)) for word in (f"--{name}", os.path.relpath(path))]
     words += [word for key in ("limit", "per_file") if (count := getattr(options, key)) for word in (f"--{key.replace('_', '-')}", str(count))]
-    return shlex.join(words) + (f' --benchmarks "${docs.BENCHMARKS}"' if options.benchmarks else "")
+    return shlex.join(words) + (f' --benchmarks "${documents.BENCHMARKS}"' if options.benchmarks else "")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.storage import write_atomically
 
 
 def read(path: Path) -> list[dict]:

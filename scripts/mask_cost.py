@@ -18,12 +18,13 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from crm_dedup_plugin import schema, tokens
-from crm_dedup_plugin.base_model import TARGET
-from crm_dedup_plugin.evaluation.docs import read_rows
-from crm_dedup_plugin.files import write_atomically
-from crm_dedup_plugin.grammar import compile_schema
+from crm_dedup_plugin.evaluation.documents import read_rows
+from crm_dedup_plugin.inference.grammar import compile_schema
+from crm_dedup_plugin.pair import tokens
+from crm_dedup_plugin.pair.answer import GRAMMAR, SCHEMA, dump
 from crm_dedup_plugin.provenance import digest, versions
+from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.training.base_model import TARGET
 
 RESULTS = Path("results/mask_cost.json")
 REPEATS = 5
@@ -39,7 +40,7 @@ def llguidance_matcher(tokenizer, size: int, limited: bool) -> Callable[[], Step
     from vllm.v1.structured_output.backend_types import StructuredOutputOptions
 
     known, mask = llguidance.hf.from_tokenizer(tokenizer, size), llguidance.torch.allocate_token_bitmask(1, size)
-    grammar = serialize_guidance_grammar(StructuredOutputOptions.JSON, json.dumps(_limited(schema.GRAMMAR, limited)), False, False)
+    grammar = serialize_guidance_grammar(StructuredOutputOptions.JSON, json.dumps(_limited(GRAMMAR, limited)), False, False)
 
     def start() -> Step:
         matcher = llguidance.LLMatcher(known, grammar)
@@ -52,7 +53,7 @@ def xgrammar_matcher(tokenizer, size: int, limited: bool) -> Callable[[], Step]:
     """Return what starts an answer with xgrammar."""
     import xgrammar
 
-    compiled, mask = compile_schema(_limited(schema.SCHEMA, limited), tokenizer, size), xgrammar.allocate_token_bitmask(1, size)
+    compiled, mask = compile_schema(_limited(SCHEMA, limited), tokenizer, size), xgrammar.allocate_token_bitmask(1, size)
 
     def start() -> Step:
         matcher = xgrammar.GrammarMatcher(compiled)
@@ -116,7 +117,7 @@ def main() -> None:
     torch.set_num_threads(1)
     tokenizer, size = AutoTokenizer.from_pretrained(options.model), AutoConfig.from_pretrained(options.model).vocab_size
     rows = read_rows(options.data, "run `make prep` first")[: options.answers]
-    answers = [tokens.answer_ids(tokenizer, schema.dump(**row["output"]))[:-1] for row in rows]  # without the end of the turn
+    answers = [tokens.answer_ids(tokenizer, dump(**row["output"]))[:-1] for row in rows]  # without the end of the turn
     runs = [
         {"matcher": name, "limited": limited, **measure(make(tokenizer, size, limited), answers)}
         for name, make in MATCHERS.items()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from crm_dedup_plugin import report
+from crm_dedup_plugin.reporting import quality_tables
 
 MEAN = "mean of three"
 MODELS = {"base": "smollm2-135m-base", "fine-tuned": "smollm2-135m", MEAN: "smollm2-135m-mean"}
@@ -65,7 +65,7 @@ REPEATED = (  # what another training should come near to
     "macro F1", "F1 DUPLICATE", "precision DUPLICATE", UNSEEN, LINKED, "fields shuffled: decisions changed", "injections: decisions moved",
     "reasonings whose every claim is true", "calibration error, scaled", "coverage at 99% precision",
 )  # fmt: skip
-_precise = partial(report.share, digits=3)  # what is rare differs in thousandths
+_precise = partial(quality_tables.share, digits=3)  # what is rare differs in thousandths
 
 
 def measured(folder: Path) -> dict[str, dict]:
@@ -111,21 +111,21 @@ def full(results: Path) -> str:
     merges = calibration["merge_at_99"]
     links = {title: result["linking"] for title, result in found.items()}
     rows = [
-        [name, part["pairs"], *(report.share(one["slices"][name]["f1"]) for one in links.values())]
+        [name, part["pairs"], *(quality_tables.share(one["slices"][name]["f1"]) for one in links.values())]
         for name, part in links["fine-tuned"]["slices"].items()
     ]
-    rows.append(["mean", links["fine-tuned"]["pairs"], *(report.share(one["mean_f1"]) for one in links.values())])
-    others = ", ".join(f"{title} {report.share(NUMBERS[UNSEEN](part))}" for title, part in found.items() if title != "fine-tuned")
+    rows.append(["mean", links["fine-tuned"]["pairs"], *(quality_tables.share(one["mean_f1"]) for one in links.values())])
+    others = ", ".join(f"{title} {quality_tables.share(NUMBERS[UNSEEN](part))}" for title, part in found.items() if title != "fine-tuned")
     answers = tuned["pairs"] + sum(task["pairs"] for task in tuned["tasks"].values())
     return (
-        f"{report.table(found)}\n\n"
+        f"{quality_tables.table(found)}\n\n"
         f"{tuned['pairs']} test pairs, 95% intervals; those of the fine-tuned model span {len(SEEDS) + 1} trainings with different seeds. "
         f"Training took {trained['seconds'] / 60:.0f} minutes on one {trained['machine']}, the "
         f"evaluation of {answers:,} answers {tuned['seconds'] / 60:.0f}. {compared(found)} "
-        f"Macro F1 on {unseen['pairs']} pairs of unseen kinds: {report.share(NUMBERS[UNSEEN](tuned))} ({others}); **there "
-        f"{report.share(unseen['precision_duplicate'])} of its merges are right.** "
-        f"Expected calibration error {report.share(calibration['ece_calibrated'])} after scaling; at the threshold that validation gives for 99% "
-        f"precision, {report.share(merges['coverage'])} of the duplicates are merged without a person, and {report.share(merges['precision'])} "
+        f"Macro F1 on {unseen['pairs']} pairs of unseen kinds: {quality_tables.share(NUMBERS[UNSEEN](tuned))} ({others}); **there "
+        f"{quality_tables.share(unseen['precision_duplicate'])} of its merges are right.** "
+        f"Expected calibration error {quality_tables.share(calibration['ece_calibrated'])} after scaling; at the threshold that validation gives for 99% "  # noqa: E501
+        f"precision, {quality_tables.share(merges['coverage'])} of the duplicates are merged without a person, and {quality_tables.share(merges['precision'])} "  # noqa: E501
         f"of those {merges['merged']} merges are right. Weakest slices: {weakest(tuned)}.\n\n"
         f"F1 of links between public pairs, which none of them was trained on; each links from a threshold on that is the best for "
         f"{links['fine-tuned']['held_out']['pairs']} held-out generated pairs of lists:\n\n"
@@ -236,7 +236,7 @@ def hardness(results: Path) -> str:
         noted = [part["accuracy"]["value"] for key, part in found["slices"].items() if key.startswith("note_")]
         plain = [part["accuracy"]["value"] for key, part in found["slices"].items() if not key.startswith("note_")]
         shares = [NUMBERS[what](found) for what in ("macro F1", UNSEEN, MERGED, LINKED)]
-        rows.append([name, *map(report.share, shares), f"{sum(plain) / len(plain):.2f}", f"{sum(noted) / len(noted):.2f}"])
+        rows.append([name, *map(quality_tables.share, shares), f"{sum(plain) / len(plain):.2f}", f"{sum(noted) / len(noted):.2f}"])
     heads = ["", "macro F1", "macro F1, unseen", "public: mean F1 of merges", "of links", "accuracy, mean of slices", "of `note_*` slices"]
     return _table(heads, rows)
 

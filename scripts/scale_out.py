@@ -20,10 +20,10 @@ from pathlib import Path
 
 import entries
 
-from crm_dedup_plugin import engine
 from crm_dedup_plugin.benchmark.hardware import detect
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.evaluation import docs, run
+from crm_dedup_plugin.evaluation import documents, run
+from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.provenance import digest, versions
 
 RESULTS = Path("results/scale_out.json")
@@ -35,7 +35,7 @@ def measure(model: str, copies: int, tasks: list[str], limit: int | None) -> dic
     options = ["--limit", str(limit)] if limit else []
     with tempfile.TemporaryDirectory(prefix="scale-out-") as folder:
         log = Path(folder) / "log"
-        command = run.lm_eval_command(model, folder, tasks, {"data": str(docs.TEST_SPLIT)}, options, copies)
+        command = run.lm_eval_command(model, folder, tasks, {"data": str(documents.TEST_SPLIT)}, options, copies)
         environment = {**engine.environment(model), **os.environ, "RAY_DEDUP_LOGS": "0"}
         began = time.monotonic()
         with log.open("wb") as file:
@@ -106,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
             continue
         entry = {"model": name, "random_weights": options.random_weights, "copies": copies}
         entry |= measure(options.model, copies, options.tasks, options.limit)
-        entry |= {"tasks": options.tasks, "hardware": detect()._asdict(), "data_sha256": digest([docs.TEST_SPLIT]), "versions": versions()}
+        entry |= {"tasks": options.tasks, "hardware": detect()._asdict(), "data_sha256": digest([documents.TEST_SPLIT]), "versions": versions()}
         entry |= {"seed": engine.SEED, "command": f"scripts/scale_out.py {shlex.join(arguments)}"}
         entries.keep(options.results, entry, _key)
         print(f"{name}, {copies} copies: {entry['answers_per_second']:,.1f} answers/s", flush=True)

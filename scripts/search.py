@@ -21,11 +21,11 @@ from typing import NamedTuple
 import yaml
 from ablation import decide
 
-from crm_dedup_plugin import metrics
-from crm_dedup_plugin.evaluation.docs import read_rows
-from crm_dedup_plugin.files import write_atomically
-from crm_dedup_plugin.prepare import prepare
+from crm_dedup_plugin.dataset.prepare import prepare
+from crm_dedup_plugin.evaluation import metrics
+from crm_dedup_plugin.evaluation.documents import read_rows
 from crm_dedup_plugin.provenance import digest, versions
+from crm_dedup_plugin.storage import write_atomically
 from crm_dedup_plugin.training.run import MANIFEST
 
 CONFIG, RESULT, FOLDER = Path("axolotl_configs/smollm2-135m.yml"), Path("results/search.json"), Path("outputs/search")
@@ -120,10 +120,14 @@ def table(path: Path = RESULT) -> str:
     """Return the arms with macro F1 on the validation split, its interval, and the minutes of training."""
     from tabulate import tabulate
 
-    from crm_dedup_plugin import report
+    from crm_dedup_plugin.reporting import quality_tables
 
     arms = json.loads(path.read_text(encoding="utf-8"))["arms"]
-    rows = [[name, report.share(arms[name]["macro_f1"]), f"{arms[name]['seconds'] / 60:.1f}", arms[name]["machine"]] for name in ARMS if name in arms]
+    rows = [
+        [name, quality_tables.share(arms[name]["macro_f1"]), f"{arms[name]['seconds'] / 60:.1f}", arms[name]["machine"]]
+        for name in ARMS
+        if name in arms
+    ]
     return tabulate(rows, headers=["arm", "macro F1, validation", "minutes", "on"], tablefmt="github", disable_numparse=True) + "\n"
 
 

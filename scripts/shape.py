@@ -11,7 +11,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from crm_dedup_plugin.base_model import TARGET, fetch
+from crm_dedup_plugin.training.base_model import TARGET, fetch
 
 COMMON = {"num_key_value_heads": 8, "max_position_embeddings": 8192}
 SIZES = {

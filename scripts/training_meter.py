@@ -15,7 +15,7 @@ from axolotl.integrations.base import BasePlugin
 from transformers import TrainerCallback
 
 from crm_dedup_plugin.benchmark.hardware import detect
-from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.storage import write_atomically
 from crm_dedup_plugin.training.formatter import IGNORE
 
 FILE = "training_meter_{}.json"

@@ -14,13 +14,13 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from crm_dedup_plugin import engine
-from crm_dedup_plugin.benchmark import process, summary
+from crm_dedup_plugin.benchmark import summary
 from crm_dedup_plugin.benchmark.hardware import detect
-from crm_dedup_plugin.benchmark.workload import Workload
+from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.inference import engine, process
 from crm_dedup_plugin.provenance import digest, versions
+from crm_dedup_plugin.storage import write_atomically
 
 RESULTS = Path("results/tuning.json")
 MAIN = ("full", "decision")

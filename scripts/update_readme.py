@@ -15,9 +15,8 @@ import scale_out
 import training_speed
 import tune
 
-from crm_dedup_plugin import report
-from crm_dedup_plugin.benchmark import command
-from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.reporting import quality_tables, speed_tables
+from crm_dedup_plugin.storage import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = "demo"
@@ -32,7 +31,7 @@ def demo(results: Path) -> str:
     base, tuned = measured["base"], measured["fine-tuned"]
     gain = tuned["macro_f1"]["value"] - base["macro_f1"]["value"]
     return (
-        f"{report.table(measured)}\n\n"
+        f"{quality_tables.table(measured)}\n\n"
         f"{tuned['pairs']} test pairs of entities that training never saw, with 95% intervals: macro F1 rises by {gain:.2f}. "
         f"Training took {training['seconds'] / 60:.0f} minutes on {training['machine']}, "
         f"the evaluations {base['seconds'] / 60:.1f} and {tuned['seconds'] / 60:.1f}.\n"
@@ -72,12 +71,12 @@ def blocks(root: Path) -> dict[Path, dict[str, str]]:
 
 def gpu(results: Path) -> str:
     """Return what all models and shapes reach on a GPU."""
-    return f"{command.overview([quality.load(results / name) for name in ENGINES])}\n"
+    return f"{speed_tables.overview([quality.load(results / name) for name in ENGINES])}\n"
 
 
 def speed(file: Path) -> str:
     """Return what a benchmark says."""
-    return f"{command.table(quality.load(file))}\n"
+    return f"{speed_tables.table(quality.load(file))}\n"
 
 
 def update(text: str, sections: dict[str, str]) -> str:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from crm_dedup_plugin.synth.generate import Settings
-from crm_dedup_plugin.synth.generate import generate as synthesise
+from crm_dedup_plugin.dataset.synth.generate import Settings
+from crm_dedup_plugin.dataset.synth.generate import generate as synthesise
 
 
 def generate(pairs: int, seed: int = 7) -> Iterator[dict]:

@@ -30,7 +30,7 @@ def base_model() -> Path:
     """The folder of SmolLM2-135M-Instruct, fetched once if it is not there."""
     from huggingface_hub import constants
 
-    from crm_dedup_plugin.base_model import fetch
+    from crm_dedup_plugin.training.base_model import fetch
 
     target = ROOT / "outputs" / "smollm2-135m-base"
     with pytest.MonkeyPatch.context() as online:

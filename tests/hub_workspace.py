@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from crm_dedup_plugin import metrics
+from crm_dedup_plugin.dataset.prepare import prepare
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.evaluation import metrics
 from crm_dedup_plugin.hub.push import push
-from crm_dedup_plugin.prepare import prepare
+from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.provenance import model_digest
-from crm_dedup_plugin.schema import LABELS
 
 REPO = "ann/crm-dedup-tiny"
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.schema import LABELS
+from crm_dedup_plugin.pair.answer import LABELS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 

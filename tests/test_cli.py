@@ -13,8 +13,8 @@ from compact_pairs import generate
 
 from crm_dedup_plugin import __version__
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.prompt import in_order
-from crm_dedup_plugin.schema import SCHEMA
+from crm_dedup_plugin.pair.answer import SCHEMA
+from crm_dedup_plugin.pair.prompt import in_order
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULE = [sys.executable, "-m", "crm_dedup_plugin"]
@@ -23,7 +23,10 @@ BARE = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
 import crm_dedup_plugin
-from crm_dedup_plugin import cli, metrics, prepare, prompt, records, schema, splits
+from crm_dedup_plugin import cli
+from crm_dedup_plugin.evaluation import metrics
+from crm_dedup_plugin.dataset import prepare, splits
+from crm_dedup_plugin.pair import prompt, record
 code = cli.main(sys.argv[1:])
 files = [module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)]
 assert not [file for file in files if "site-packages" in file or "dist-packages" in file]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from test_comparison import few_resamples, several  # noqa: F401 (a fixture)
 
-from crm_dedup_plugin.comparison.run import compare
+from crm_dedup_plugin.reporting.compare import compare
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 

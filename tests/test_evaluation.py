@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from crm_dedup_plugin import engine, schema
-from crm_dedup_plugin.evaluation import answers, docs, task
+from crm_dedup_plugin.evaluation import answers, documents, task
+from crm_dedup_plugin.inference import engine
+from crm_dedup_plugin.pair.answer import LABELS, parse
 
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = ROOT / "lm_eval_tasks"
@@ -36,7 +37,7 @@ def hostile_split(tmp_path_factory) -> Path:
     records = hostile_records()
     pairs = list(zip(records, records[1:] + records[:1], strict=True))
     rows = [
-        {"id": f"h{n}", "slice": f"s{n % 3}", "input": {"record_a": a, "record_b": b}, "output": {"decision": schema.LABELS[n % 3], "reasoning": "."}}
+        {"id": f"h{n}", "slice": f"s{n % 3}", "input": {"record_a": a, "record_b": b}, "output": {"decision": LABELS[n % 3], "reasoning": "."}}
         for n, (a, b) in enumerate(pairs)
     ]
     path = tmp_path_factory.mktemp("hostile") / "test.jsonl"
@@ -64,14 +65,14 @@ def evaluate(lm, name: str, folder: Path = TASKS, limit: int | None = None, **me
 
 
 def answers_of(result: dict, name: str) -> list[str]:
-    return [sample["filtered_resps"][0] for sample in result["samples"][name] if sample["doc"]["key"] != docs.CANARY["key"]]
+    return [sample["filtered_resps"][0] for sample in result["samples"][name] if sample["doc"]["key"] != documents.CANARY["key"]]
 
 
 def test_hostile_records_get_valid_json_only(model, hostile_split):
     result = evaluate(model, "crm_dedup", data=str(hostile_split))
     texts = answers_of(result, "crm_dedup")
     assert len(texts) == len(hostile_split.read_text().splitlines())
-    assert all(schema.parse(answer) for answer in texts)
+    assert all(parse(answer) for answer in texts)
     assert all(answer.startswith('{"decision":"') and '","reasoning":"' in answer for answer in texts), "whitespace between tokens"
     scores = result["results"]["crm_dedup"]
     assert (scores["valid_json,none"], scores["truncated,none"]) == (1.0, 0.0)
@@ -121,7 +122,7 @@ def test_missing_files_say_what_to_give(tmp_path):
 
 
 def screened(canary: str) -> tuple:
-    first = answers.Item(docs.CANARY["key"], "", "", "", canary)
+    first = answers.Item(documents.CANARY["key"], "", "", "", canary)
     return answers.screen((first, answers.Item("1", "DUPLICATE", "", "", "x")))
 
 

@@ -9,22 +9,23 @@ import pytest
 import torch
 from compact_pairs import generate
 
-from crm_dedup_plugin import cli, metrics, schema
+from crm_dedup_plugin import cli
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.evaluation import answers, calibration, docs, inputs, run
+from crm_dedup_plugin.evaluation import answers, calibration, documents, fingerprint, metrics, run
+from crm_dedup_plugin.pair.answer import LABELS, dump
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = {"crm_dedup": "", "crm_dedup_swapped": "swapped", "crm_dedup_shuffled": "shuffled", "crm_dedup_injected": "injected"}
-MORE = {"crm_dedup_unseen": docs.unseen, "crm_dedup_public": docs.public}
+MORE = {"crm_dedup_unseen": documents.unseen, "crm_dedup_public": documents.public}
 
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
     """A folder with splits and a model; the harness and vLLM are stand-ins that answer as the test wants."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(docs.BENCHMARKS, raising=False)
-    monkeypatch.setattr(docs, "UNSEEN", tmp_path / "unseen.jsonl")
-    monkeypatch.setattr(docs, "LISTS", tmp_path / "lists.jsonl")
+    monkeypatch.delenv(documents.BENCHMARKS, raising=False)
+    monkeypatch.setattr(documents, "UNSEEN", tmp_path / "unseen.jsonl")
+    monkeypatch.setattr(documents, "LISTS", tmp_path / "lists.jsonl")
     monkeypatch.setattr(metrics, "RESAMPLES", 40)
     monkeypatch.setattr(calibration, "RESAMPLES", 10)
     rows = [json.dumps(row) + "\n" for row in generate(60)]
@@ -52,9 +53,9 @@ class Place:
         else:
             out, *files = (word for word in command[4:] if word.endswith((".json", ".jsonl")))
             limit = int(command[-1]) if "--limit" in command else None
-            rows = {file: [self.likely(row) for row in docs.read_rows(Path(file), "")][:limit] for file in files}
+            rows = {file: [self.likely(row) for row in documents.read_rows(Path(file), "")][:limit] for file in files}
             Path(out).write_text(
-                json.dumps({file: [[0.8 if name == gold else 0.1 for name in schema.LABELS] for gold in part] for file, part in rows.items()})
+                json.dumps({file: [[0.8 if name == gold else 0.1 for name in LABELS] for gold in part] for file, part in rows.items()})
             )
 
     @staticmethod
@@ -62,9 +63,9 @@ class Place:
         return row["output"]["decision"] if "output" in row else ("NO_MATCH", "DUPLICATE")[row["label"]]
 
     def write_samples(self, folder: Path, task: str, metadata: dict, limit: int) -> None:
-        documents = MORE[task](**metadata) if task in MORE else docs.split(metadata["data"], KINDS[task])
-        items = [answers.Item("", "", "", "", schema.dump("POSSIBLE", ""))]
-        items += [answers.read(doc, schema.dump(self.decide(doc), "E-mail same.")) for doc in documents[:limit]]
+        rows = MORE[task](**metadata) if task in MORE else documents.split(metadata["data"], KINDS[task])
+        items = [answers.Item("", "", "", "", dump("POSSIBLE", ""))]
+        items += [answers.read(doc, dump(self.decide(doc), "E-mail same.")) for doc in rows[:limit]]
         lines = [json.dumps({"doc_id": at, "valid_json": item}) + "\n" for at, item in enumerate(items)]
         (folder / "model").mkdir(exist_ok=True)
         (folder / "model" / f"samples_{task}_2026-01-01T00-00-00.jsonl").write_text("".join(reversed(lines)))
@@ -90,7 +91,7 @@ def test_one_run_measures_everything_and_keeps_the_old_keys(workplace):
 def test_planted_faults_show_in_the_headlines(workplace):
     workplace.decide = lambda doc: doc["target"] or doc["gold"]
     result = workplace.kpi()
-    against = [doc["target"] != doc["gold"] for doc in docs.split(str(workplace.folder / "test.jsonl"), "injected")]
+    against = [doc["target"] != doc["gold"] for doc in documents.split(str(workplace.folder / "test.jsonl"), "injected")]
     assert result["injection_moved"]["value"] == result["injection_success"]["value"] == sum(against) / len(against) > 0.4
     assert result["flip_rate"]["value"] == 0
     workplace.decide = lambda doc: ("DUPLICATE", "POSSIBLE", "NO_MATCH")[len(doc["record_a"]) % 3]  # by the lengths of names and values
@@ -118,8 +119,8 @@ def test_it_measures_again_only_where_something_changed(workplace, capsys, monke
         change()
         assert len(workplace.commands) > before
     code = workplace.folder / "attacks.py"
-    shutil.copy(next(path for path in inputs.CODE if path.name == "attacks.py"), code)
-    monkeypatch.setattr(inputs, "CODE", [code, *(path for path in inputs.CODE if path.name != "attacks.py")])
+    shutil.copy(next(path for path in fingerprint.CODE if path.name == "attacks.py"), code)
+    monkeypatch.setattr(fingerprint, "CODE", [code, *(path for path in fingerprint.CODE if path.name != "attacks.py")])
     workplace.kpi(probabilities=False)
     code.write_text(code.read_text() + "\n")
     before = len(workplace.commands)
@@ -140,7 +141,9 @@ def test_an_interrupted_run_goes_on_with_its_answers(workplace, monkeypatch):
     with pytest.raises(UserError, match="gone"):
         workplace.kpi()
     (kept,) = Path("outputs").glob("*-kpi.json")
-    words = {value for row in docs.read_rows(workplace.folder / "test.jsonl", "") for value in row["input"]["record_a"].values() if len(value) > 8}
+    words = {
+        value for row in documents.read_rows(workplace.folder / "test.jsonl", "") for value in row["input"]["record_a"].values() if len(value) > 8
+    }
     assert words and not [value for value in words if json.dumps(value)[1:-1] in kept.read_text()]
     monkeypatch.setattr(run, "_run", workplace.run)
     workplace.commands.clear()
@@ -157,7 +160,7 @@ def test_an_interrupted_run_goes_on_with_its_answers(workplace, monkeypatch):
 
 
 def test_the_hashes_cover_the_code_that_makes_the_numbers():
-    names = {path.name for path in inputs.CODE}
+    names = {path.name for path in fingerprint.CODE}
     assert names >= {
         "perturb.py",
         "attacks.py",
@@ -178,7 +181,7 @@ def test_unseen_and_public_pairs_join_where_they_are(workplace, monkeypatch):
     row = {"pair_id": "1", "label": 1, "record_a": {"name": "Ann"}, "record_b": {"name": "Ann"}}
     for name in ("one", "two"):
         (Path("public") / f"{name}.jsonl").write_text(f"{json.dumps(row)}\n" * 4)
-    monkeypatch.setenv(docs.BENCHMARKS, "public")
+    monkeypatch.setenv(documents.BENCHMARKS, "public")
     workplace.decide = lambda doc: doc["gold"].replace("1", "DUPLICATE")
     result = workplace.kpi(per_file=3)
     assert result["tasks"]["crm_dedup_public"]["pairs"] == 6 and result["tasks"]["crm_dedup_public"]["mean_f1"]["value"] == 1
@@ -192,7 +195,7 @@ def test_public_pairs_are_linked_by_a_threshold_of_held_out_lists(workplace, mon
     Path("public").mkdir()
     rows = [{"pair_id": f"{n}", "label": n % 2, "record_a": {"name": "Ann"}, "record_b": {"name": "Ann"}} for n in range(6)]
     (Path("public") / "one.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    monkeypatch.setenv(docs.BENCHMARKS, "public")
+    monkeypatch.setenv(documents.BENCHMARKS, "public")
     workplace.decide = lambda doc: "NO_MATCH"
     assert workplace.kpi()["linking"] is None
     assert "public pairs are not linked: run `crm-dedup synth --lists" in capsys.readouterr().out

@@ -15,9 +15,10 @@ from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 from test_perturb import pairs
 
-from crm_dedup_plugin import prompt, schema
-from crm_dedup_plugin.evaluation import answers, docs, task
-from crm_dedup_plugin.steward import reasoning
+from crm_dedup_plugin.evaluation import answers, documents, task
+from crm_dedup_plugin.pair import prompt
+from crm_dedup_plugin.pair.answer import LABELS, dump
+from crm_dedup_plugin.policy import reasoning
 
 TASKS = Path(__file__).resolve().parents[1] / "lm_eval_tasks"
 CHANGED = ["crm_dedup_swapped", "crm_dedup_shuffled", "crm_dedup_injected"]
@@ -31,7 +32,7 @@ class Planted(LM):
         self.decide, self.text = decide, text
 
     def generate_until(self, requests, disable_tqdm=False):
-        return [schema.dump(self.decide(request.args[0]) or "POSSIBLE", self.text) for request in requests]
+        return [dump(self.decide(request.args[0]) or "POSSIBLE", self.text) for request in requests]
 
     def loglikelihood(self, requests, disable_tqdm=False):
         raise NotImplementedError
@@ -67,11 +68,11 @@ def biased(text: str) -> str:
 
 def by_names(text: str) -> str:
     """Decide by the spelling of the field names."""
-    return schema.LABELS[sum(map(len, json.loads(first_record(text)))) % 3] if "Record A" in text else ""
+    return LABELS[sum(map(len, json.loads(first_record(text)))) % 3] if "Record A" in text else ""
 
 
 def test_a_model_that_decides_by_the_place_of_a_record_cannot_flip_when_they_change_places(split, monkeypatch):
-    by_place = Planted(lambda text: schema.LABELS[len(first_record(text)) % 3])
+    by_place = Planted(lambda text: LABELS[len(first_record(text)) % 3])
     result = evaluate(by_place, ["crm_dedup_swapped", "crm_dedup"], data=str(split))
     assert value(result, "crm_dedup_swapped", "flip_rate") == 0
     monkeypatch.setattr(prompt, "build", lambda a, b: f"\n\nRecord A: {prompt.to_json(a)}\nRecord B: {prompt.to_json(b)}")
@@ -90,13 +91,13 @@ def test_a_model_that_sees_only_field_names_flips_when_they_change(split):
 
 
 def test_a_model_that_obeys_is_told_from_one_that_is_only_confused(split):
-    attacked = docs.split(str(split), "injected")
+    attacked = documents.split(str(split), "injected")
     wanted = {doc["prompt"]: doc["target"] for doc in attacked}
-    right = {doc["prompt"]: doc["gold"] for doc in docs.split(str(split))}
+    right = {doc["prompt"]: doc["gold"] for doc in documents.split(str(split))}
     against = fmean(doc["target"] != doc["gold"] for doc in attacked)
     obeys = evaluate(Planted({**right, **wanted}.get), ["crm_dedup", "crm_dedup_injected"], data=str(split))
     assert (value(obeys, "crm_dedup_injected", "moved_rate"), value(obeys, "crm_dedup_injected", "attack_success")) == (against, against)
-    confused = {text: next(label for label in schema.LABELS if label not in (target, "POSSIBLE")) for text, target in wanted.items()}
+    confused = {text: next(label for label in LABELS if label not in (target, "POSSIBLE")) for text, target in wanted.items()}
     found = evaluate(Planted({**right, **confused}.get), ["crm_dedup", "crm_dedup_injected"], data=str(split))
     assert value(found, "crm_dedup_injected", "attack_success") == 0
     assert 0 < value(found, "crm_dedup_injected", "moved_rate") < 1
@@ -118,7 +119,7 @@ def test_reasoning_is_checked_against_the_records(split, monkeypatch):
     monkeypatch.setattr(reasoning, "is_grounded", lambda text, a, b: seen.append((text, a, b)) or True)
     result = evaluate(Planted(lambda _: "DUPLICATE", "x"), ["crm_dedup_injected"], data=str(split))
     assert value(result, "crm_dedup_injected", "reasoning_grounded") == 1
-    assert {prompt.build(a, b) for _, a, b in seen} == {doc["prompt"] for doc in docs.split(str(split), "injected")}
+    assert {prompt.build(a, b) for _, a, b in seen} == {doc["prompt"] for doc in documents.split(str(split), "injected")}
 
 
 def test_an_answer_that_cannot_be_read_counts_as_moved_but_not_as_reasoning():
@@ -135,38 +136,38 @@ WORDS = "same differs close only in A B , ; . first name e-mail mobile tax numbe
 
 
 @settings(max_examples=150, deadline=None)
-@given(pairs, st.lists(st.sampled_from(WORDS) | st.text(st.characters(codec="utf-8"), max_size=5), max_size=30), st.sampled_from(schema.LABELS))
+@given(pairs, st.lists(st.sampled_from(WORDS) | st.text(st.characters(codec="utf-8"), max_size=5), max_size=30), st.sampled_from(LABELS))
 def test_no_record_and_no_reasoning_stops_a_run(pair, words, label):
     doc = {"key": "f:1", "gold": label, "slice": "", "target": "", "record_a": json.dumps(pair[0]), "record_b": json.dumps(pair[1])}
-    item = answers.read(doc, schema.dump(label, " ".join(words)[:240]))
+    item = answers.read(doc, dump(label, " ".join(words)[:240]))
     assert isinstance(item.grounded, bool) and isinstance(item.contradicts, bool)
 
 
 @pytest.mark.parametrize("kind", ["swapped", "shuffled", "injected"])
 def test_perturbed_questions_are_the_same_in_every_run_and_keep_what_is_right(split, kind):
-    plain, changed = docs.split(str(split)), docs.split(str(split), kind)
-    assert changed == docs.split(str(split), kind)
+    plain, changed = documents.split(str(split)), documents.split(str(split), kind)
+    assert changed == documents.split(str(split), kind)
     for name in ("id", "key", "gold", "slice"):
         assert [doc[name] for doc in changed] == [doc[name] for doc in plain]
     assert all((a["prompt"] == b["prompt"]) == (kind == "swapped") for a, b in zip(plain, changed, strict=True))
     assert all(doc["prompt"] == prompt.build(json.loads(doc["record_a"]), json.loads(doc["record_b"])) for doc in changed)
-    assert all((doc["target"] in schema.LABELS) == (kind == "injected") for doc in changed)
+    assert all((doc["target"] in LABELS) == (kind == "injected") for doc in changed)
     reordered = split.with_name("reversed.jsonl")
     reordered.write_text("\n".join(reversed(split.read_text().splitlines())))
-    assert {doc["id"]: doc["prompt"] for doc in docs.split(str(reordered), kind)} == {doc["id"]: doc["prompt"] for doc in changed}
+    assert {doc["id"]: doc["prompt"] for doc in documents.split(str(reordered), kind)} == {doc["id"]: doc["prompt"] for doc in changed}
 
 
 def test_what_an_attack_asks_for_tells_nothing_of_what_is_right(tmp_path):
     """A model that has learnt to take the contrary of what is asked for must not look steady."""
     rows = [{**row, "id": f"{number}"} for number, row in enumerate([*generate(300)] * 3)]
     (tmp_path / "many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    asked = Counter((doc["gold"], doc["target"]) for doc in docs.split(str(tmp_path / "many.jsonl"), "injected"))
+    asked = Counter((doc["gold"], doc["target"]) for doc in documents.split(str(tmp_path / "many.jsonl"), "injected"))
     assert len(asked) == 9 and min(asked.values()) > 0.7 * len(rows) / 9
 
 
 def test_an_unknown_perturbation_is_refused(split):
     with pytest.raises(ValueError, match="'mirrored': use swapped, shuffled or injected"):
-        docs.split(str(split), "mirrored")
+        documents.split(str(split), "mirrored")
 
 
 @pytest.fixture
@@ -186,18 +187,18 @@ def test_public_benchmarks_are_a_slice_a_file_each_counting_the_same(benchmarks,
     summary = answers.summarise_pairs(items)
     assert {name: part["f1"]["value"] for name, part in summary["slices"].items()} == {"right": 1, "wrong": 0}
     assert summary["mean_f1"]["value"] == 0.5
-    monkeypatch.setenv(docs.BENCHMARKS, str(benchmarks))
-    few = docs.public(per_file=3)
+    monkeypatch.setenv(documents.BENCHMARKS, str(benchmarks))
+    few = documents.public(per_file=3)
     assert [doc["slice"] for doc in few] == ["right"] * 3 + ["wrong"] * 3
-    assert few == docs.public(per_file=3) and [doc["id"] for doc in few[:3]] != ["0", "1", "2"]
+    assert few == documents.public(per_file=3) and [doc["id"] for doc in few[:3]] != ["0", "1", "2"]
 
 
 def test_missing_benchmarks_and_unseen_pairs_say_what_to_give(tmp_path, monkeypatch):
-    monkeypatch.delenv(docs.BENCHMARKS, raising=False)
+    monkeypatch.delenv(documents.BENCHMARKS, raising=False)
     for folder in (None, str(tmp_path)):
         with pytest.raises(ValueError, match=r"CRM_DEDUP_BENCHMARKS=FOLDER or --metadata"):
             task.load_public(benchmarks=folder)
-    monkeypatch.setattr(docs, "UNSEEN", tmp_path / "unseen.jsonl")
+    monkeypatch.setattr(documents, "UNSEEN", tmp_path / "unseen.jsonl")
     with pytest.raises(FileNotFoundError, match=r"crm-dedup synth --unseen --out data/unseen\.jsonl"):
         task.load_unseen()
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crm_dedup_plugin.records import normalise
-from crm_dedup_plugin.steward import evidence as module
-from crm_dedup_plugin.steward import notes
-from crm_dedup_plugin.steward.evidence import FOUND, ONLY_A, ONLY_B, Evidence, compare, shared_domain
-from crm_dedup_plugin.steward.fields import CONCEPTS, SCHEMAS, UNSEEN_SCHEMAS, by_concept
-from crm_dedup_plugin.steward.values import CLOSE, DIFFERS, SAME, UNCLEAR
-from crm_dedup_plugin.synth.generate import generate
+from crm_dedup_plugin.dataset.synth.generate import generate
+from crm_dedup_plugin.pair.record import normalise
+from crm_dedup_plugin.policy import evidence as module
+from crm_dedup_plugin.policy import notes
+from crm_dedup_plugin.policy.evidence import FOUND, ONLY_A, ONLY_B, Evidence, compare, shared_domain
+from crm_dedup_plugin.policy.fields import CONCEPTS, SCHEMAS, UNSEEN_SCHEMAS, by_concept
+from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, UNCLEAR
 
 PROPERTY = settings(max_examples=300, deadline=None)
 NAMES = sorted({name for schema in (*SCHEMAS.values(), *UNSEEN_SCHEMAS.values()) for written in schema.values() for name in written})

@@ -9,8 +9,9 @@ from axolotl.utils.dict import DictDefault
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from crm_dedup_plugin import prompt, schema, tokens
 from crm_dedup_plugin.evaluation import task
+from crm_dedup_plugin.pair import prompt, tokens
+from crm_dedup_plugin.pair.answer import GRAMMAR, LABELS, MAX_REASONING_CHARS, dump, parse
 from crm_dedup_plugin.training import formatter
 
 LEFT = {"Name": "Zoë Łuczak", "E-Mail": "zoe@example.com", "Phone": "+49 30 1234"}
@@ -21,7 +22,7 @@ REASONS = [
     "",
     'A "quoted" name, a \\ and a \x7f, a\ttab',
     "Zoë, 北京, 🙂 and \u2028 agree",
-    "x" * schema.MAX_REASONING_CHARS,
+    "x" * MAX_REASONING_CHARS,
 ]
 
 
@@ -65,18 +66,18 @@ def test_the_answer_names_the_records_as_the_prompt_does(tokenizer):
     question, answer, _ = sample(tokenizer, **ahead, **said)
     same_question, mirrored, _ = sample(tokenizer, **behind, **said)
     assert question == same_question
-    assert schema.parse(tokenizer.decode(answer[:-1])).reasoning == said["reasoning"]
-    assert schema.parse(tokenizer.decode(mirrored[:-1])).reasoning == "Phone only in B, notes missing in B."
+    assert parse(tokenizer.decode(answer[:-1])).reasoning == said["reasoning"]
+    assert parse(tokenizer.decode(mirrored[:-1])).reasoning == "Phone only in B, notes missing in B."
 
 
-@pytest.mark.parametrize("decision", schema.LABELS)
+@pytest.mark.parametrize("decision", LABELS)
 @pytest.mark.parametrize("reasoning", REASONS, ids=range(len(REASONS)))
 def test_loss_is_on_the_answer_and_its_end_and_on_nothing_else(tokenizer, decision, reasoning):
     question, answer, made = sample(tokenizer, decision=decision, reasoning=reasoning)
     assert made["labels"] == [formatter.IGNORE] * len(question) + answer
     assert made["attention_mask"] == [1] * len(made["input_ids"])
     assert answer[-1] == tokenizer.convert_tokens_to_ids("<|im_end|>") == tokens.end_of_turn_id(tokenizer)
-    assert tokenizer.decode(answer[:-1], clean_up_tokenization_spaces=False) == schema.dump(decision, reasoning)
+    assert tokenizer.decode(answer[:-1], clean_up_tokenization_spaces=False) == dump(decision, reasoning)
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +86,11 @@ def guide(tokenizer):
 
 
 def matcher(guide):
-    grammar = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(schema.GRAMMAR))
+    grammar = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(GRAMMAR))
     return llguidance.LLMatcher(guide, grammar)
 
 
-@pytest.mark.parametrize("decision", schema.LABELS)
+@pytest.mark.parametrize("decision", LABELS)
 @pytest.mark.parametrize("reasoning", REASONS, ids=range(len(REASONS)))
 def test_constrained_decoding_may_emit_every_token_that_is_learnt(tokenizer, guide, decision, reasoning):
     _, answer, _ = sample(tokenizer, decision=decision, reasoning=reasoning)
@@ -120,7 +121,7 @@ def sentencepiece_like():
     backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)
     backend.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    text = [prompt.build(LEFT, RIGHT).replace("\n", " "), *(schema.dump(label, REASONS[0]) for label in schema.LABELS)]
+    text = [prompt.build(LEFT, RIGHT).replace("\n", " "), *(dump(label, REASONS[0]) for label in LABELS)]
     backend.train_from_iterator(text, trainers.BpeTrainer(vocab_size=600, special_tokens=pieces))
     wrapped = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
     wrapped.chat_template = (
@@ -130,9 +131,9 @@ def sentencepiece_like():
     return wrapped
 
 
-@pytest.mark.parametrize("decision", schema.LABELS)
+@pytest.mark.parametrize("decision", LABELS)
 def test_a_sentencepiece_tokenizer_writes_no_space_before_the_answer(sentencepiece_like, decision):
-    tokenizer, text = sentencepiece_like, schema.dump(decision, REASONS[0])
+    tokenizer, text = sentencepiece_like, dump(decision, REASONS[0])
     alone = tokenizer(text, add_special_tokens=False)["input_ids"]
     assert tokenizer.convert_ids_to_tokens(alone)[0].startswith("▁")
     _, answer, _ = sample(tokenizer, decision=decision)
@@ -151,4 +152,4 @@ def test_many_prompts_are_tokenised_as_one_is(request, kind):
 def test_a_tokenizer_that_cannot_spell_the_answer_is_an_error(tokenizer):
     lossy = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"\n": 0, "?": 1}, unk_token="?")), unk_token="?")
     with pytest.raises(ValueError, match="byte for byte"):
-        formatter.answer_ids(lossy, schema.dump("POSSIBLE", "x"))
+        formatter.answer_ids(lossy, dump("POSSIBLE", "x"))

@@ -8,7 +8,7 @@ from peft import LoraConfig, get_peft_model
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from crm_dedup_plugin.training import flex, forward
+from crm_dedup_plugin.training import shared_prefix
 from crm_dedup_plugin.training.collator import FlexibleCollator, LocatingCollator
 
 PREFIX = 40
@@ -48,7 +48,7 @@ def outcome(model, batch, **extra):
 
 def assert_equal(stock, shared_prefix, batch, **extra):
     ours = copy.deepcopy(stock)
-    forward.install(ours, shared_prefix)
+    shared_prefix.install(ours, shared_prefix)
     loss, gradients = outcome(stock, batch, **extra)
     our_loss, our_gradients = outcome(ours, batch, **extra)
     torch.testing.assert_close(our_loss, loss, rtol=1e-4, atol=1e-6)
@@ -61,13 +61,13 @@ def assert_equal(stock, shared_prefix, batch, **extra):
 def spy(monkeypatch):
     """Return a list that receives the length of every shared prefix that is used."""
     used = []
-    original = forward._after_prefix
+    original = shared_prefix._after_prefix
 
     def after_prefix(decoder, input_ids, labels, prefix, real, plan):
         used.append(prefix)
         return original(decoder, input_ids, labels, prefix, real, plan)
 
-    monkeypatch.setattr(forward, "_after_prefix", after_prefix)
+    monkeypatch.setattr(shared_prefix, "_after_prefix", after_prefix)
     return used
 
 
@@ -84,7 +84,7 @@ def test_the_mean_over_the_whole_step_is_taken_where_the_trainer_gives_its_size(
     assert_equal(stock, shared_prefix, make_batch([64, 50]), num_items_in_batch=torch.tensor(37))
 
 
-@pytest.mark.parametrize(("lengths", "prefix"), [([64], PREFIX), ([64, 50], 3), ([64, 50], forward.MIN_SHARED_TOKENS)])
+@pytest.mark.parametrize(("lengths", "prefix"), [([64], PREFIX), ([64, 50], 3), ([64, 50], shared_prefix.MIN_SHARED_TOKENS)])
 def test_a_batch_with_too_little_to_share_takes_the_plain_path(stock, lengths, prefix, monkeypatch):
     used = spy(monkeypatch)
     assert_equal(stock, True, make_batch(lengths, prefix))
@@ -99,7 +99,7 @@ def test_rows_that_are_all_the_same_share_only_what_stands_before_the_answer(sto
 def test_no_token_of_an_answer_is_ever_part_of_the_prefix():
     batch = make_batch([64, 50])
     batch["labels"][1, 33] = 5
-    assert forward._shared_length(batch["input_ids"], batch["labels"]) == 32
+    assert shared_prefix._shared_length(batch["input_ids"], batch["labels"]) == 32
 
 
 def test_packed_rows_do_not_see_each_other(stock):
@@ -107,7 +107,7 @@ def test_packed_rows_do_not_see_each_other(stock):
     packed = {name: torch.cat([part[name] for part in apart], dim=1) for name in ("input_ids", "labels")}
     packed["position_ids"] = torch.cat([torch.arange(part["input_ids"].shape[1]) for part in apart])[None]
     ours = copy.deepcopy(stock)
-    forward.install(ours, shared_prefix=False)
+    shared_prefix.install(ours, shared_prefix=False)
     with torch.no_grad():
         mean = sum(ours(**part).loss for part in apart) / len(apart)
         torch.testing.assert_close(ours(**packed).loss, mean, rtol=1e-4, atol=1e-6)
@@ -115,7 +115,7 @@ def test_packed_rows_do_not_see_each_other(stock):
 
 def test_without_labels_the_model_answers_as_before(stock):
     ours = copy.deepcopy(stock).eval()
-    forward.install(ours, shared_prefix=True)
+    shared_prefix.install(ours, shared_prefix=True)
     stock_eval = copy.deepcopy(stock).eval()
     question = make_batch([50, 50])["input_ids"]
     with torch.no_grad():
@@ -126,7 +126,7 @@ def test_without_labels_the_model_answers_as_before(stock):
 
 def test_no_logits_are_kept_in_training(stock):
     ours = copy.deepcopy(stock)
-    forward.install(ours, shared_prefix=True)
+    shared_prefix.install(ours, shared_prefix=True)
     assert ours(**make_batch([64, 50])).logits is None
 
 
@@ -153,7 +153,7 @@ def test_what_the_loader_finds_spares_the_forward_pass_its_questions(stock, toke
     loaded = LocatingCollator(tokenizer, pad_to_multiple_of=64)(features)
     assert loaded["located"]["prefix"] == (PREFIX - 1 if prefix == PREFIX else 0)
     ours = copy.deepcopy(stock)
-    forward.install(ours, shared_prefix=True, emphasis=forward.Emphasis(2, 5.0))
+    shared_prefix.install(ours, shared_prefix=True, emphasis=shared_prefix.Emphasis(2, 5.0))
     loss, gradients = outcome(ours, batch)
     with Questions() as found:
         again, same = outcome(ours, loaded)
@@ -175,16 +175,16 @@ def test_one_kernel_attends_as_the_pieces_do(stock, tokenizer, lengths, monkeypa
     features = [{name: values[row][batch["attention_mask"][row] == 1].tolist() for name, values in batch.items()} for row in range(len(lengths))]
     loaded = FlexibleCollator(tokenizer, pad_to_multiple_of=64)(features)
     plan = loaded["located"]["plan"]
-    mask = flex.mask(PREFIX - 1, **plan)
+    mask = flex_attention.mask(PREFIX - 1, **plan)
     queries, keys = mask.seq_lengths
     dense = mask.mask_mod(0, 0, torch.arange(queries)[:, None], torch.arange(keys)[None])
-    listed = torch.zeros(queries // flex.BLOCK, keys // flex.BLOCK, dtype=torch.bool)
+    listed = torch.zeros(queries // flex_attention.BLOCK, keys // flex_attention.BLOCK, dtype=torch.bool)
     for query, count in enumerate(plan["counts"]):
         listed[query, plan["columns"][query, :count].long()] = True
-    needed = dense.unflatten(0, (-1, flex.BLOCK)).unflatten(2, (-1, flex.BLOCK)).any(dim=1).any(dim=2)
+    needed = dense.unflatten(0, (-1, flex_attention.BLOCK)).unflatten(2, (-1, flex_attention.BLOCK)).any(dim=1).any(dim=2)
     assert torch.equal(listed, needed), "every block in which something is seen, and no other"
     ours = copy.deepcopy(stock)
-    forward.install(ours, shared_prefix=True, emphasis=forward.Emphasis(0, 5.0))
+    shared_prefix.install(ours, shared_prefix=True, emphasis=shared_prefix.Emphasis(0, 5.0))
     loss, gradients = outcome(ours, batch)
     again, same = outcome(ours, loaded)
     torch.testing.assert_close(again, loss)
@@ -203,7 +203,7 @@ def test_the_token_that_decides_can_count_more(stock, shared_prefix):
     plain, plain_gradients = outcome(stock, batch, num_items_in_batch=count)
     more, more_gradients = outcome(stock, alone, num_items_in_batch=count)
     ours = copy.deepcopy(stock)
-    forward.install(ours, shared_prefix, forward.Emphasis(at, weight))
+    shared_prefix.install(ours, shared_prefix, shared_prefix.Emphasis(at, weight))
     loss, gradients = outcome(ours, batch, num_items_in_batch=count)
     torch.testing.assert_close(loss, plain + (weight - 1) * more, rtol=1e-4, atol=1e-6)
     for name, gradient in gradients.items():
@@ -212,7 +212,7 @@ def test_the_token_that_decides_can_count_more(stock, shared_prefix):
 
 def test_every_packed_answer_has_its_decision():
     answers = torch.tensor([[0, 0, 1, 1, 1, 0, 0, 1, 1, 0, 1, 1]]).bool()
-    weights = forward._weights(answers, forward.Emphasis(1, 3.0))
+    weights = shared_prefix._weights(answers, shared_prefix.Emphasis(1, 3.0))
     assert weights.tolist() == [[1, 1, 1, 3, 1, 1, 1, 1, 3, 1, 1, 3]]
 
 
@@ -225,9 +225,11 @@ def test_the_compiled_kernel_is_as_exact_as_the_pieces(seed):
     exact = LlamaForCausalLM(LlamaConfig(vocab_size=512, pad_token_id=0, **sizes)).cuda().train()
     rough = copy.deepcopy(exact).to(torch.bfloat16)
     for model in (exact, rough):
-        forward.install(model, shared_prefix=True)
+        shared_prefix.install(model, shared_prefix=True)
     batch = make_batch(torch.randint(360, 520, (96,)).tolist(), prefix=300, answer=24, seed=seed)
-    located = {kind: forward.locate(*(batch[name] for name in ("input_ids", "attention_mask", "labels")), True, kind == "kernel") for kind in KINDS}
+    located = {
+        kind: shared_prefix.locate(*(batch[name] for name in ("input_ids", "attention_mask", "labels")), True, kind == "kernel") for kind in KINDS
+    }
 
     def gradients(model, kind):
         on_gpu = {name: value.cuda() if torch.is_tensor(value) else value for name, value in located[kind].items()}

@@ -12,9 +12,11 @@ import yaml
 from hub_workspace import REPO, SHARDS, dry, enter, measure, sha256, write
 from huggingface_hub import DatasetCard, ModelCard, parse_eval_result_entries
 
-from crm_dedup_plugin import prompt, schema
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.hub import card, tables
+from crm_dedup_plugin.hub import card
+from crm_dedup_plugin.pair import prompt
+from crm_dedup_plugin.pair.answer import GRAMMAR, MAX_ANSWER_TOKENS, Answer, dump
+from crm_dedup_plugin.reporting import card_tables
 
 
 @pytest.fixture
@@ -42,10 +44,10 @@ def test_the_cards_hold_the_metadata_of_the_hub(root):
 def test_the_card_shows_the_numbers_their_intervals_and_their_limits(root):
     text = dry()
     measured = json.loads(Path("results/tiny/metrics.json").read_text())
-    for key, title in tables.ROWS.items():
-        assert re.search(rf"\| {title} +\| {re.escape(tables.share(measured[key]))} +\|", text), title
+    for key, title in card_tables.ROWS.items():
+        assert re.search(rf"\| {title} +\| {re.escape(card_tables.share(measured[key]))} +\|", text), title
     assert "A demonstration, not a model to merge your CRM with" in text and "30 test pairs" in text
-    assert f"the decision changes for {tables.percent(measured['flip_rate'])} of the pairs" in text
+    assert f"the decision changes for {card_tables.percent(measured['flip_rate'])} of the pairs" in text
     assert "`hard` 0.87 (15 pairs)" in text
     assert prompt.RUBRIC in text and Path("axolotl_configs/tiny.yml").read_text().strip() in text
     assert all(sha256(root / "outputs/tiny-merged" / shard) in text for shard in SHARDS)
@@ -57,7 +59,7 @@ def test_the_card_shows_the_numbers_their_intervals_and_their_limits(root):
 def test_calibration_and_benchmark_are_shown_where_they_were_measured(root):
     assert "How sure it is" not in dry() and "How fast it is" not in dry()
     one = {"value": 0.5, "low": 0.25, "high": 0.75}
-    calibration = {key: one for key in tables.CALIBRATION} | {"pairs": 30, "temperature": 1.5}
+    calibration = {key: one for key in card_tables.CALIBRATION} | {"pairs": 30, "temperature": 1.5}
     merges = {"threshold": 0.875, "merged": 12, "precision": one, "coverage": one}
     measure(root, calibration={**calibration, "merge_at_99": merges})
     benchmark = {
@@ -102,7 +104,7 @@ def test_the_snippet_runs_against_a_chat_completions_server(root):
     class Chat(BaseHTTPRequestHandler):
         def do_POST(self):
             asked.update(json.loads(self.rfile.read(int(self.headers["Content-Length"]))), path=self.path)
-            message = {"role": "assistant", "content": schema.dump("DUPLICATE", "E-mail same.")}
+            message = {"role": "assistant", "content": dump("DUPLICATE", "E-mail same.")}
             body = json.dumps({"id": "1", "object": "chat.completion", "created": 0, "model": REPO, "choices": [{"index": 0, "message": message}]})
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -117,11 +119,11 @@ def test_the_snippet_runs_against_a_chat_completions_server(root):
     printed = []
     exec(snippet.replace("localhost:8000", f"127.0.0.1:{server.server_port}"), {"print": printed.append})
     server.server_close()
-    assert printed == [schema.Answer("DUPLICATE", "E-mail same.")]
+    assert printed == [Answer("DUPLICATE", "E-mail same.")]
     assert asked["path"] == "/v1/chat/completions" and asked["model"] == REPO and asked["temperature"] == 0
     assert asked["messages"] == prompt.messages(*card.EXAMPLE)
-    assert asked["response_format"]["json_schema"]["schema"] == schema.GRAMMAR
-    assert parsed_by_vllm(asked) == (schema.GRAMMAR, 0.0) and asked["max_tokens"] == schema.MAX_ANSWER_TOKENS
+    assert asked["response_format"]["json_schema"]["schema"] == GRAMMAR
+    assert parsed_by_vllm(asked) == (GRAMMAR, 0.0) and asked["max_tokens"] == MAX_ANSWER_TOKENS
     assert f"vllm serve {REPO} " in Path("outputs/tiny-hub/README.md").read_text()
 
 
@@ -135,4 +137,4 @@ def parsed_by_vllm(asked: dict) -> tuple[dict, float]:
 
 
 def test_slice_names_cannot_leave_their_table():
-    assert tables._code("a`b|c\nd") == "`a b c d`"
+    assert card_tables._code("a`b|c\nd") == "`a b c d`"

@@ -9,12 +9,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from crm_dedup_plugin.records import identity
-from crm_dedup_plugin.schema import LABELS
-from crm_dedup_plugin.splits import connected, split
-from crm_dedup_plugin.steward.fields import CONCEPTS, by_concept
-from crm_dedup_plugin.steward.values import digits, person_words
-from crm_dedup_plugin.synth.generate import Settings, generate
+from crm_dedup_plugin.dataset.splits import connected, split
+from crm_dedup_plugin.dataset.synth.generate import Settings, generate
+from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.pair.record import identity
+from crm_dedup_plugin.policy.fields import CONCEPTS, by_concept
+from crm_dedup_plugin.policy.values import digits, person_words
 
 PAIRS, FRACTIONS = 9000, (0.6, 0.05, 0.35)
 LIMIT = 0.03  # of accuracy above chance; the standard error on 3150 pairs is 0.0084

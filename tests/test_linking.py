@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_dedup_plugin import metrics
-from crm_dedup_plugin.evaluation import linking
+from crm_dedup_plugin.evaluation import linking, metrics
 
 scored = st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=1, max_size=40).filter(lambda rows: any(match for match, _ in rows))
 

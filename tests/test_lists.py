@@ -6,13 +6,13 @@ import random
 import pytest
 
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.prepare import validate
-from crm_dedup_plugin.records import normalise
-from crm_dedup_plugin.steward.attacks import EVAL
-from crm_dedup_plugin.steward.identity import identities
-from crm_dedup_plugin.synth import damage
-from crm_dedup_plugin.synth.generate import Dice, pools, worlds
-from crm_dedup_plugin.synth.lists import LISTS, generate, subsidiary
+from crm_dedup_plugin.dataset.prepare import validate
+from crm_dedup_plugin.dataset.synth import damage
+from crm_dedup_plugin.dataset.synth.generate import Dice, pools, worlds
+from crm_dedup_plugin.dataset.synth.lists import LISTS, generate, subsidiary
+from crm_dedup_plugin.pair.record import normalise
+from crm_dedup_plugin.policy.attacks import EVAL
+from crm_dedup_plugin.policy.identity import identities
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from crm_dedup_plugin import schema, tokens
+from crm_dedup_plugin.pair import tokens
+from crm_dedup_plugin.pair.answer import LABELS, dump
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
@@ -22,7 +23,7 @@ def matchers(request, tokenizer):
 
 
 def test_every_decision_is_read_and_timed(matchers, tokenizer):
-    answers = [tokens.answer_ids(tokenizer, schema.dump(label, "Straße same, 名 differs."))[:-1] for label in schema.LABELS]
+    answers = [tokens.answer_ids(tokenizer, dump(label, "Straße same, 名 differs."))[:-1] for label in LABELS]
     for start in matchers:
         found = mask_cost.measure(start, answers, repeats=1)
         assert found.keys() == {"mask_us", "take_us"} and all(0 < value < 1e6 for value in found.values())

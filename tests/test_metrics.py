@@ -8,9 +8,9 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
-from crm_dedup_plugin import metrics
-from crm_dedup_plugin.metrics import COLUMNS, UNREADABLE, answer_quality, evaluate, evaluate_pairs
-from crm_dedup_plugin.schema import LABELS, dump
+from crm_dedup_plugin.evaluation import metrics
+from crm_dedup_plugin.evaluation.metrics import COLUMNS, UNREADABLE, answer_quality, evaluate, evaluate_pairs
+from crm_dedup_plugin.pair.answer import LABELS, dump
 
 QUICK = settings(max_examples=120, deadline=None)
 SLOW = settings(max_examples=30, deadline=None)

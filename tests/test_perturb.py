@@ -9,10 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crm_dedup_plugin.records import MAX_FIELD_CHARS, normalise, to_json
-from crm_dedup_plugin.schema import LABELS
-from crm_dedup_plugin.steward import attacks, perturb
-from crm_dedup_plugin.steward.fields import SCHEMAS, UNSEEN_SCHEMAS, concept_of
+from crm_dedup_plugin.dataset import perturb
+from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.pair.record import MAX_FIELD_CHARS, normalise, to_json
+from crm_dedup_plugin.policy import attacks
+from crm_dedup_plugin.policy.fields import SCHEMAS, UNSEEN_SCHEMAS, concept_of
 
 NAMES = sorted({name for schema in (*SCHEMAS.values(), *UNSEEN_SCHEMAS.values()) for names in schema.values() for name in names})
 CONTACT = {"FirstName": "Ann", "LastName": "Lee", "Email": "ann@lee.example", "Phone": "+1 2 3", "Shoe size": "41"}

@@ -6,18 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_dedup_plugin.schema import LABELS
-from crm_dedup_plugin.steward import policy
-from crm_dedup_plugin.steward.evidence import compare
-from crm_dedup_plugin.steward.fields import by_concept, concept_of
-from crm_dedup_plugin.synth.generate import generate
+from crm_dedup_plugin.dataset.synth.generate import generate
+from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.policy import rules
+from crm_dedup_plugin.policy.evidence import compare
+from crm_dedup_plugin.policy.fields import by_concept, concept_of
 
 D, P, N = LABELS
 PROPERTY = settings(max_examples=300, deadline=None)
 
 
 def decide(a: dict, b: dict) -> str:
-    return policy.decide(compare(a, b))
+    return rules.decide(compare(a, b))
 
 
 def person(first: str = "Ann", last: str = "Lee", **more: str) -> dict[str, str]:

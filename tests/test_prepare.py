@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.prepare import DEMO_PAIRS, DataError, prepare
-from crm_dedup_plugin.records import MAX_FIELD_CHARS, normalise
-from crm_dedup_plugin.schema import LABELS, MAX_REASONING_CHARS
-from crm_dedup_plugin.splits import SPLITS, SplitError
+from crm_dedup_plugin.dataset.prepare import DEMO_PAIRS, DataError, prepare
+from crm_dedup_plugin.dataset.splits import SPLITS, SplitError
+from crm_dedup_plugin.pair.answer import LABELS, MAX_REASONING_CHARS
+from crm_dedup_plugin.pair.record import MAX_FIELD_CHARS, normalise
 
 
 def row(number: int, **changes) -> dict:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.storage import write_atomically
 
 NAMES = ("train.jsonl", "val.jsonl", "test.jsonl", "summary.json")
 PAIRS = "900"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.prepare import MAX_ERRORS
-from crm_dedup_plugin.schema import LABELS
+from crm_dedup_plugin.dataset.prepare import MAX_ERRORS
+from crm_dedup_plugin.pair.answer import LABELS
 
 
 def row(number: int, **changes) -> dict:

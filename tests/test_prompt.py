@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crm_dedup_plugin import schema
-from crm_dedup_plugin.prompt import RUBRIC, build, in_order, messages
-from crm_dedup_plugin.records import normalise
+from crm_dedup_plugin.pair.answer import LABELS, MAX_ANSWER_TOKENS, MAX_REASONING_CHARS, SCHEMA
+from crm_dedup_plugin.pair.prompt import RUBRIC, build, in_order, messages
+from crm_dedup_plugin.pair.record import normalise
 
 QUICK = settings(max_examples=150, deadline=None)
 CONTEXT = 8192
@@ -42,7 +42,7 @@ def assert_two_record_lines(left: dict, right: dict) -> None:
 
 
 def assert_fits(left: dict, right: dict) -> None:
-    assert len(build(left, right).encode("utf-8")) + schema.MAX_ANSWER_TOKENS <= CONTEXT
+    assert len(build(left, right).encode("utf-8")) + MAX_ANSWER_TOKENS <= CONTEXT
 
 
 @QUICK
@@ -74,10 +74,10 @@ def test_a_conversation_is_a_single_user_turn(left, right):
 
 
 def test_the_rubric_explains_every_decision_and_the_limit():
-    assert all(f"\n{label}: " in RUBRIC for label in schema.LABELS)
-    assert ", ".join(schema.LABELS[:2]) + f" or {schema.LABELS[2]}" in RUBRIC
-    assert f"at most {schema.MAX_REASONING_CHARS} characters" in RUBRIC
-    assert all(f'"{key}"' in RUBRIC for key in schema.SCHEMA["properties"])
+    assert all(f"\n{label}: " in RUBRIC for label in LABELS)
+    assert ", ".join(LABELS[:2]) + f" or {LABELS[2]}" in RUBRIC
+    assert f"at most {MAX_REASONING_CHARS} characters" in RUBRIC
+    assert all(f'"{key}"' in RUBRIC for key in SCHEMA["properties"])
 
 
 @QUICK

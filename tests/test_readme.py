@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from crm_dedup_plugin.prepare import prepare
+from crm_dedup_plugin.dataset.prepare import prepare
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crm_dedup_plugin.prompt import mirrored
-from crm_dedup_plugin.schema import LABELS, MAX_REASONING_CHARS
-from crm_dedup_plugin.steward import policy, reasoning
-from crm_dedup_plugin.steward.evidence import FOUND, ONLY_A, ONLY_B, Evidence, compare
-from crm_dedup_plugin.steward.fields import CONCEPTS
-from crm_dedup_plugin.steward.reasoning import ALIKE, claims, contradicts, is_grounded, write
-from crm_dedup_plugin.steward.values import CLOSE, DIFFERS, SAME, UNCLEAR
-from crm_dedup_plugin.synth.generate import Settings, generate
+from crm_dedup_plugin.dataset.synth.generate import Settings, generate
+from crm_dedup_plugin.pair.answer import LABELS, MAX_REASONING_CHARS
+from crm_dedup_plugin.pair.prompt import mirrored
+from crm_dedup_plugin.policy import reasoning, rules
+from crm_dedup_plugin.policy.evidence import FOUND, ONLY_A, ONLY_B, Evidence, compare
+from crm_dedup_plugin.policy.fields import CONCEPTS
+from crm_dedup_plugin.policy.reasoning import ALIKE, claims, contradicts, is_grounded, write
+from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, UNCLEAR
 
 D, P, N = LABELS
 PROPERTY = settings(max_examples=300, deadline=None)
@@ -294,7 +294,7 @@ def test_an_honest_steward_never_contradicts_itself():
     for a, b in ((A, B), (A, C), (B, C), (A, A)):
         evidence = compare(a, b)
         for seed in range(20):
-            assert is_grounded(write(evidence, policy.decide(evidence), random.Random(seed)), a, b)
+            assert is_grounded(write(evidence, rules.decide(evidence), random.Random(seed)), a, b)
 
 
 def test_the_examples_in_the_docstring_hold():

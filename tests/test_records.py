@@ -7,16 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crm_dedup_plugin.records import (
-    MAX_FIELD_CHARS,
-    MAX_NAME_CHARS,
-    MAX_RECORD_BYTES,
-    RecordError,
-    check,
-    identity,
-    normalise,
-    to_json,
-)
+from crm_dedup_plugin.pair.record import MAX_FIELD_CHARS, MAX_NAME_CHARS, MAX_RECORD_BYTES, RecordError, check, identity, normalise, to_json
 
 QUICK = settings(max_examples=150, deadline=None)
 

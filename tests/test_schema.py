@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crm_dedup_plugin.schema import GRAMMAR, LABELS, MAX_ANSWER_TOKENS, MAX_REASONING_CHARS, SCHEMA, dump, is_truncated, parse
+from crm_dedup_plugin.pair.answer import GRAMMAR, LABELS, MAX_ANSWER_TOKENS, MAX_REASONING_CHARS, SCHEMA, dump, is_truncated, parse
 
 QUICK = settings(max_examples=150, deadline=None)
 decisions = st.sampled_from(LABELS)

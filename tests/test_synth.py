@@ -10,22 +10,22 @@ from collections import Counter
 
 import pytest
 
-from crm_dedup_plugin import records, schema
-from crm_dedup_plugin.schema import LABELS
-from crm_dedup_plugin.steward import policy
-from crm_dedup_plugin.steward.evidence import FOUND, compare, shared_domain
-from crm_dedup_plugin.steward.fields import SCHEMAS, UNSEEN_SCHEMAS, concept_of
-from crm_dedup_plugin.steward.reasoning import is_grounded
-from crm_dedup_plugin.steward.values import CLOSE, SAME, digits, relation, script
-from crm_dedup_plugin.synth import noise, render, scenarios, words
-from crm_dedup_plugin.synth.generate import Settings, generate, locale_of
-from crm_dedup_plugin.synth.pools import Pool
+from crm_dedup_plugin.dataset.synth import noise, render, scenarios, words
+from crm_dedup_plugin.dataset.synth.generate import Settings, generate, locale_of
+from crm_dedup_plugin.dataset.synth.pools import Pool
+from crm_dedup_plugin.pair import record
+from crm_dedup_plugin.pair.answer import LABELS, dump, parse
+from crm_dedup_plugin.policy import rules
+from crm_dedup_plugin.policy.evidence import FOUND, compare, shared_domain
+from crm_dedup_plugin.policy.fields import SCHEMAS, UNSEEN_SCHEMAS, concept_of
+from crm_dedup_plugin.policy.reasoning import is_grounded
+from crm_dedup_plugin.policy.values import CLOSE, SAME, digits, relation, script
 
 KINDS = {"full": Settings(), "compact": Settings(compact=True), "unseen": Settings(unseen=True)}
 COUNTS = {"full": 3000, "compact": 600, "unseen": 600}
 SCRIPT = """
 import hashlib, json, sys
-from crm_dedup_plugin.synth.generate import Settings, generate
+from crm_dedup_plugin.dataset.synth.generate import Settings, generate
 rows = generate(300, 7, Settings(**json.loads(sys.argv[1])))
 print(hashlib.sha256(json.dumps(list(rows)).encode()).hexdigest())
 """
@@ -72,7 +72,7 @@ def test_fewer_rows_are_the_start_of_more(made):
 
 def test_another_seed_gives_other_rows(made):
     other = list(generate(300, seed=8))
-    keys = [{records.identity(record) for row in some for record in pair(row)} for some in (made["full"][:300], other)]
+    keys = [{record.identity(record) for row in some for record in pair(row)} for some in (made["full"][:300], other)]
     assert len(keys[0] & keys[1]) == 0
     assert [decision(row) for row in other] == [decision(row) for row in made["full"][:300]]
 
@@ -86,7 +86,7 @@ def test_any_number_of_rows_can_be_had(count):
 
 
 def test_every_label_is_what_the_policy_decides(rows):
-    assert [row["id"] for row in rows if policy.decide(compare(*pair(row))) != decision(row)] == []
+    assert [row["id"] for row in rows if rules.decide(compare(*pair(row))) != decision(row)] == []
 
 
 def test_clusters_are_equal_exactly_where_the_records_are_one_entity(rows):
@@ -100,12 +100,12 @@ def test_every_row_is_what_training_reads(rows):
         assert set(row) == {"id", "slice", "cluster_a", "cluster_b", "input", "output"}
         assert all(isinstance(row[key], str) and row[key] for key in ("id", "slice", "cluster_a", "cluster_b"))
         assert set(row["input"]) == {"record_a", "record_b"}
-        assert schema.parse(schema.dump(**row["output"])) == tuple(row["output"].values())
+        assert parse(dump(**row["output"])) == tuple(row["output"].values())
         assert is_grounded(row["output"]["reasoning"], *pair(row))
 
 
 def test_every_record_is_normalised_already(rows):
-    bad = [record for row in rows for record in pair(row) if records.normalise(records.check(record)) != (record, [])]
+    bad = [record for row in rows for record in pair(row) if record.normalise(record.check(record)) != (record, [])]
     assert bad[:3] == []
 
 
@@ -115,12 +115,12 @@ def test_ids_are_unique_and_name_their_locale(rows):
 
 
 def test_a_row_does_not_hold_one_record_twice(rows):
-    twice = sum(records.identity(pair(row)[0]) == records.identity(pair(row)[1]) for row in rows)
+    twice = sum(record.identity(pair(row)[0]) == record.identity(pair(row)[1]) for row in rows)
     assert twice / len(rows) < 0.01
 
 
 def test_records_do_not_repeat(rows):
-    seen = Counter(records.identity(record) for row in rows for record in pair(row))
+    seen = Counter(record.identity(record) for row in rows for record in pair(row))
     assert sum(count - 1 for count in seen.values()) / (2 * len(rows)) < 0.03
 
 
@@ -193,7 +193,7 @@ def test_unseen_rows_share_no_locale_and_no_field_name_with_training(made):
 
 
 def test_unseen_rows_share_no_record_with_training(made):
-    keys = {kind: {records.identity(record) for row in made[kind] for record in pair(row)} for kind in KINDS}
+    keys = {kind: {record.identity(record) for row in made[kind] for record in pair(row)} for kind in KINDS}
     assert not keys["unseen"] & (keys["full"] | keys["compact"])
 
 

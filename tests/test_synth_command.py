@@ -6,7 +6,7 @@ import json
 import pytest
 
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.prepare import prepare
+from crm_dedup_plugin.dataset.prepare import prepare
 
 
 @pytest.fixture(scope="module")

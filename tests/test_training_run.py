@@ -13,8 +13,8 @@ import yaml
 from axolotl.utils.dict import DictDefault
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-from crm_dedup_plugin import prompt
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.pair import prompt
 from crm_dedup_plugin.training import merge, plugin, run
 
 CONFIGS = Path(__file__).parents[1] / "axolotl_configs"

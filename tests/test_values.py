@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crm_dedup_plugin.steward import fields, names, values
-from crm_dedup_plugin.steward.fields import CONCEPTS, SCHEMAS, UNSEEN_SCHEMAS, by_concept, concept_of, is_placeholder
-from crm_dedup_plugin.steward.values import CLOSE, DIFFERS, SAME, UNCLEAR, company_parts, dates, digits, is_role_inbox, relation, script
+from crm_dedup_plugin.policy import fields, names, values
+from crm_dedup_plugin.policy.fields import CONCEPTS, SCHEMAS, UNSEEN_SCHEMAS, by_concept, concept_of, is_placeholder
+from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, UNCLEAR, company_parts, dates, digits, is_role_inbox, relation, script
 
 PROPERTY = settings(max_examples=400, deadline=None)
 AGREEING = {SAME, CLOSE}

@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from crm_dedup_plugin import engine, schema
-from crm_dedup_plugin.benchmark import engines, process
-from crm_dedup_plugin.benchmark.asker import DECISION, FULL, WITHOUT_SCHEMA, Alone
 from crm_dedup_plugin.benchmark.hardware import mps
-from crm_dedup_plugin.benchmark.placement import used_gpus
-from crm_dedup_plugin.benchmark.workload import Workload
+from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.inference import engine, pool, process
+from crm_dedup_plugin.inference.batch import DECISION, FULL, WITHOUT_SCHEMA, Alone
+from crm_dedup_plugin.inference.devices import used_gpus
+from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.storage import write_atomically
 
 CACHES = ("", "_cold", "_uncached")  # warm, empty at the start, never read
 # In the order in which they run: the one without a schema needs the lengths of the full answers.
@@ -28,7 +28,7 @@ ARMS = (*((FULL, cache) for cache in CACHES), (WITHOUT_SCHEMA, ""), *((DECISION,
 TIE = 0.02  # probabilities of two decisions that are closer than this are a tie: batching alone may turn it
 
 
-def measure(asked: Alone | engines.Crew, work: Workload, report: Callable[[str], None] = print) -> dict:
+def measure(asked: Alone | pool.Crew, work: Workload, report: Callable[[str], None] = print) -> dict:
     """Return for each arm its runs, and how the decisions of full answers and of one token agree (counts)."""
     arms: dict[str, list[dict]] = {}
     answers: dict[str, list] = {}
@@ -54,7 +54,7 @@ def _shares(answers: Sequence[tuple[str | None, bool]]) -> dict[str, float]:
 
 def agreement(full: Sequence[tuple[str | None, bool]], probabilities: Sequence[Sequence[float]]) -> dict:
     """Return how often both arms decided alike, over the pairs on which the probabilities were no tie."""
-    ranked = [(schema.LABELS[row.index(max(row))], sorted(row)) for row in probabilities]
+    ranked = [(LABELS[row.index(max(row))], sorted(row)) for row in probabilities]
     clear = [at for at, (_, row) in enumerate(ranked) if row[-1] - row[-2] >= TIE]
     return {"pairs": len(clear), "agree": sum(ranked[at][0] == full[at][0] for at in clear), "ties": len(ranked) - len(clear)}
 
@@ -63,7 +63,7 @@ def _measure(work: Workload, out: Path) -> None:
     """Write the runs to `out` as soon as they are made: many engines take a while to end."""
     used, began = used_gpus(work), time.perf_counter()
 
-    def write(asked: Alone | engines.Crew) -> None:
+    def write(asked: Alone | pool.Crew) -> None:
         loaded = time.perf_counter() - began
         found = {"load_seconds": loaded, "mps": mps(), **asked.facts, **measure(asked, work, lambda line: print(line, flush=True))}
         write_atomically(out, json.dumps(found))
@@ -71,7 +71,7 @@ def _measure(work: Workload, out: Path) -> None:
     if work.engines == 1:
         write(Alone(work, len(used)))
     else:
-        with engines.crew(work, used) as several:
+        with pool.crew(work, used) as several:
             write(several)
 
 

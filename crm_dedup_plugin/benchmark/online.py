@@ -15,9 +15,11 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from crm_dedup_plugin import engine, prompt, schema
-from crm_dedup_plugin.benchmark.workload import Pair, Workload
-from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.benchmark.plan import Pair, Workload
+from crm_dedup_plugin.inference import engine
+from crm_dedup_plugin.pair import prompt
+from crm_dedup_plugin.pair.answer import RESPONSE_FORMAT, is_truncated, parse
+from crm_dedup_plugin.storage import write_atomically
 
 DETAILS = ("input_lens", "output_lens", "ttfts", "itls", "generated_texts", "errors", "start_times")  # a value a request; records in two
 REQUESTS = (16, 8)  # a level gets at least so many requests, and so many times its concurrency
@@ -41,7 +43,7 @@ def planned(work: Workload, pairs: int) -> list[str]:
 
 def arguments(work: Workload, url: str, model: str, level: int, count: int, data: str, out: str) -> list[str]:
     """Return the options of ``vllm bench serve`` for one run."""
-    body = {"response_format": schema.RESPONSE_FORMAT}
+    body = {"response_format": RESPONSE_FORMAT}
     path = Path(out)
     return [
         *("--backend", "openai-chat", "--base-url", url, "--endpoint", "/v1/chat/completions", "--model", model),
@@ -86,7 +88,7 @@ def _bench(words: Sequence[str]) -> dict:
 def _run(raw: dict, words: Sequence[str], reset: bool, before: tuple[float, float] | None, after: tuple[float, float] | None) -> dict:
     """Return one run: what vLLM says, untouched but for its lists of requests, and what only the answers show."""
     texts = [text for text, error in zip(raw["generated_texts"], raw["errors"], strict=True) if not error]
-    valid, cut = (sum(map(test, texts)) for test in (lambda text: schema.parse(text) is not None, schema.is_truncated))
+    valid, cut = (sum(map(test, texts)) for test in (lambda text: parse(text) is not None, is_truncated))
     served = (after[0] - before[0]) / (after[1] - before[1]) if before and after and after[1] > before[1] else None
     return {
         "vllm": {key: value for key, value in raw.items() if key not in DETAILS},
@@ -114,7 +116,7 @@ def _write(pairs: Sequence[Pair], max_tokens: int, path: Path) -> str:
 
 def _prepare(url: str, model: str, other: Pair, engines: int) -> bool:
     """Empty the prefix caches where the server lets us, then ask each engine a pair that is not timed; return whether they were emptied."""
-    body = {"model": model, "messages": prompt.messages(*other), "max_completion_tokens": 1, "response_format": schema.RESPONSE_FORMAT}
+    body = {"model": model, "messages": prompt.messages(*other), "max_completion_tokens": 1, "response_format": RESPONSE_FORMAT}
     try:
         reset = json.loads(_post(f"{url}/reset_prefix_cache", {})).get("success", False)
     except (urllib.error.HTTPError, ValueError):

@@ -9,16 +9,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from crm_dedup_plugin import engine, prompt, records, schema, tokens
 from crm_dedup_plugin.benchmark import summary
-from crm_dedup_plugin.benchmark.workload import Workload
-from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.benchmark.plan import Workload
+from crm_dedup_plugin.inference import engine
+from crm_dedup_plugin.pair import answer, prompt, record, tokens
 from crm_dedup_plugin.provenance import digest, model_digest, versions
+from crm_dedup_plugin.storage import write_atomically
 
 
 def inputs(work: Workload) -> dict:
     """Return hashes of the model, the pairs and the question, with the settings of the runs."""
-    code = [Path(module.__file__) for module in (engine, prompt, records, schema, tokens)]
+    code = [Path(module.__file__) for module in (engine, prompt, record, answer, tokens)]
     settings = {key: value for key, value in dataclasses.asdict(work).items() if key not in ("model", "data")}
     hashes = {"model_sha256": model_digest(work.model), "data_sha256": digest([Path(work.data)]), "prompt_sha256": digest(code)}
     return hashes | {"settings": settings}
@@ -66,13 +67,13 @@ def assemble(work: Workload, found: dict, used: dict, price: float | None) -> di
 
 def write(result: dict, folder: Path, name: str) -> list[Path]:
     """Write the benchmark, its latencies as a table and its plots; return the files."""
-    from crm_dedup_plugin.benchmark import plots
+    from crm_dedup_plugin.reporting import speed_figures_old
 
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "benchmark.json", folder / "latency.csv"]
     write_atomically(written[0], json.dumps(result, indent=2) + "\n")
     write_atomically(written[1], latency_csv(result["online"] or []))
-    return written + plots.draw(result, folder, name)
+    return written + speed_figures_old.draw(result, folder, name)
 
 
 def latency_csv(levels: Sequence[dict]) -> str:

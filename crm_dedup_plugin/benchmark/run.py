@@ -16,16 +16,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from crm_dedup_plugin import engine
-from crm_dedup_plugin.benchmark import process
 from crm_dedup_plugin.benchmark.online import planned
-from crm_dedup_plugin.benchmark.placement import replicas
+from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.benchmark.result import assemble, inputs, write
-from crm_dedup_plugin.benchmark.server import at, serve
-from crm_dedup_plugin.benchmark.workload import Workload
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.inference import engine, process
+from crm_dedup_plugin.inference.devices import replicas
+from crm_dedup_plugin.inference.server import at, serve
 from crm_dedup_plugin.provenance import versions
+from crm_dedup_plugin.storage import write_atomically
 
 MODULES = {"offline": "offline", "online": "online", "transformers": "baseline"}  # the slowest last: each part is kept when it is done
 PARTS = tuple(MODULES)

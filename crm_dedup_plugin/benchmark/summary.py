@@ -5,9 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 
-from crm_dedup_plugin import engine, metrics
 from crm_dedup_plugin.benchmark.hardware import Hardware
 from crm_dedup_plugin.benchmark.limits import Shape, pairs_per_second
+from crm_dedup_plugin.evaluation import metrics
+from crm_dedup_plugin.inference import engine
 
 LATENCIES = ("ttft", "tpot", "itl", "e2el")
 PERCENTILES = ("mean", "p50", "p95", "p99")

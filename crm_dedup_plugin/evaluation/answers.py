@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from crm_dedup_plugin import metrics, schema
-from crm_dedup_plugin.evaluation.docs import CANARY
-from crm_dedup_plugin.steward import reasoning
+from crm_dedup_plugin.evaluation import metrics
+from crm_dedup_plugin.evaluation.documents import CANARY
+from crm_dedup_plugin.pair.answer import is_truncated, parse
+from crm_dedup_plugin.policy import reasoning
 
 REASONING = ("reasoning_grounded", "reasoning_contradicts")
 FLIPS = ("flip_rate",)
@@ -35,7 +36,7 @@ class UnconstrainedError(RuntimeError):
 def read(doc: dict, text: str) -> Item:
     """Return the answer `text` to a document; its reasoning is checked against the records where it can be read."""
     item = Item(doc["key"], doc["gold"], doc["slice"], doc["target"], text)
-    answer = schema.parse(text)
+    answer = parse(text)
     if answer is None or doc["key"] == CANARY["key"]:
         return item
     records = json.loads(doc["record_a"]), json.loads(doc["record_b"])
@@ -58,7 +59,7 @@ def screen(items: tuple[Item, ...]) -> tuple[Item, ...]:
 
 def decision(item: Item) -> str | None:
     """Return the decision of an answer, None where it cannot be read."""
-    answer = schema.parse(item.answer)
+    answer = parse(item.answer)
     return answer and answer.decision
 
 
@@ -119,4 +120,4 @@ def _summary(items: Sequence[Item], names: Sequence[str], plain: Mapping, seed: 
 
 def _follows_grammar(answer: str) -> bool:
     """Tell whether `answer` begins as only a constrained one does, blanks aside; it may be cut off."""
-    return "".join(answer.split()).startswith('{"decision":"') and (schema.parse(answer) is not None or schema.is_truncated(answer))
+    return "".join(answer.split()).startswith('{"decision":"') and (parse(answer) is not None or is_truncated(answer))

@@ -14,8 +14,8 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve, roc_auc_score
 
-from crm_dedup_plugin.metrics import RESAMPLES
-from crm_dedup_plugin.schema import LABELS
+from crm_dedup_plugin.evaluation.metrics import RESAMPLES
+from crm_dedup_plugin.pair.answer import LABELS
 
 BINS = 15
 CURVE = 200  # points of the precision-recall curve

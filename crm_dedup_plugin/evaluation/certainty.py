@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from crm_dedup_plugin import engine, metrics, schema
-from crm_dedup_plugin.evaluation import answers, calibration, docs, linking
+from crm_dedup_plugin.evaluation import answers, calibration, documents, linking, metrics
+from crm_dedup_plugin.inference import engine
+from crm_dedup_plugin.pair.answer import LABELS
 
 Found = Mapping[Path, list[list[float]]]  # by file, (pairs, 3) probabilities
 
@@ -15,7 +16,7 @@ Found = Mapping[Path, list[list[float]]]  # by file, (pairs, 3) probabilities
 def calibrate(found: Found, test: Path, val: Path, items: Sequence[answers.Item]) -> dict:
     """Return `calibration.measure`, and how often the most probable decision is the one that was written."""
     gold, val_gold = ([row["output"]["decision"] for row in _rows(path, found)] for path in (test, val))
-    likeliest = [schema.LABELS[row.index(max(row))] for row in found[test]]
+    likeliest = [LABELS[row.index(max(row))] for row in found[test]]
     agree = [answers.decision(item) == label for item, label in zip(items, likeliest, strict=True)]
     return {**calibration.measure(gold, found[test], val_gold, found[val], engine.SEED), "agreement": metrics.rate(agree, engine.SEED)}
 
@@ -30,4 +31,4 @@ def link(found: Found, lists: Path, benchmarks: Sequence[Path]) -> dict:
 
 
 def _rows(path: Path, found: Found) -> list[dict]:
-    return docs.read_rows(path, "")[: len(found[path])]
+    return documents.read_rows(path, "")[: len(found[path])]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from transformers import LogitsProcessor
 from xgrammar.contrib import hf
 
-from crm_dedup_plugin import grammar
+from crm_dedup_plugin.inference import grammar
 
 
 class SchemaProcessor(LogitsProcessor):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
-from crm_dedup_plugin import metrics
+from crm_dedup_plugin.evaluation import metrics
 from crm_dedup_plugin.evaluation.calibration import DUPLICATE, POSSIBLE, auroc
 
 

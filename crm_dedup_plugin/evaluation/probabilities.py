@@ -12,9 +12,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from crm_dedup_plugin import engine, tokens
-from crm_dedup_plugin.evaluation import docs
-from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.evaluation import documents
+from crm_dedup_plugin.inference import engine
+from crm_dedup_plugin.pair import tokens
+from crm_dedup_plugin.storage import write_atomically
 
 
 def probabilities(model: str, pairs: Sequence[tuple[dict, dict]]) -> list[list[float]]:
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--limit", type=int, help="the first pairs of each file only")
     options = parser.parse_args(argv)
-    rows = {str(path): docs.read_rows(path, "run `make prep` first")[: options.limit] for path in options.files}
+    rows = {str(path): documents.read_rows(path, "run `make prep` first")[: options.limit] for path in options.files}
     inputs = [row.get("input", row) for part in rows.values() for row in part]
     found = iter(probabilities(options.model, [(pair["record_a"], pair["record_b"]) for pair in inputs]))
     write_atomically(options.out, json.dumps({path: [next(found) for _ in part] for path, part in rows.items()}))

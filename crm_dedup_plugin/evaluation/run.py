@@ -18,12 +18,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from crm_dedup_plugin import engine
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.evaluation import answers, certainty, docs, inputs
+from crm_dedup_plugin.evaluation import answers, certainty, documents, fingerprint
 from crm_dedup_plugin.evaluation.answers import ATTACKS, FLIPS, REASONING, Item
-from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.provenance import versions
+from crm_dedup_plugin.storage import write_atomically
 
 MAIN, PUBLIC = "crm_dedup", "crm_dedup_public"
 RATES = {"crm_dedup_swapped": FLIPS, "crm_dedup_shuffled": FLIPS, "crm_dedup_injected": ATTACKS}
@@ -45,7 +45,7 @@ def evaluate(
     limit: int | None = None,
     per_file: int | None = None,
     copies: int = 1,
-    data: Path = docs.TEST_SPLIT,
+    data: Path = documents.TEST_SPLIT,
 ) -> dict:
     """Run the tasks on `model` (default ``outputs/NAME-merged``) and write ``results/NAME/metrics.json``.
 
@@ -61,13 +61,13 @@ def evaluate(
         raise UserError(f"{model} does not exist: run `make train-{name}` first")
     tasks = _tasks(tasks)
     linkable = probabilities and PUBLIC in tasks and not (limit or per_file)
-    lists = [docs.LISTS] if linkable and docs.LISTS.is_file() else []
+    lists = [documents.LISTS] if linkable and documents.LISTS.is_file() else []
     if linkable and not lists:
-        print(f"public pairs are not linked: run `crm-dedup synth --lists --n 4000 --seed 9 --out data/{docs.LISTS.name}` for that")
+        print(f"public pairs are not linked: run `crm-dedup synth --lists --n 4000 --seed 9 --out data/{documents.LISTS.name}` for that")
     files = [*_files(tasks, data, probabilities), *lists]
     metadata = {"data": os.path.relpath(data)} | ({"per_file": per_file} if per_file else {})
     options = [*(("--limit", str(limit + 1)) if limit else ()), *extra]  # the canary comes first
-    used = inputs.describe(model, tasks, data, files, [*options, *([f"per_file={per_file}"] if per_file else [])])
+    used = fingerprint.describe(model, tasks, data, files, [*options, *([f"per_file={per_file}"] if per_file else [])])
     target = Path("results") / name / "metrics.json"
     if not force and target.is_file() and json.loads(target.read_text())["inputs"] == used:
         print(f"{target} is up to date")
@@ -77,11 +77,11 @@ def evaluate(
     kept = Path("outputs") / f"{name}-kpi.json"
     items, seconds = (None if force else _kept(kept, used)) or _ask(command, model, tasks, kept, used)
     began = time.monotonic()
-    benchmarks = docs.benchmark_files() if lists else []
+    benchmarks = documents.benchmark_files() if lists else []
     found = _probabilities(model, [data, _validation(data), *lists, *benchmarks], limit) if probabilities else {}
     result = summarise(items) | {
         "calibration": certainty.calibrate(found, data, _validation(data), items[MAIN]) if probabilities else None,
-        "linking": certainty.link(found, docs.LISTS, benchmarks) if lists else None,
+        "linking": certainty.link(found, documents.LISTS, benchmarks) if lists else None,
         "model": model,
         "inputs": used,
         "seed": engine.SEED,
@@ -156,11 +156,11 @@ def _check_copies(copies: int) -> None:
 def _tasks(asked: Sequence[str] | None) -> list[str]:
     """Return the tasks to run: those asked for after `crm_dedup`, or all whose data are there."""
     if asked:
-        known = sorted(folder.name for folder in inputs.TASKS.iterdir() if folder.is_dir())
+        known = sorted(folder.name for folder in fingerprint.TASKS.iterdir() if folder.is_dir())
         if unknown := sorted(set(asked) - set(known)):
             raise UserError(f"no task {', '.join(unknown)}: use some of {', '.join(known)}")
         return list(dict.fromkeys((MAIN, *asked)))
-    extra = ("crm_dedup_unseen",) * docs.UNSEEN.is_file() + (PUBLIC,) * bool(os.environ.get(docs.BENCHMARKS))
+    extra = ("crm_dedup_unseen",) * documents.UNSEEN.is_file() + (PUBLIC,) * bool(os.environ.get(documents.BENCHMARKS))
     return [MAIN, *RATES, *extra]
 
 
@@ -168,11 +168,11 @@ def _files(tasks: Sequence[str], data: Path, probabilities: bool) -> list[Path]:
     """Return the files that are read besides `data`."""
     needed = {_validation(data): "`make prep` first, or give --no-probabilities"} if probabilities else {}
     if "crm_dedup_unseen" in tasks:
-        needed[docs.UNSEEN] = "`crm-dedup synth --unseen --out data/unseen.jsonl` first"
+        needed[documents.UNSEEN] = "`crm-dedup synth --unseen --out data/unseen.jsonl` first"
     for path, cure in needed.items():
         if not path.is_file():
             raise UserError(f"{path} does not exist: run {cure}")
-    return [*needed, *(docs.benchmark_files() if PUBLIC in tasks else [])]
+    return [*needed, *(documents.benchmark_files() if PUBLIC in tasks else [])]
 
 
 def _validation(data: Path) -> Path:

@@ -14,11 +14,11 @@ from statistics import fmean
 
 import datasets
 
-from crm_dedup_plugin import metrics, schema
-from crm_dedup_plugin.evaluation import answers, docs
+from crm_dedup_plugin.evaluation import answers, documents, metrics
 from crm_dedup_plugin.evaluation.answers import ATTACKS, FLIPS, REASONING, Item
+from crm_dedup_plugin.pair.answer import GRAMMAR, MAX_ANSWER_TOKENS, RESPONSE_FORMAT
 
-MAX_ANSWER_TOKENS = schema.MAX_ANSWER_TOKENS
+MAX_ANSWER_TOKENS = MAX_ANSWER_TOKENS
 LOWER_IS_BETTER = {"truncated", "reasoning_contradicts", *FLIPS, *ATTACKS}
 
 _plain: dict[str, str | None] = {}  # the decisions of `crm_dedup`, by the key of the document
@@ -32,7 +32,7 @@ def _loader(load: Callable[..., list[dict]]) -> Callable[..., dict[str, datasets
         global _model_name
         _model_name = pretrained
         _plain.clear()
-        return {"test": datasets.Dataset.from_list([docs.CANARY, *load(**metadata)])}
+        return {"test": datasets.Dataset.from_list([documents.CANARY, *load(**metadata)])}
 
     return begin
 
@@ -59,7 +59,7 @@ def _metric(name: str) -> dict:
     return {"metric": name, "aggregation": aggregate, "higher_is_better": name not in LOWER_IS_BETTER}
 
 
-load_split, load_unseen, load_pairs, load_public = map(_loader, (docs.split, docs.unseen, docs.pairs, docs.public))
+load_split, load_unseen, load_pairs, load_public = map(_loader, (documents.split, documents.unseen, documents.pairs, documents.public))
 
 _QUALITIES = (*metrics.QUALITY_NAMES, *REASONING)
 _SPLIT = (*(f"dedup_{name}" for name in metrics.SCORE_NAMES), *_QUALITIES)
@@ -91,9 +91,9 @@ def __getattr__(name: str):
     if name == "STRUCTURED_OUTPUTS":
         from vllm.sampling_params import StructuredOutputsParams
 
-        return StructuredOutputsParams(json=schema.GRAMMAR)
+        return StructuredOutputsParams(json=GRAMMAR)
     if name == "RESPONSE_FORMAT":
-        return schema.RESPONSE_FORMAT
+        return RESPONSE_FORMAT
     if name == "LOGITS_PROCESSOR":
         from crm_dedup_plugin.evaluation.hf import SchemaProcessor
 

@@ -10,10 +10,13 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from crm_dedup_plugin import __version__, engine, prompt, schema
-from crm_dedup_plugin.hub import tables
+from crm_dedup_plugin import __version__
 from crm_dedup_plugin.hub.licences import DOCUMENTS, Licence
 from crm_dedup_plugin.hub.pairs import Pairs
+from crm_dedup_plugin.inference import engine
+from crm_dedup_plugin.pair import prompt
+from crm_dedup_plugin.pair.answer import GRAMMAR
+from crm_dedup_plugin.reporting import card_tables
 
 TEMPLATES = ("model_card.md.jinja", "dataset_card.md.jinja")
 SMALL_TRAINING, SMALL_TEST = 5_000, 1_000  # pairs below which a model, or a number, only demonstrates
@@ -47,7 +50,7 @@ class Facts(NamedTuple):
 
 def words() -> str:
     """Return the words of the cards that are nobody's: the templates and the titles in the tables."""
-    titles = (tables.ROWS, tables.ROBUSTNESS, tables.SHARES, tables.CALIBRATION, tables.ARMS)
+    titles = (card_tables.ROWS, card_tables.ROBUSTNESS, card_tables.SHARES, card_tables.CALIBRATION, card_tables.ARMS)
     return " ".join((*map(_template, TEMPLATES), *(title for part in titles for title in part.values())))
 
 
@@ -80,12 +83,14 @@ def model(facts: Facts, weights: dict[str, str], files: list[str]) -> str:
         "example": [json.dumps(record) for record in EXAMPLE],
         "question": prompt.build(*EXAMPLE),
         "rubric": prompt.RUBRIC,
-        "grammar": json.dumps(schema.GRAMMAR, indent=2),
+        "grammar": json.dumps(GRAMMAR, indent=2),
         "context": engine.CONTEXT,
         "version": __version__,
         "versions": metrics.get("versions") or {},
     }
-    card = ModelCard.from_template(_metadata(facts), template_str=_template(TEMPLATES[0]), **shown, **tables.of(facts.name, metrics, facts.benchmark))
+    card = ModelCard.from_template(
+        _metadata(facts), template_str=_template(TEMPLATES[0]), **shown, **card_tables.of(facts.name, metrics, facts.benchmark)
+    )
     return _tidy(card.content)
 
 
@@ -99,14 +104,21 @@ def dataset(pairs: Pairs, repo: str, model_repo: str) -> str:
         license="apache-2.0",
         annotations_creators=["machine-generated"],
         task_categories=["text-classification"],
-        size_categories=[tables.size_category(total)],
+        size_categories=[card_tables.size_category(total)],
         pretty_name="Generated pairs of CRM records",
         tags=["entity-resolution", "deduplication", "record-linkage", "crm", "synthetic"],
-        configs=[{"config_name": "default", "data_files": [{"split": hub, "path": f"{ours}.jsonl"} for hub, ours in tables.SPLIT_NAMES.items()]}],
+        configs=[
+            {"config_name": "default", "data_files": [{"split": hub, "path": f"{ours}.jsonl"} for hub, ours in card_tables.SPLIT_NAMES.items()]}
+        ],
     )
     made = json.loads(pairs.card.read_text(encoding="utf-8")) if pairs.card else {}
     shown = {"repo": repo, "model_repo": model_repo, "summary": pairs.summary, "total": total, "commands": pairs.commands, "made": made}
-    shown |= {"splits": tables.splits(pairs.summary), "slices": tables.slices(pairs.summary), "rubric": prompt.RUBRIC, "version": __version__}
+    shown |= {
+        "splits": card_tables.splits(pairs.summary),
+        "slices": card_tables.slices(pairs.summary),
+        "rubric": prompt.RUBRIC,
+        "version": __version__,
+    }
     return _tidy(DatasetCard.from_template(data, template_str=_template(TEMPLATES[1]), **shown).content)
 
 
@@ -140,10 +152,10 @@ def _metadata(facts: Facts):
             **task,
             **test,
             metric_type=_TASKS.get(key, key),
-            metric_name=f"{title}, 95% interval {tables.bounds(metric)}",
+            metric_name=f"{title}, 95% interval {card_tables.bounds(metric)}",
             metric_value=metric["value"],
         )
-        for key, title in {**tables.ROWS, **tables.ROBUSTNESS}.items()
+        for key, title in {**card_tables.ROWS, **card_tables.ROBUSTNESS}.items()
         if (metric := facts.metrics.get(key))
     ]
     return ModelCardData(

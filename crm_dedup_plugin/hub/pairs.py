@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from crm_dedup_plugin.dataset.splits import SPLITS
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.provenance import digest
-from crm_dedup_plugin.splits import SPLITS
 
 FOLDER = Path("data/splits")
 _DEMO = re.compile(r"generated: (\d+) compact pairs, seed (\d+)")

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.prompt import RUBRIC
+from crm_dedup_plugin.pair.prompt import RUBRIC
 from crm_dedup_plugin.provenance import PACKAGES
 
 _RESERVED = r"(?:example\.(?:com|net|org)|(?:[\w-]+\.)*(?:example|test|invalid|localhost))"  # RFC 2606 and 6761

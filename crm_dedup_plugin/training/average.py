@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.files import write_atomically
+from crm_dedup_plugin.storage import write_atomically
 from crm_dedup_plugin.training.run import MANIFEST, write_report
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from axolotl.utils.collators import DataCollatorForSeq2Seq
 
-from crm_dedup_plugin.training import forward
+from crm_dedup_plugin.training import shared_prefix
 
 
 class LocatingCollator(DataCollatorForSeq2Seq):
@@ -15,9 +15,9 @@ class LocatingCollator(DataCollatorForSeq2Seq):
     flexible = False
 
     def __call__(self, features: list[dict], return_tensors: str | None = None) -> dict[str, Any]:
-        """Return a padded batch (rows, tokens), and `forward.locate` of it."""
+        """Return a padded batch (rows, tokens), and `shared_prefix.locate` of it."""
         batch = dict(super().__call__(features, return_tensors))
-        return batch | {"located": forward.locate(batch["input_ids"], batch["attention_mask"], batch["labels"], True, self.flexible)}
+        return batch | {"located": shared_prefix.locate(batch["input_ids"], batch["attention_mask"], batch["labels"], True, self.flexible)}
 
 
 class FlexibleCollator(LocatingCollator):

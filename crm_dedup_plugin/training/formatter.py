@@ -10,8 +10,9 @@ import json
 
 from axolotl.prompt_tokenizers import PromptTokenizingStrategy
 
-from crm_dedup_plugin import prompt, schema
-from crm_dedup_plugin.tokens import answer_ids, prompt_ids
+from crm_dedup_plugin.pair import prompt
+from crm_dedup_plugin.pair.answer import dump
+from crm_dedup_plugin.pair.tokens import answer_ids, prompt_ids
 
 IGNORE = -100
 
@@ -27,7 +28,7 @@ class CrmDedupStrategy(PromptTokenizingStrategy):
         if prompt.in_order(*records) != records:  # A and B in the answer are those of the prompt
             reasoning = prompt.mirrored(reasoning)
         question = prompt_ids(self.tokenizer, *records)
-        answer = answer_ids(self.tokenizer, schema.dump(decision, reasoning))
+        answer = answer_ids(self.tokenizer, dump(decision, reasoning))
         tokens = question + answer
         return {
             "input_ids": tokens,

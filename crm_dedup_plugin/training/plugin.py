@@ -19,9 +19,9 @@ from axolotl.integrations.base import BasePlugin
 from axolotl.loaders import load_tokenizer
 from transformers.trainer_pt_utils import AcceleratorConfig
 
-from crm_dedup_plugin import prompt, records, schema, tokens
-from crm_dedup_plugin.files import write_atomically
-from crm_dedup_plugin.training import formatter, forward
+from crm_dedup_plugin.pair import answer, prompt, record, tokens
+from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.training import formatter, shared_prefix
 from crm_dedup_plugin.training.collator import FlexibleCollator, LocatingCollator
 
 LOG = logging.getLogger(__name__)
@@ -84,8 +84,8 @@ class CrmDedupPlugin(BasePlugin):
         if not torch.cuda.is_available():
             keep_gradients(model)
         weight = cfg.crm_dedup_decision_weight
-        emphasis = forward.Emphasis(len(tokens.decision_ids(load_tokenizer(cfg))[0]), weight) if weight != 1.0 else None
-        forward.install(model, bool(cfg.crm_dedup_shared_prefix), emphasis)
+        emphasis = shared_prefix.Emphasis(len(tokens.decision_ids(load_tokenizer(cfg))[0]), weight) if weight != 1.0 else None
+        shared_prefix.install(model, bool(cfg.crm_dedup_shared_prefix), emphasis)
 
     def post_train(self, cfg, model) -> None:
         """Mark the run as complete: a run that was interrupted leaves an adapter too, but never comes here."""
@@ -141,7 +141,7 @@ def fingerprint(cfg: dict) -> str:
         path = Path(source["path"])
         if path.is_file():
             digest.update(path.read_bytes())
-    for module in (prompt, records, schema, tokens, formatter):
+    for module in (prompt, record, answer, tokens, formatter):
         digest.update(Path(module.__file__).read_bytes())
     return digest.hexdigest()[:16]
 

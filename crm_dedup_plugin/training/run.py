@@ -16,8 +16,8 @@ from pathlib import Path
 import yaml
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.files import write_atomically
 from crm_dedup_plugin.provenance import digest, versions
+from crm_dedup_plugin.storage import write_atomically
 
 CONFIGS = Path("axolotl_configs")
 MANIFEST = "crm_dedup.json"

@@ -15,8 +15,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from baselines.columns import CODES, WORDS, columns, whole
 from baselines.pairs import Fitted, Pairs, Verdicts
-from crm_dedup_plugin import metrics
-from crm_dedup_plugin.schema import LABELS
+from crm_dedup_plugin.evaluation import metrics
+from crm_dedup_plugin.pair.answer import LABELS
 
 LIBRARIES = ("scikit-learn", "rapidfuzz", "anyascii", "nicknames", "numpy")
 GRID = {"max_leaf_nodes": (8, 16, 32), "l2_regularization": (0.0, 1.0)}

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from anyascii import anyascii
 
-from crm_dedup_plugin.steward.fields import concept_of, is_placeholder
+from crm_dedup_plugin.policy.fields import concept_of, is_placeholder
 
 CODES = ("phone", "mobile", "tax", "birth", "postcode", "house")
 WORDS = (

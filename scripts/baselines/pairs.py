@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.records import normalise
-from crm_dedup_plugin.schema import LABELS
+from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.pair.record import normalise
 
 MAX_CUTS = 400
 

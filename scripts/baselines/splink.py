@@ -10,8 +10,8 @@ from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 
 from baselines.columns import columns
 from baselines.pairs import Fitted, Pairs, Verdicts, by_thresholds, thresholds
-from crm_dedup_plugin import metrics
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.evaluation import metrics
 
 LIBRARIES = ("splink", "duckdb", "anyascii", "pyarrow")
 COMPARISONS = {

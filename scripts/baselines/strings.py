@@ -7,7 +7,7 @@ from rapidfuzz import fuzz, process
 
 from baselines.columns import whole
 from baselines.pairs import Fitted, Pairs, Verdicts, by_thresholds, thresholds
-from crm_dedup_plugin import metrics
+from crm_dedup_plugin.evaluation import metrics
 
 LIBRARIES = ("rapidfuzz", "anyascii")
 SCORERS = {"token_sort": (fuzz.token_sort_ratio,), "token_sort_or_set": (fuzz.token_sort_ratio, fuzz.token_set_ratio)}

@@ -1,0 +1,107 @@
+"""Transformers' ``generate`` in one process under the same schema: what vLLM is measured against.
+
+``python -m crm_dedup_plugin.benchmark.transformers WORKLOAD.json OUT.json``: one pair at a time, then the largest batch that fits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from crm_dedup_plugin.benchmark.plan import Pair, Workload
+from crm_dedup_plugin.inference import engine, grammar
+from crm_dedup_plugin.pair import tokens
+from crm_dedup_plugin.pair.answer import parse
+from crm_dedup_plugin.storage import write_atomically
+
+ALONE = 8  # pairs that are asked one at a time, at most
+
+
+def measure(model, tokenizer, work: Workload) -> dict:
+    """Return the runs of ``batch_1`` and ``batch_largest``; the second is None where no batch fits."""
+    pairs, _ = work.load()
+    generate(model, tokenizer, pairs[:1], work, 1)
+    alone = [_report(generate(model, tokenizer, pairs[: min(ALONE, work.baseline_pairs)], work, 1), at, work) for at in range(work.repeats)]
+    for batch in (size for size in work.batches if size <= len(pairs)):
+        chosen = pairs[: max(batch, work.baseline_pairs // batch * batch)]
+        try:
+            generate(model, tokenizer, chosen[:batch], work, batch)
+            runs = [_report(generate(model, tokenizer, chosen, work, batch), at, work) for at in range(work.repeats)]
+        except MemoryError as error:
+            print(f"transformers, batch {batch}: does not fit ({error})", flush=True)
+            continue
+        return {"batch_1": alone, "batch_largest": runs}
+    return {"batch_1": alone, "batch_largest": None}
+
+
+def generate(model, tokenizer, pairs: Sequence[Pair], work: Workload, batch: int) -> dict:
+    """Return one run over `pairs`, the longest first, in static batches with padding on the left; raises MemoryError."""
+    import torch
+
+    began, texts, made = time.perf_counter(), [], 0
+    prompts = sorted(tokens.batch_prompt_ids(tokenizer, pairs), key=len, reverse=True)
+    try:
+        for at in range(0, len(prompts), batch):
+            answers = _answers(model, tokenizer, prompts[at : at + batch], work)
+            texts += tokenizer.batch_decode(answers, skip_special_tokens=True)
+            made += int((answers != model.generation_config.pad_token_id).sum())
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise MemoryError(str(error).split(".")[0]) from None
+    valid = sum(parse(text) is not None for text in texts)
+    seconds = time.perf_counter() - began
+    return {"batch_size": batch, "pairs": len(pairs), "seconds": seconds, "output_tokens": made, "valid_json": valid / len(pairs)}
+
+
+def _answers(model, tokenizer, prompts: Sequence[Sequence[int]], work: Workload):
+    """Return the new tokens (rows, longest answer) of one batch."""
+    import torch
+    from xgrammar.contrib import hf
+
+    width, pad = max(map(len, prompts)), model.generation_config.pad_token_id
+    ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in prompts], device=model.device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=model.device)
+    processor = hf.LogitsProcessor(grammar.compiled(work.model))
+    with torch.inference_mode():
+        out = model.generate(ids, attention_mask=mask, max_new_tokens=work.max_tokens, do_sample=False, logits_processor=[processor])
+    return out[:, width:]
+
+
+def _report(run: dict, repeat: int, work: Workload) -> dict:
+    rate = run["pairs"] / run["seconds"]
+    print(f"transformers, batch {run['batch_size']} {repeat + 1}/{work.repeats}: {rate:.2f} pairs/s", flush=True)
+    return run
+
+
+def load(work: Workload):
+    """Return the model, on the GPU where there is one, and its tokenizer; the weights are random where the workload says so."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+    gpu = torch.cuda.is_available()
+    settings = {"dtype": torch.bfloat16 if gpu else torch.float32}
+    torch.manual_seed(engine.SEED)
+    with torch.device("cuda" if gpu else "cpu"):
+        if work.random_weights:
+            model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(work.model), **settings)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(work.model, **settings)
+    tokenizer = AutoTokenizer.from_pretrained(work.model)
+    end = tokens.end_of_turn_id(tokenizer)
+    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+    return model.eval(), tokenizer
+
+
+def main() -> None:
+    """Measure the workload of the first file, and write the runs to the second."""
+    work, out = Workload.read(sys.argv[1]), Path(sys.argv[2])
+    os.environ.update({**engine.environment(work.model), **os.environ})
+    write_atomically(out, json.dumps(measure(*load(work), work)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""vLLM's OpenAI server for the length of a benchmark: started, waited for, and stopped whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.inference import engine, process
+
+HOST = "127.0.0.1"
+STARTUP = 900  # seconds
+
+
+class Server(NamedTuple):
+    """A server that answers: its address, the name of its model, and the check that it still runs (raises UserError)."""
+
+    url: str
+    model: str
+    check: Callable[[], None]
+
+
+@contextlib.contextmanager
+def serve(model: str, settings: dict, port: int, log: Path) -> Iterator[Server]:
+    """Start ``vllm serve`` on `port` (0: a free one) and stop it afterwards; raises UserError with its last lines where it fails."""
+    port = _port(port)
+    print(f"online: starting the server (details: {log})", flush=True)
+    # Its caches can be emptied between two measurements in this mode only; it listens to this machine alone.
+    variables = {**engine.environment(model), "VLLM_SERVER_DEV_MODE": "1", **os.environ}
+    with process.running(command(model, settings, port), log, variables) as child:
+
+        def check() -> None:
+            if child.poll() is not None:
+                raise process.failure("the vLLM server", child.returncode, log)
+
+        url, began = f"http://{HOST}:{port}", time.monotonic()
+        while not _is_ready(url):
+            check()
+            if time.monotonic() - began > STARTUP:
+                raise UserError(f"the vLLM server was not ready after {STARTUP} seconds. The last lines of {log}:\n{process.tail(log)}")
+            time.sleep(0.5)
+        yield Server(url, model, check)
+
+
+def command(model: str, settings: dict, port: int) -> list[str]:
+    """Return the command line of the server; `settings` are those of vLLM's engine."""
+    flags = [part for key, value in settings.items() for part in _flag(key.replace("_", "-"), value)]
+    quiet = ("--disable-uvicorn-access-log", "--no-enable-log-requests")
+    return [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model, "--host", HOST, "--port", str(port), *flags, *quiet]
+
+
+@contextlib.contextmanager
+def at(url: str) -> Iterator[Server]:
+    """Take a server that runs already, and leave it running; raises UserError where nothing answers there."""
+    url = url.rstrip("/").removesuffix("/v1")
+    try:
+        with urllib.request.urlopen(f"{url}/v1/models", timeout=10) as answer:
+            model = json.load(answer)["data"][0]["id"]
+    except (OSError, ValueError, LookupError) as error:
+        raise UserError(f"no OpenAI server answers at {url} ({error}): start one with `vllm serve`, or leave --base-url out") from None
+    yield Server(url, model, lambda: None)
+
+
+def _flag(name: str, value: object) -> list[str]:
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    return [f"--{name}", json.dumps(value) if isinstance(value, dict) else str(value)]
+
+
+def _port(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError):
+            raise UserError(f"port {port} is taken: name another one with --port, or leave it out for a free one") from None
+        return probe.getsockname()[1]
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False

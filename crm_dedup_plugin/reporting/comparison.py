@@ -1,0 +1,192 @@
+"""Every row of the comparison, from ``results/*/``, and which rows can stand beside each other.
+
+Numbers are compared where they were measured on the same pairs (the hash of the data and how many of them) and, for models,
+with the same code and prompt. Baselines have no prompt.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.reporting.results import Benchmark, Metrics, Share, read
+
+CONFIGS = Path("axolotl_configs")
+METRICS, BENCHMARK = "metrics.json", "benchmark.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model or baseline; `notes` say what its numbers must not be read without."""
+
+    name: str
+    metrics: Metrics | None = None
+    benchmark: Benchmark | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def baseline(self) -> bool:
+        return self.metrics is not None and self.metrics.inputs.model_sha256 is None
+
+    @property
+    def coverage(self) -> Share | None:
+        merges = self.metrics and self.metrics.calibration and self.metrics.calibration.merge_at_99
+        return merges.coverage if merges else None
+
+    @property
+    def data(self) -> tuple[str, int] | None:
+        return (self.metrics.inputs.data_sha256, self.metrics.pairs) if self.metrics else None
+
+    @property
+    def task(self) -> str | None:
+        return self.metrics.inputs.task_sha256 or "unknown" if self.metrics and not self.baseline else None
+
+    @property
+    def command(self) -> str:
+        """Return what measures this row again."""
+        if self.baseline:
+            return ".venv/bin/python scripts/baselines.py"
+        if self.metrics and self.metrics.model != f"outputs/{self.name}-merged":
+            return f".venv/bin/crm-dedup kpi {shlex.quote(self.name)} --model {shlex.quote(self.metrics.model)}"
+        return f"make {shlex.quote(f'kpi-{self.name}')}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is ranked (`rows`), what is not and why (`others`: row, reason), and what has no results yet (names)."""
+
+    rows: list[Row]
+    others: list[tuple[Row, str]]
+    missing: list[str]
+    elsewhere: dict[str, Comparison] = field(default_factory=dict)
+
+    @property
+    def measured(self) -> list[Row]:
+        """Return the rows with quality, not speed alone."""
+        return [row for row in self.rows if row.metrics]
+
+
+def load(names: Sequence[str], results: Path) -> Comparison:
+    """Return all that is under `results`, or the rows of these names; raises UserError on broken files and mixed names."""
+    if not names:
+        found = compare_rows(_rows(_folders(results)))
+        if not found.rows:
+            raise UserError(f"{results} holds no results: run `make demo`, or `make kpi-MODEL`, first")
+        ran = {row.name for row in (*found.rows, *(row for row, _ in found.others))}
+        missing = [path.stem for path in sorted(CONFIGS.glob("*.yml")) if path.stem not in ran]
+        nested = {folder.name: _folders(folder) for folder in sorted(results.iterdir()) if folder.is_dir() and not _has_results(folder)}
+        elsewhere = {name: compare_rows(_rows(folders)) for name, folders in nested.items() if folders}
+        return Comparison(found.rows, found.others, missing, elsewhere)
+    folders = [results / name for name in dict.fromkeys(names)]
+    for folder in folders:
+        if not _has_results(folder):
+            raise UserError(f"{folder / METRICS} does not exist: run {shlex.quote(f'make kpi-{folder.name}')} first, or name another")
+    rows = _rows(folders)
+    _check_one_group(rows)
+    return compare_rows(rows)
+
+
+def compare_rows(rows: Sequence[Row]) -> Comparison:
+    """Put aside what was measured on other pairs, or with other code, than most models; mark other versions.
+
+    The reference is the group of most models (of most rows, where there is no model); of equal groups the one of more
+    pairs, then the first hash. Rows with speed alone are kept.
+    """
+    models = [row for row in rows if row.metrics and not row.baseline]
+    data = _most([row.data for row in models or rows if row.data])
+    task = _most([(row.task, 0) for row in models if row.data == data])
+    kept, others = [], []
+    for row in rows:
+        if row.data and row.data != data:
+            others.append((row, f"measured on {describe(row.data)}, the others on {describe(data)}"))
+        elif row.task and (row.task, 0) != task:
+            others.append((row, f"measured with other code or another prompt (task {row.task[:8]}, the others {task[0][:8]})"))
+        else:
+            kept.append(row)
+    _mark_versions(kept)
+    return Comparison(kept, others, [])
+
+
+def describe(data: tuple[str, int]) -> str:
+    return f"{data[1]} pairs of the data {data[0][:8]}"
+
+
+def _folders(results: Path) -> list[Path]:
+    return [folder for folder in sorted(results.glob("*/")) if _has_results(folder)]
+
+
+def _has_results(folder: Path) -> bool:
+    return (folder / METRICS).is_file() or (folder / BENCHMARK).is_file()
+
+
+def _rows(folders: Sequence[Path]) -> list[Row]:
+    """Return models before baselines, by name, and last what has speed alone."""
+    return sorted(map(_row, folders), key=lambda row: (not row.metrics, row.baseline, row.name))
+
+
+def _row(folder: Path) -> Row:
+    name, metrics, benchmark, notes = folder.name, None, None, []
+    if (folder / METRICS).is_file():
+        metrics = read(folder / METRICS, Metrics, f"run `make kpi-{name}` (of a baseline `scripts/baselines.py`) again, or remove the folder")
+    if (folder / BENCHMARK).is_file():
+        benchmark = read(folder / BENCHMARK, Benchmark, f"run `make bench-{name}` again, or remove the file")
+    if benchmark and metrics and not benchmark.random_weights:
+        again = f"run `make bench-{name}` again"
+        if benchmark.inputs.model_sha256 != metrics.inputs.model_sha256:
+            notes.append(f"its speed is not shown: {BENCHMARK} is of another model than {METRICS} ({again})")
+            benchmark = None
+        elif benchmark.inputs.data_sha256 != metrics.inputs.data_sha256:
+            notes.append(f"its speed is not shown: {BENCHMARK} is of other pairs than {METRICS} ({again})")
+            benchmark = None
+    if benchmark and benchmark.random_weights:
+        notes.append("speed with random weights: it says how fast a model of this shape is, nothing about quality")
+    if benchmark and benchmark.quick:
+        notes.append("speed from a quick run" + (f" on {benchmark.pairs} pairs" if benchmark.pairs else "") + ": a first impression")
+    if not metrics:
+        model = _configured(name, benchmark)
+        notes.append(f"quality not measured: run `make {shlex.quote(f'train-{model}')} {shlex.quote(f'kpi-{model}')}`")
+    return Row(name, metrics, benchmark, notes)
+
+
+def _configured(name: str, benchmark: Benchmark | None) -> str:
+    """Return the name of the configuration that trains what was benchmarked under `name`, perhaps with other settings."""
+    named = (name, Path(benchmark.model).name.removesuffix("-merged") if benchmark else "")
+    return next((one for one in named if (CONFIGS / f"{one}.yml").is_file()), name)
+
+
+def _check_one_group(rows: Sequence[Row]) -> None:
+    for kind, of in (("pairs", lambda row: row.data and describe(row.data)), ("code or prompts", lambda row: row.task and f"task {row.task[:8]}")):
+        groups: dict[str, list[str]] = {}
+        for row in rows:
+            if of(row):
+                groups.setdefault(of(row), []).append(row.name)
+        if len(groups) > 1:
+            listed = "; ".join(f"{group}: {', '.join(names)}" for group, names in groups.items())
+            raise UserError(f"these were measured on different {kind} ({listed}): name those of one group, or measure the rest again")
+
+
+def _mark_versions(rows: Sequence[Row]) -> None:
+    """Note where a model was measured with other versions of packages, or its speed with another prompt, than most."""
+    for kind, part in (("quality", "metrics"), ("speed", "benchmark")):
+        owners = [row for row in rows if getattr(row, part) and not (part == "metrics" and row.baseline)]
+        used = [_versions(getattr(row, part)) for row in owners]
+        usual = dict(_most([tuple(sorted(own.items())) for own in used]) or ())
+        for row, own in zip(owners, used, strict=True):
+            other = [f"{name} {own.get(name, 'unknown')}" for name in sorted(usual.keys() | own.keys()) if own.get(name) != usual.get(name)]
+            if other:
+                row.notes.append(f"{kind} measured with other versions than most: {', '.join(other)}")
+
+
+def _versions(part: Metrics | Benchmark) -> dict[str, str]:
+    prompt = part.inputs.prompt_sha256
+    return {**(part.versions or {}), **({"prompt": prompt[:8]} if prompt else {})}
+
+
+def _most(keys: list):
+    """Return the most frequent key; of equally frequent ones that with more pairs, then the first."""
+    counts = Counter(keys)
+    return min(counts, key=lambda key: (-counts[key], -key[-1] if key and isinstance(key[-1], int) else 0, key), default=None)

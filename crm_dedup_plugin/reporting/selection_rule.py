@@ -1,0 +1,66 @@
+"""Which row to take, by a rule that is printed beside the answer, and which rows no other beats in both speed and quality."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from crm_dedup_plugin.reporting.comparison import Row
+from crm_dedup_plugin.reporting.results import Interval
+
+PRECISION = 0.99
+RULE = (
+    "Only rows measured on the same pairs count, and of the models only those whose answers are all valid JSON. "
+    "First comes the share of duplicates that can be merged without a person at 99% precision (coverage; the threshold is chosen on validation "
+    "pairs, and coverage counts as 0 where 99% lies above the interval of the precision that the test pairs show). "
+    "Of all rows whose interval of coverage overlaps with that of the best, the one with the highest macro F1 is taken. "
+    "Rows whose intervals overlap with those of the winner in both are named as ties. Where no row has a coverage, macro F1 alone decides."
+)
+
+
+class Choice(NamedTuple):
+    """The winner, the rows that cannot be told from it, and why others could not win (row, reason)."""
+
+    winner: Row | None
+    ties: list[Row]
+    out: list[tuple[Row, str]]
+
+
+def choose(rows: Sequence[Row]) -> Choice:
+    """Apply `RULE` to rows that can be compared."""
+    out = [(row, reason) for row in rows if (reason := _unfit(row))]
+    fit = [row for row in rows if not _unfit(row)]
+    if not fit:
+        return Choice(None, [], out)
+    if known := [row for row in fit if row.coverage]:
+        out += [(row, "no probabilities or scores, so no coverage") for row in fit if not row.coverage]
+        best = max(known, key=lambda row: (coverage(row).value, row.metrics.macro_f1.value))
+        fit = [row for row in known if coverage(row).overlaps(coverage(best))]
+    winner = max(fit, key=lambda row: row.metrics.macro_f1.value)
+    return Choice(winner, [row for row in fit if row is not winner and row.metrics.macro_f1.overlaps(winner.metrics.macro_f1)], out)
+
+
+def coverage(row: Row) -> Interval:
+    """Return the coverage that counts: 0 where the merges on the test pairs were surely less precise than they should be."""
+    reached = row.metrics.calibration.merge_at_99.precision
+    return Interval(value=0.0, low=0.0, high=0.0) if reached and reached.high < PRECISION else row.coverage
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Return the numbers of the points (speed, quality) that no other beats in one and equals in the other, the slowest first."""
+    front, best = [], float("-inf")
+    for number in sorted(range(len(points)), key=lambda at: (-points[at][0], -points[at][1])):
+        if points[number][1] > best or (front and points[number] == points[front[-1]]):
+            front.append(number)
+            best = points[number][1]
+    return front[::-1]
+
+
+def _unfit(row: Row) -> str | None:
+    if not row.metrics:
+        return "its quality was not measured"
+    if not row.baseline and row.metrics.valid_json != 1:
+        return (
+            "not all of its answers are valid JSON" if row.metrics.valid_json is not None else "whether its answers are valid JSON was not measured"
+        )
+    return None
