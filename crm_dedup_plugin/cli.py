@@ -195,7 +195,7 @@ def _bench(options) -> None:
 
 
 def _compare(options) -> None:
-    from crm_dedup_plugin.reporting.compare import compare
+    from crm_dedup_plugin.reporting.page import compare
 
     print("written:", ", ".join(map(str, compare(options.names))))
 
