@@ -209,7 +209,7 @@ def test_the_models_choose_the_pairs_even_where_baselines_are_more():
     model["inputs"]["data_sha256"] = "f" * 64
     found = compare_rows(rows(("mine", model), ("baseline-a", baseline()), ("baseline-b", baseline())))
     assert [row.name for row in found.rows] == ["mine"]
-    assert all(row.command.endswith("scripts/baselines.py") for row, _ in found.others)
+    assert all(row.command.endswith("scripts/measure_baselines.py") for row, _ in found.others)
 
 
 def test_mixed_names_are_refused_with_their_groups(tmp_path):

@@ -50,7 +50,7 @@ class Row:
     def command(self) -> str:
         """Return what measures this row again."""
         if self.baseline:
-            return ".venv/bin/python scripts/baselines.py"
+            return ".venv/bin/python scripts/measure_baselines.py"
         if self.metrics and self.metrics.model != f"outputs/{self.name}-merged":
             return f".venv/bin/crm-dedup kpi {shlex.quote(self.name)} --model {shlex.quote(self.metrics.model)}"
         return f"make {shlex.quote(f'kpi-{self.name}')}"
@@ -149,7 +149,7 @@ def _rows(folders: Sequence[Path], own: Path) -> list[Row]:
 def _row(folder: Path) -> Row:
     name, metrics, benchmark, notes = folder.name, None, None, []
     if (folder / METRICS).is_file():
-        metrics = read(folder / METRICS, Metrics, f"run `make kpi-{name}` (of a baseline `scripts/baselines.py`) again, or remove the folder")
+        metrics = read(folder / METRICS, Metrics, f"run `make kpi-{name}` (of a baseline `scripts/measure_baselines.py`) again, or remove the folder")
     if (folder / BENCHMARK).is_file():
         benchmark = read(folder / BENCHMARK, Benchmark, f"run `make bench-{name}` again, or remove the file")
     if benchmark and metrics and not benchmark.random_weights:
