@@ -16,11 +16,12 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.benchmark import summary
 from crm_dedup_plugin.benchmark.hardware import detect
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import engine, process
+from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.provenance import digest, versions
 from crm_dedup_plugin.storage import write_atomically
 
