@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import sys
 from pathlib import Path
@@ -35,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     prepare = commands.add_parser("prepare", help="check labelled pairs and split them into train, val and test")
-    prepare.add_argument("--data", type=Path, default=Path("data/all.jsonl"), help="labelled pairs, one JSON object a line (%(default)s)")
+    prepare.add_argument("--data", type=Path, help="labelled pairs, one JSON object a line (data/all.jsonl, or generated pairs without that file)")
     prepare.add_argument("--out", type=Path, default=Path("data/splits"), help="folder of the splits (%(default)s)")
     prepare.add_argument("--fractions", type=float, nargs=3, default=(0.8, 0.1, 0.1), metavar=("TRAIN", "VAL", "TEST"))
     prepare.add_argument("--seed", type=int, default=7)
@@ -214,12 +213,10 @@ def _table(options) -> None:
 
 
 def _prompt(options) -> None:
-    from crm_dedup_plugin.dataset.prepare import validate
+    from crm_dedup_plugin.pair.files import read_pairs
     from crm_dedup_plugin.pair.prompt import build
 
-    with options.file.open("rb") as lines:
-        rows, _ = validate(itertools.islice(lines, 1), str(options.file))
-    print(build(**rows[0]["input"]))
+    print(build(*read_pairs(options.file, limit=1)[0].records))
 
 
 def _schema(options) -> None:

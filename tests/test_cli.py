@@ -14,7 +14,7 @@ from compact_pairs import generate
 from crm_dedup_plugin import __version__
 from crm_dedup_plugin.cli import main
 from crm_dedup_plugin.pair.answer import SCHEMA
-from crm_dedup_plugin.pair.prompt import in_order
+from crm_dedup_plugin.pair.prompt import ask
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULE = [sys.executable, "-m", "crm_dedup_plugin"]
@@ -104,7 +104,7 @@ def test_the_prompt_of_the_first_pair_is_printed(tmp_path, capsys):
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
     assert main(["prompt", str(tmp_path / "a.jsonl")]) == 0
     first, last = capsys.readouterr().out.splitlines()[-2:]
-    assert [json.loads(line.partition(": ")[2]) for line in (first, last)] == list(in_order(**pairs[0]["input"]))
+    assert [json.loads(line.partition(": ")[2]) for line in (first, last)] == list(ask(**pairs[0]["input"])[1:])
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"[]\n", b"{}\n", b"x\n", b"\xff\n", b'{"input": {"record_a": 1, "record_b": 2}, "output": {}}'])
