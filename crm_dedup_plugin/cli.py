@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -163,7 +164,7 @@ def _fetch(options) -> None:
 
 def _train(options) -> None:
     from crm_dedup_plugin.training.base_model import TARGET, fetch
-    from crm_dedup_plugin.training.run import load_config, train
+    from crm_dedup_plugin.training.train import load_config, train
 
     if load_config(options.model)[1]["base_model"] == str(TARGET):
         fetch()
@@ -189,13 +190,19 @@ def _kpi(options) -> None:
 
 
 def _bench(options) -> None:
-    from crm_dedup_plugin.reporting import speed_tables
+    from crm_dedup_plugin.benchmark import plan, run
+    from crm_dedup_plugin.reporting import speed_figures_old, speed_tables
 
-    speed_tables.run(options)
+    work, words = plan.from_options(options), "crm-dedup " + shlex.join(sys.argv[1:])
+    settings = {"base_url": options.base_url, "port": options.port, "price": options.price_per_hour, "quick": options.quick}
+    result = run.bench(options.name, work, options.parts, force=options.force, timeout=options.timeout, command=words, **settings)
+    folder = Path("results") / options.name
+    speed_figures_old.draw(result, folder, options.name)
+    print("", speed_tables.table(result), f"written: {folder / 'benchmark.json'}", sep="\n\n")
 
 
 def _compare(options) -> None:
-    from crm_dedup_plugin.reporting.compare import compare
+    from crm_dedup_plugin.reporting.page import compare
 
     print("written:", ", ".join(map(str, compare(options.names))))
 

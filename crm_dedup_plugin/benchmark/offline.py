@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.benchmark.plan import ARMS, Arm, Workload
 from crm_dedup_plugin.benchmark.roofline import mps
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import pool, process
+from crm_dedup_plugin.inference import pool
 from crm_dedup_plugin.inference.engine import DECISION, FREE, FULL, Batch, Engine, Pair, Reply
 from crm_dedup_plugin.pair.answer import GRAMMAR, LABELS, SCHEMA
 from crm_dedup_plugin.storage import write_atomically
@@ -36,7 +37,7 @@ def measure(engines: Engine | pool.Pool, work: Workload, report: Callable[[str],
         for repeat in range(work.repeats):
             last[arm.kind] = batch = _ask(engines, arm, pairs, other, limits)
             run = batch.counts()
-            runs[name].append(run | (_shares(batch.answers) if arm.kind == FULL else {}))
+            runs[name].append(run | (shares(batch.answers) if arm.kind == FULL else {}))
             report(f"offline, {name} {repeat + 1}/{work.repeats}: {run['pairs'] / run['seconds']:.1f} pairs/s")
     likeliest = last[DECISION].answers if DECISION in last else []
     return {"arms": runs, "agreement": agreement(last[FULL].answers, likeliest), "peak_memory_bytes": engines.peak_memory()}
@@ -47,7 +48,8 @@ def _ask(engines: Engine | pool.Pool, arm: Arm, pairs: Sequence[Pair], other: Pa
     return engines.ask(arm.kind, pairs, limits, read_cache=arm.cache != "uncached")
 
 
-def _shares(replies: Sequence[Reply]) -> dict[str, float]:
+def shares(replies: Sequence[Reply]) -> dict[str, float]:
+    """Return the shares of valid and of truncated answers."""
     return {
         "valid_json": sum(reply.answer is not None for reply in replies) / len(replies),
         "truncated": sum(reply.truncated for reply in replies) / len(replies),

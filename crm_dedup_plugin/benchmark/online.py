@@ -21,7 +21,15 @@ from crm_dedup_plugin.pair import prompt
 from crm_dedup_plugin.pair.answer import RESPONSE_FORMAT, is_truncated, parse
 from crm_dedup_plugin.storage import write_atomically
 
-DETAILS = ("input_lens", "output_lens", "ttfts", "itls", "generated_texts", "errors", "start_times")  # one value per request; two of them hold records
+DETAILS = (
+    "input_lens",
+    "output_lens",
+    "ttfts",
+    "itls",
+    "generated_texts",
+    "errors",
+    "start_times",
+)  # one value per request; two of them hold records
 REQUESTS = (16, 8)  # a level gets at least so many requests, and so many times its concurrency
 
 

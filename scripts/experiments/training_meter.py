@@ -1,4 +1,4 @@
-"""The Axolotl plugin with which scripts/training_speed.py measures: ``plugins: [training_meter.Meter]``, with scripts/ on PYTHONPATH.
+"""The Axolotl plugin that `training_speed.py` measures with: ``plugins: [training_meter.Meter]``, with this folder on PYTHONPATH.
 
 It reads the GPU's own clock at the end of every step and waits for it only once, after the last: the steps run as they would without it.
 """
@@ -14,7 +14,7 @@ import torch
 from axolotl.integrations.base import BasePlugin
 from transformers import TrainerCallback
 
-from crm_dedup_plugin.benchmark.hardware import detect
+from crm_dedup_plugin.benchmark.roofline import detect
 from crm_dedup_plugin.storage import write_atomically
 from crm_dedup_plugin.training.formatter import IGNORE
 
