@@ -95,7 +95,7 @@ def test_few_arms_on_two_engines_that_load_at_once(workspace):
     words = ("--parts", "offline", "--engines", "2", "--pairs", "5", "--repeats", "1", "--arms", "decision")
     code, _, err = bench(workspace, *words, "--engine", "kv_cache_memory_bytes=100000000", **stubbed())
     assert code == 0, err
-    result = json.loads((workspace / "results" / "tiny" / "benchmark.json").read_text())
+    result = json.loads((workspace / "outputs" / "results" / "tiny" / "benchmark.json").read_text())
     assert (set(result["offline"]), result["schema_cost"], result["engines"]) == ({"full", "decision"}, None, 2)
 
 

@@ -1,7 +1,7 @@
 """Measure how fast a model answers: ``crm-dedup bench smollm2-135m``, or ``make bench-smollm2-135m``.
 
 The load generator and the engines are vLLM's and Transformers'. Here they are started one after the other on the same pairs,
-watched and stopped; their runs become ``results/MODEL/benchmark.json`` and ``latency.csv``.
+watched and stopped; their runs become ``outputs/results/MODEL/benchmark.json`` and ``latency.csv``.
 Each part keeps its runs in ``outputs/NAME-bench/``: a second call continues where the first was interrupted.
 """
 
@@ -24,7 +24,7 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import devices, engine
 from crm_dedup_plugin.inference.server import connect, serve
 from crm_dedup_plugin.provenance import versions
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import RESULTS, write_atomically
 
 TIMEOUT = 4 * 3600  # seconds for one part
 ENDLESS = (
@@ -44,7 +44,7 @@ def bench(
     command: str = "",
     timeout: float = TIMEOUT,
 ) -> dict:
-    """Measure `work`, write ``results/NAME/benchmark.json`` and ``latency.csv`` after each part, and return the former.
+    """Measure `work`, write ``outputs/results/NAME/benchmark.json`` and ``latency.csv`` after each part, and return the former.
 
     `base_url` names a server that is already running, instead of starting one; `price` is that of the machine per hour; `timeout`
     is in seconds for each part. Raises UserError on what the user can correct.
@@ -64,7 +64,7 @@ def bench(
         for part in (one for one in PARTS if one in parts or _is_done(one, work, folder)):
             found[part] = _run(part, work, folder, base_url, port, timeout)
             result = assemble(work, found, used, price) | {"quick": quick, "command": command}
-            write(result, Path("results") / name)
+            write(result, RESULTS / name)
     return result
 
 

@@ -1,4 +1,4 @@
-"""From the runs of all parts to ``results/MODEL/benchmark.json`` and ``latency.csv``.
+"""From the runs of all parts to ``outputs/results/MODEL/benchmark.json`` and ``latency.csv``.
 
 A value of several repeats is {"value", "low", "high"}: their median, least and greatest. Rates are in pairs or tokens a second.
 """

@@ -4,7 +4,6 @@ import argparse
 import sys
 
 import stub_server
-
 import vllm
 
 if __name__ == "__main__":
