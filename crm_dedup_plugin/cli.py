@@ -177,7 +177,7 @@ def _average(options) -> None:
 
 
 def _kpi(options) -> None:
-    from crm_dedup_plugin.evaluation.run import evaluate
+    from crm_dedup_plugin.evaluation.evaluate import evaluate
     from crm_dedup_plugin.reporting import quality_tables
 
     selection = {"tasks": options.tasks, "probabilities": not options.no_probabilities, "limit": options.limit, "per_file": options.per_file}

@@ -22,7 +22,7 @@ import entries
 
 from crm_dedup_plugin.benchmark.hardware import detect
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.evaluation import documents, run
+from crm_dedup_plugin.evaluation import documents, evaluate
 from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.provenance import digest, versions
 

@@ -11,7 +11,7 @@ from compact_pairs import generate
 
 from crm_dedup_plugin import cli
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.evaluation import answers, calibration, documents, fingerprint, metrics, run
+from crm_dedup_plugin.evaluation import answers, calibration, documents, evaluate, fingerprint, metrics
 from crm_dedup_plugin.pair.answer import LABELS, dump
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,7 +34,7 @@ def workplace(tmp_path, monkeypatch):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     place = Place(tmp_path)
-    monkeypatch.setattr(run, "_run", place.run)
+    monkeypatch.setattr(evaluate, "run_process", place.run)
     return place
 
 
@@ -71,7 +71,7 @@ class Place:
         (folder / "model" / f"samples_{task}_2026-01-01T00-00-00.jsonl").write_text("".join(reversed(lines)))
 
     def kpi(self, **options) -> dict:
-        return run.evaluate("mine", "model", data=self.folder / "test.jsonl", **options)
+        return evaluate.evaluate("mine", "model", data=self.folder / "test.jsonl", **options)
 
 
 def test_one_run_measures_everything_and_keeps_the_old_keys(workplace):
@@ -137,7 +137,7 @@ def test_an_interrupted_run_goes_on_with_its_answers(workplace, monkeypatch):
             raise UserError("the machine is gone")
         workplace.run(command, model)
 
-    monkeypatch.setattr(run, "_run", fail)
+    monkeypatch.setattr(evaluate, "run_process", fail)
     with pytest.raises(UserError, match="gone"):
         workplace.kpi()
     (kept,) = Path("outputs").glob("*-kpi.json")
@@ -145,15 +145,15 @@ def test_an_interrupted_run_goes_on_with_its_answers(workplace, monkeypatch):
         value for row in documents.read_rows(workplace.folder / "test.jsonl", "") for value in row["input"]["record_a"].values() if len(value) > 8
     }
     assert words and not [value for value in words if json.dumps(value)[1:-1] in kept.read_text()]
-    monkeypatch.setattr(run, "_run", workplace.run)
+    monkeypatch.setattr(evaluate, "run_process", workplace.run)
     workplace.commands.clear()
     assert {**workplace.kpi(), "seconds": 0} == {**whole, "seconds": 0}
     assert ["lm_eval" in command for command in workplace.commands] == [False]
     assert not kept.exists()
-    monkeypatch.setattr(run, "_run", fail)
+    monkeypatch.setattr(evaluate, "run_process", fail)
     with pytest.raises(UserError, match="gone"):
         workplace.kpi(force=True)
-    monkeypatch.setattr(run, "_run", workplace.run)
+    monkeypatch.setattr(evaluate, "run_process", workplace.run)
     workplace.commands.clear()
     workplace.kpi(limit=20)  # answers to other questions are not used
     assert "lm_eval" in workplace.commands[0]
@@ -233,7 +233,7 @@ def test_a_task_that_does_not_exist_is_named_before_any_work(workplace):
 
 
 def test_copies_of_the_model_share_the_pairs_and_change_no_number(workplace, monkeypatch):
-    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: name == "ray")
+    monkeypatch.setattr(evaluate.importlib.util, "find_spec", lambda name: name == "ray")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     workplace.kpi(copies=2)
@@ -248,7 +248,7 @@ def test_copies_of_the_model_share_the_pairs_and_change_no_number(workplace, mon
 
 
 def test_copies_that_cannot_be_are_refused_before_any_work(workplace, monkeypatch):
-    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(evaluate.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"--data-parallel-size 2 needs Ray: run `\.venv/bin/pip install ray`"):
         workplace.kpi(copies=2)
     with pytest.raises(UserError, match="--data-parallel-size 0: give a number from 1 on"):
@@ -257,7 +257,7 @@ def test_copies_that_cannot_be_are_refused_before_any_work(workplace, monkeypatc
 
 
 def test_the_command_line_hands_its_options_on_and_draws(workplace, monkeypatch, capsys):
-    monkeypatch.setattr(run.evaluate, "__defaults__", (*run.evaluate.__defaults__[:-1], workplace.folder / "test.jsonl"))
+    monkeypatch.setattr(evaluate.evaluate, "__defaults__", (*evaluate.evaluate.__defaults__[:-1], workplace.folder / "test.jsonl"))
     options = ["--model", "model", "--tasks", "crm_dedup_swapped", "--limit", "12", "--no-probabilities", "--seed", "8"]
     assert cli.main(["kpi", "mine", *options]) == 0
     shown = capsys.readouterr().out
@@ -270,4 +270,4 @@ def test_the_command_line_hands_its_options_on_and_draws(workplace, monkeypatch,
 
 def test_a_failed_process_is_one_message():
     with pytest.raises(UserError, match="the evaluation of model failed"):
-        run._run(["false"], "model")
+        evaluate.run_process(["false"], "model")
