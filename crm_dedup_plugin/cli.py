@@ -163,7 +163,7 @@ def _fetch(options) -> None:
 
 def _train(options) -> None:
     from crm_dedup_plugin.training.base_model import TARGET, fetch
-    from crm_dedup_plugin.training.run import load_config, train
+    from crm_dedup_plugin.training.train import load_config, train
 
     if load_config(options.model)[1]["base_model"] == str(TARGET):
         fetch()
@@ -195,7 +195,7 @@ def _bench(options) -> None:
 
 
 def _compare(options) -> None:
-    from crm_dedup_plugin.reporting.compare import compare
+    from crm_dedup_plugin.reporting.page import compare
 
     print("written:", ", ".join(map(str, compare(options.names))))
 

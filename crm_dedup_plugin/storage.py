@@ -8,6 +8,15 @@ from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
 
+RESULTS = Path("results")  # what the commands write about a model: RESULTS/NAME/
+EVIDENCE = Path("results")  # the results that are committed with the code, and that a command of a user never changes
+
+
+def results_of(name: str) -> Path:
+    """Return the folder with the results of a model: of your own runs, or else the committed one."""
+    own, committed = RESULTS / name, EVIDENCE / name
+    return committed if committed.is_dir() and not own.is_dir() else own
+
 
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` as UTF-8 to `path`, whole or not at all; a file that already holds it is left untouched."""

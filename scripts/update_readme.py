@@ -5,18 +5,22 @@ Every number comes from results/; a test fails where one of the two says anythin
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-import ablation
-import attack_targets
-import mask_cost
 import quality
-import scale_out
-import training_speed
-import tune
 
 from crm_dedup_plugin.reporting import quality_tables, speed_tables
 from crm_dedup_plugin.storage import write_atomically
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "experiments"))
+
+import ablation
+import attack_targets
+import engine_settings
+import mask_cost
+import scale_out
+import training_speed
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = "demo"
@@ -64,7 +68,7 @@ def blocks(root: Path) -> dict[Path, dict[str, str]]:
             "engines": "\n".join(map(speed, (results / name for name in OTHER_ENGINES + ENGINES))),
             "scale": f"{scale_out.table(results / 'scale_out.json')}\n",
             "training": f"{training_speed.table(results / 'training_speed.json')}\n",
-            "tries": tune.tables(results / "tuning.json"),
+            "tries": engine_settings.tables(results / "tuning.json"),
         },
     }
 

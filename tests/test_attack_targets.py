@@ -9,7 +9,7 @@ import pytest
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.pair.answer import LABELS
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts" / "experiments"))
 
 import attack_targets
 

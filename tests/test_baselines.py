@@ -69,7 +69,7 @@ def data(splits) -> dict[str, pairs.Pairs]:
 
 @pytest.fixture(scope="module")
 def command():
-    spec = importlib.util.spec_from_file_location("baselines_command", ROOT / "scripts" / "baselines.py")
+    spec = importlib.util.spec_from_file_location("baselines_command", ROOT / "scripts" / "measure_baselines.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return lambda *words: module.main([*map(str, words)])
@@ -223,7 +223,7 @@ def test_what_is_missing_is_named_with_the_cure(words, message, command, splits,
 
 
 def test_a_missing_split_ends_the_command(tmp_path):
-    words = (sys.executable, "scripts/baselines.py", "--splits", "nowhere", "--results", str(tmp_path))
+    words = (sys.executable, "scripts/measure_baselines.py", "--splits", "nowhere", "--results", str(tmp_path))
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr == "error: nowhere/train.jsonl does not exist: run `make prep` first\n"
 

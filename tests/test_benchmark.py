@@ -15,10 +15,11 @@ from compact_pairs import generate
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.benchmark import hardware, limits, offline, online, result, run, summary
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import devices, engine, pool, process, server
+from crm_dedup_plugin.inference import devices, engine, pool, server
 from crm_dedup_plugin.pair import prompt, tokens
 from crm_dedup_plugin.pair.answer import GRAMMAR, dump
 from crm_dedup_plugin.reporting import speed_figures_old, speed_tables

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from test_comparison import few_resamples, several  # noqa: F401 (a fixture)
 
-from crm_dedup_plugin.reporting.compare import compare
+from crm_dedup_plugin.reporting.page import compare
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
@@ -48,7 +48,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> str:
-    return next(path for path in compare(results=several(tmp_path_factory.mktemp("results"))) if path.suffix == ".html").as_uri()
+    return next(path for path in compare(places=[several(tmp_path_factory.mktemp("results"))]) if path.suffix == ".html").as_uri()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from crm_dedup_plugin.errors import UserError
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts" / "experiments"))
 
 import scale_out
 

@@ -15,7 +15,8 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.pair import prompt
-from crm_dedup_plugin.training import merge, plugin, run
+from crm_dedup_plugin.training import merge, plugin
+from crm_dedup_plugin.training import train as run
 
 CONFIGS = Path(__file__).parents[1] / "axolotl_configs"
 SMALL, LARGE = "smollm2-135m", "qwen3-4b"

@@ -12,9 +12,9 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.training import formatter
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(ROOT / "scripts" / "experiments"))
 
-import shape  # noqa: E402
+import model_shape  # noqa: E402
 import training_meter  # noqa: E402
 import training_speed  # noqa: E402
 
@@ -118,17 +118,17 @@ def test_what_cannot_work_is_refused_before_anything_starts(arguments, tmp_path,
 def test_the_random_weights_of_a_shape_load(name, tmp_path, base_model, monkeypatch):
     from transformers import AutoModelForCausalLM
 
-    kind, _, vocabulary, tied = shape.SIZES[name]
+    kind, _, vocabulary, tied = model_shape.SIZES[name]
     small = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8}
-    monkeypatch.setitem(shape.SIZES, name, (kind, small, vocabulary, tied))
-    monkeypatch.setattr(shape, "TARGET", base_model)
-    shape.write(name, tmp_path)
-    shape.fill(tmp_path)
+    monkeypatch.setitem(model_shape.SIZES, name, (kind, small, vocabulary, tied))
+    monkeypatch.setattr(model_shape, "TARGET", base_model)
+    model_shape.write(name, tmp_path)
+    model_shape.fill(tmp_path)
     model, report = AutoModelForCausalLM.from_pretrained(tmp_path, dtype="auto", output_loading_info=True)
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     assert model.dtype == torch.bfloat16 and model.get_input_embeddings().num_embeddings == vocabulary
     assert (model.lm_head.weight is model.get_input_embeddings().weight) is tied
     assert model.model.norm.weight.eq(1).all() and 0.01 < model.model.layers[0].mlp.down_proj.weight.float().std() < 0.03
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    shape.fill(tmp_path)
+    model_shape.fill(tmp_path)
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before

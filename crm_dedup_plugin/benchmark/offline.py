@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.benchmark.hardware import mps
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import engine, pool, process
+from crm_dedup_plugin.inference import engine, pool
 from crm_dedup_plugin.inference.batch import DECISION, FULL, WITHOUT_SCHEMA, Alone
 from crm_dedup_plugin.inference.devices import used_gpus
 from crm_dedup_plugin.pair.answer import LABELS

@@ -16,11 +16,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.benchmark.online import planned
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.benchmark.result import assemble, inputs, write
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import engine, process
+from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.inference.devices import replicas
 from crm_dedup_plugin.inference.server import at, serve
 from crm_dedup_plugin.provenance import versions

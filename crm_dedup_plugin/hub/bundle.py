@@ -16,6 +16,7 @@ from typing import NamedTuple
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.hub import card, licences, pairs, privacy
 from crm_dedup_plugin.provenance import digest, model_digest
+from crm_dedup_plugin.storage import results_of
 
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
 SETTINGS = ("config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
@@ -41,7 +42,7 @@ class Bundle(NamedTuple):
 
 def model(name: str, repo: str, base: str, licence: licences.Licence, dataset: str | None) -> Bundle:
     """Write the bundle of ``outputs/NAME-merged`` for `repo`; raises UserError where it must not be published."""
-    merged, results = Path(f"outputs/{name}-merged"), Path("results") / name
+    merged, results = Path(f"outputs/{name}-merged"), results_of(name)
     metrics = _metrics(name, merged, results)
     texts, documents = licences.documents(base, licence, repo)
     files = {**documents, **{path.name: path for path in _matching(merged, MODEL)}}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.storage import results_of
 
 LICENCES = {  # Hub id: the Hub's name of its licence
     "HuggingFaceTB/SmolLM2-135M-Instruct": "apache-2.0",
@@ -40,7 +41,7 @@ def base_model(name: str, merged: Path) -> str:
     """Return the Hub id of the model that `name` was trained from; raises UserError where nothing states it."""
     import yaml
 
-    config, training = Path("axolotl_configs") / f"{name}.yml", Path("results") / name / "training.json"
+    config, training = Path("axolotl_configs") / f"{name}.yml", results_of(name) / "training.json"
     if training.is_file():
         base = json.loads(training.read_text(encoding="utf-8"))["base_model"]
     elif config.is_file():

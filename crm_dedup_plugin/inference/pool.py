@@ -17,9 +17,9 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import process
 from crm_dedup_plugin.inference.batch import Asker, load, peak_memory
 from crm_dedup_plugin.inference.devices import memory, variables
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import engine, process
+from crm_dedup_plugin.inference import engine
 
 HOST = "127.0.0.1"
 STARTUP = 900  # seconds

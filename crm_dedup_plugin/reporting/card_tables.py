@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.storage import EVIDENCE
 
 ROWS = {
     "macro_f1": "macro F1",
@@ -107,7 +107,7 @@ def _results(metrics: dict) -> str:
 def _others(name: str, metrics: dict) -> str | None:
     """Return macro F1 of base model and baselines on the same test split, the best first; None where there are none."""
     rows = [("**this model**", metrics)]
-    for path in sorted(Path("results").glob("*/metrics.json")):
+    for path in sorted(EVIDENCE.glob("*/metrics.json")):
         if path.parent.name == f"{name}-base" or path.parent.name.startswith("baseline-"):
             other = json.loads(path.read_text(encoding="utf-8"))
             if (other.get("inputs") or {}).get("data_sha256") == metrics["inputs"]["data_sha256"]:

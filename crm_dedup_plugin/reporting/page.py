@@ -1,4 +1,7 @@
-"""From a comparison to the two pages: one context, two templates; everything that comes from a file is escaped."""
+"""The comparison page: ``crm-dedup compare``, or ``make compare``, writes all results to one page, as HTML and as Markdown.
+
+The same results give the same bytes. Whatever comes from a file is escaped.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,27 @@ from tabulate import tabulate
 from crm_dedup_plugin.reporting import quality_figures, speed_figures
 from crm_dedup_plugin.reporting.canvas import looks
 from crm_dedup_plugin.reporting.columns import DASH, QUALITY, SPEED, Cell, Column, present
-from crm_dedup_plugin.reporting.comparison import Comparison, Row, describe
+from crm_dedup_plugin.reporting.comparison import Comparison, Row, describe, load
 from crm_dedup_plugin.reporting.recommendation import HOW, recommend, subject
 from crm_dedup_plugin.reporting.selection_rule import RULE, choose
+from crm_dedup_plugin.storage import EVIDENCE, RESULTS, write_atomically
 
+PAGE = "model_comparison"
 MOST_SLICES, WEAKEST = 200, 12
 MARKDOWN = str.maketrans({one: f"\\{one}" for one in "\\`*_[]|~#"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+def compare(names: Sequence[str] = (), places: Sequence[Path] = (RESULTS, EVIDENCE)) -> list[Path]:
+    """Write the page of these results, or of all, to the first of `places`; return the files.
+
+    Raises UserError on broken files, and where the named results cannot be compared.
+    """
+    pages = render(load(names, tuple(dict.fromkeys(places))))
+    written = [places[0] / f"{PAGE}.{form}" for form in pages]
+    places[0].mkdir(parents=True, exist_ok=True)
+    for path, text in zip(written, pages.values(), strict=True):
+        write_atomically(path, text)
+    return written
 
 
 def render(found: Comparison) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from crm_dedup_plugin.evaluation.metrics import COLUMNS
 from crm_dedup_plugin.pair.answer import LABELS
-from crm_dedup_plugin.storage import save_figure
+from crm_dedup_plugin.storage import results_of, save_figure
 
 ROWS = {
     "macro_f1": "macro F1",
@@ -26,7 +26,7 @@ ROBUSTNESS = {  # shown where one of the models was measured for it
 
 def load(name: str) -> dict:
     """Return the metrics of one model; raises FileNotFoundError where there are none."""
-    path = Path("results") / name / "metrics.json"
+    path = results_of(name) / "metrics.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: run `make kpi-{name}` first")
     return json.loads(path.read_text(encoding="utf-8"))

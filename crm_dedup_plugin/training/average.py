@@ -13,7 +13,7 @@ from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.storage import write_atomically
-from crm_dedup_plugin.training.run import MANIFEST, write_report
+from crm_dedup_plugin.training.train import MANIFEST, write_report
 
 
 def average(name: str, parents: Sequence[str]) -> Path:

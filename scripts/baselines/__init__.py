@@ -1,4 +1,4 @@
-"""What ``scripts/baselines.py`` measures: one module a baseline, each with `fit(train, val, seed)` and its `LIBRARIES`."""
+"""What ``scripts/measure_baselines.py`` measures: one module a baseline, each with `fit(train, val, seed)` and its `LIBRARIES`."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The Axolotl plugin with which scripts/training_speed.py measures: ``plugins: [training_meter.Meter]``, with scripts/ on PYTHONPATH.
+"""The Axolotl plugin that `training_speed.py` measures with: ``plugins: [training_meter.Meter]``, with this folder on PYTHONPATH.
 
 It reads the GPU's own clock at the end of every step and waits for it only once, after the last: the steps run as they would without it.
 """

@@ -1,4 +1,6 @@
-"""Measure training on one or several GPUs: ``.venv/bin/python scripts/training_speed.py MODEL [--gpus N] [--random-weights] [--key=value ...]``.
+"""Measure the speed of training on one or several GPUs.
+
+    .venv/bin/python scripts/experiments/training_speed.py MODEL [--gpus N] [--random-weights] [--key=value ...]
 
 The real command, `accelerate launch -m axolotl.cli.train`, for a few steps on real pairs, without evaluations and checkpoints; options
 as --key=value go to Axolotl. Keeps ``results/training_speed.json``, one entry a model, its weights, label and number of GPUs; one that is
@@ -17,15 +19,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-import entries
+import result_entries
 import yaml
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.provenance import digest, versions
-from crm_dedup_plugin.training import run as training
+from crm_dedup_plugin.training import train as training
 
 RESULTS = Path("results/training_speed.json")
-SCRIPTS = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parent
 METER = "training_meter.Meter"
 WARM_UP = 3
 FIRST = "as it is"
@@ -61,7 +63,7 @@ def measure(settings: dict, model: str, overrides: list[str], gpus: int, folder:
     training.preflight(model, settings | training.parse_overrides(overrides))
     config, used = folder / f"{model}.yml", _choose_gpus(gpus)
     config.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
-    path = os.pathsep.join([str(SCRIPTS), str(SCRIPTS.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(HERE), str(HERE.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**training.QUIET, **os.environ, "PYTHONPATH": path}
     if Path(settings["base_model"]).is_dir():
         environment.setdefault("HF_HUB_OFFLINE", "1")
@@ -115,7 +117,7 @@ def _choose_gpus(wanted: int) -> int:
 
 def _random_weights(model: str, folder: Path) -> None:
     """Write the shape of `model` with random weights to `folder`, in a process of its own, which leaves the GPU empty."""
-    if subprocess.run([sys.executable, str(SCRIPTS / "shape.py"), model, str(folder), "--weights"]).returncode:
+    if subprocess.run([sys.executable, str(HERE / "model_shape.py"), model, str(folder), "--weights"]).returncode:
         raise UserError(f"the shape of {model} could not be written to {folder}: the reason is above")
 
 
@@ -151,7 +153,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
     parser.add_argument("model", help="the name of a file in axolotl_configs/")
     parser.add_argument("--base", type=Path, metavar="FOLDER", help="another base model; with --random-weights they are kept there")
-    parser.add_argument("--random-weights", action="store_true", help="the sizes of scripts/shape.py: speed and memory only")
+    parser.add_argument("--random-weights", action="store_true", help="the sizes of scripts/experiments/model_shape.py: speed and memory only")
     parser.add_argument("--data", metavar="FILE", help="pairs to train on, in place of the configuration's")
     parser.add_argument("--gpus", type=int, default=1)
     parser.add_argument("--steps", type=int, default=12, help=f"with the first {WARM_UP}, which only warm up")
@@ -167,7 +169,7 @@ def main(argv: list[str] | None = None) -> None:
 
     entry = {"model": options.model, "weights": "random" if options.random_weights else "its own"}
     entry |= {"label": options.label or " ".join(overrides) or FIRST, "gpus": options.gpus if torch.cuda.is_available() else 0}
-    if not options.force and _key(entry) in map(_key, entries.read(options.results)):
+    if not options.force and _key(entry) in map(_key, result_entries.read(options.results)):
         print(f"{entry['model']}, {entry['label']}, {entry['gpus']} GPUs: is there already")
         return
     with tempfile.TemporaryDirectory(prefix="training-speed-") as name:
@@ -178,8 +180,8 @@ def main(argv: list[str] | None = None) -> None:
         settings = settings_for(options.model, base, options.random_weights, options.data, options.steps, Path(name))
         entry |= measure(settings, options.model, overrides, options.gpus, Path(name))
         entry |= {"data_sha256": digest([Path(settings["datasets"][0]["path"])]), "versions": versions()}
-    entry |= {"steps": options.steps, "warm_up_steps": WARM_UP, "command": f"scripts/training_speed.py {shlex.join(arguments)}"}
-    entries.keep(options.results, entry, _key)
+    entry |= {"steps": options.steps, "warm_up_steps": WARM_UP, "command": f"scripts/experiments/training_speed.py {shlex.join(arguments)}"}
+    result_entries.keep(options.results, entry, _key)
     print(f"{entry['tokens_per_second']:,.0f} tokens/s, {entry['step_seconds']:.2f} s a step, loss {entry['losses'][-1:]}", flush=True)
 
 

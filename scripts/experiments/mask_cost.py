@@ -1,4 +1,6 @@
-"""Measure what a grammar mask costs, which the processor fills for every row and token: ``.venv/bin/python scripts/mask_cost.py [MODEL]``.
+"""Measure what a grammar mask costs, which the processor fills for every row and token.
+
+    .venv/bin/python scripts/experiments/mask_cost.py [MODEL]
 
 The answers of a split are read token by token by the matcher that vLLM uses, and by xgrammar's; the same without the limit of
 characters, which a matcher has to count. Keeps ``results/mask_cost.json``. Needs no GPU.
@@ -128,7 +130,7 @@ def main() -> None:
         "runs": runs,
         "data_sha256": digest([options.data]),
         "versions": versions(),
-        "command": shlex.join(["scripts/mask_cost.py", *sys.argv[1:]]),
+        "command": shlex.join(["scripts/experiments/mask_cost.py", *sys.argv[1:]]),
     }
     write_atomically(RESULTS, json.dumps(found, indent=2) + "\n")
     print(table())

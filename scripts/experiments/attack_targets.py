@@ -1,4 +1,4 @@
-"""Measure what an instruction does that asks for each decision, the right one too: ``.venv/bin/python scripts/attack_targets.py MODEL``.
+"""Measure what an instruction does that asks for each decision, the right one too: ``.venv/bin/python scripts/experiments/attack_targets.py MODEL``.
 
 The task `crm_dedup_injected` attacks each pair once. A model that was trained with attacks which never asked for the right decision has
 learnt what the answer is not, and is moved by those who ask for the contrary. Here every pair is attacked once for each decision, in the same
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
     decided = [likely[at : at + step] for at in range(0, len(likely), step)]
     result = {"pairs": len(rows), "targets": count([row["output"]["decision"] for row in rows], decided)}
     result |= {"data_sha256": digest([options.data]), "model_sha256": model_digest(options.model)}
-    result |= {"seed": engine.SEED, "versions": versions(), "command": f"scripts/attack_targets.py {shlex.join(arguments)}"}
+    result |= {"seed": engine.SEED, "versions": versions(), "command": f"scripts/experiments/attack_targets.py {shlex.join(arguments)}"}
     write_atomically(options.results, json.dumps(result, indent=2) + "\n")
     print(table(options.results))
 

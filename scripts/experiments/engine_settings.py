@@ -1,4 +1,6 @@
-"""Try settings of the engine one by one, each against the first, on one GPU: ``.venv/bin/python scripts/tune.py MODEL [--random-weights]``.
+"""Try settings of the engine one by one, each against the first, on one GPU.
+
+    .venv/bin/python scripts/experiments/engine_settings.py MODEL [--random-weights]
 
 Keeps ``results/tuning.json``, from which ``scripts/update_readme.py`` fills the tables of ``results/tuning.md``; a try that is
 there is not repeated. Predictions were written before the runs.
@@ -14,11 +16,12 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.benchmark import summary
 from crm_dedup_plugin.benchmark.hardware import detect
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import engine, process
+from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.provenance import digest, versions
 from crm_dedup_plugin.storage import write_atomically
 
@@ -86,7 +89,7 @@ def run(model: str, random_weights: bool, data: str, pairs: int, repeats: int, o
     found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     part = found.setdefault(Path(model).name, {"random_weights": random_weights, "data_sha256": digest([Path(data)]), "pairs": pairs, "tries": {}})
     part |= {"hardware": detect()._asdict(), "versions": versions(), "repeats": repeats, "seed": engine.SEED}
-    part["command"] = f"scripts/tune.py {model}{' --random-weights' if random_weights else ''} --data {data} --pairs {pairs}"
+    part["command"] = f"scripts/experiments/engine_settings.py {model}{' --random-weights' if random_weights else ''} --data {data} --pairs {pairs}"
     for one in TRIES:
         if "arms" in part["tries"].get(one.name, ()) or (only and one.name not in only):
             continue

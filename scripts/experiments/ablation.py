@@ -1,8 +1,8 @@
 """Which training pairs teach most at equal cost, with SmolLM2-135M and as many as ten minutes on two cores allow.
 
-    .venv/bin/python scripts/ablation.py data                      writes outputs/ablation/: one training set an arm
-    .venv/bin/python scripts/ablation.py run --seeds 0 1 2         trains each (8 workers on a GPU), writes results/ablation.json
-    .venv/bin/python scripts/ablation.py table                     prints the table of data/README.md
+    .venv/bin/python scripts/experiments/ablation.py data                      writes outputs/ablation/: one training set an arm
+    .venv/bin/python scripts/experiments/ablation.py run --seeds 0 1 2         trains each (8 workers on a GPU), writes results/ablation.json
+    .venv/bin/python scripts/experiments/ablation.py table                     prints the table of data/README.md
 
 A plain loop with the hyperparameters of the demo, in fp32 and without quantisation: it compares data, not trainers.
 """
@@ -161,7 +161,7 @@ def run(seeds: list[int], base: str, workers: int, out: Path) -> None:
 def _described(runs: list[dict], seeds: list[int]) -> dict:
     digests = {path.stem: digest([path]) for path in sorted(FOLDER.glob("*.jsonl"))}
     return {
-        "command": f"scripts/ablation.py run --seeds {' '.join(map(str, seeds))}",
+        "command": f"scripts/experiments/ablation.py run --seeds {' '.join(map(str, seeds))}",
         "examples": BATCH * STEPS,
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft")},
         "data_sha256": digests,

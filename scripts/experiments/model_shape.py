@@ -1,6 +1,6 @@
 """Write the shape of a model, for ``crm-dedup bench NAME --random-weights --model FOLDER`` on a machine that cannot reach the Hub.
 
-``.venv/bin/python scripts/shape.py qwen3-4b outputs/shapes/qwen3-4b``: a configuration with the sizes that the model's own
+``.venv/bin/python scripts/experiments/model_shape.py qwen3-4b outputs/shapes/qwen3-4b``: a configuration with the sizes that the model's own
 publishes, and the tokenizer of SmolLM2 in place of its own. Speed depends on the sizes; the tokens of a pair differ a little.
 With ``--weights`` random ones too, which training wants: 6 to 15 GB.
 """

@@ -1,4 +1,4 @@
-"""Measure one evaluation on one GPU and on several: ``.venv/bin/python scripts/scale_out.py MODEL --copies 1 2``.
+"""Measure one evaluation on one GPU and on several: ``.venv/bin/python scripts/experiments/scale_out.py MODEL --copies 1 2``.
 
 The real command, lm_eval with vLLM and the schema, on the test split as it is, swapped, shuffled and injected; what counts is the time
 in which the copies of the model answer, without loading, by vLLM's own progress bars (whole seconds). Keeps ``results/scale_out.json``,
@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import entries
+import result_entries
 
 from crm_dedup_plugin.benchmark.hardware import detect
 from crm_dedup_plugin.errors import UserError
@@ -101,14 +101,14 @@ def main(argv: list[str] | None = None) -> None:
     for copies in options.copies:
         run._check_copies(copies)
     for copies in options.copies:
-        if not options.force and (name, copies) in map(_key, entries.read(options.results)):
+        if not options.force and (name, copies) in map(_key, result_entries.read(options.results)):
             print(f"{name}, {copies} copies: is there already")
             continue
         entry = {"model": name, "random_weights": options.random_weights, "copies": copies}
         entry |= measure(options.model, copies, options.tasks, options.limit)
         entry |= {"tasks": options.tasks, "hardware": detect()._asdict(), "data_sha256": digest([documents.TEST_SPLIT]), "versions": versions()}
-        entry |= {"seed": engine.SEED, "command": f"scripts/scale_out.py {shlex.join(arguments)}"}
-        entries.keep(options.results, entry, _key)
+        entry |= {"seed": engine.SEED, "command": f"scripts/experiments/scale_out.py {shlex.join(arguments)}"}
+        result_entries.keep(options.results, entry, _key)
         print(f"{name}, {copies} copies: {entry['answers_per_second']:,.1f} answers/s", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Measure what a user would try first, on the same splits and with the same metrics: ``.venv/bin/python scripts/baselines.py``.
+"""Measure what a user would try first, on the same splits and with the same metrics: ``.venv/bin/python scripts/measure_baselines.py``.
 
 Writes ``results/baseline-NAME/metrics.json`` for majority, strings, boosting and splink. Needs ``make prep`` and
 ``.venv/bin/pip install scikit-learn rapidfuzz splink anyascii nicknames``.
@@ -177,7 +177,7 @@ def _inputs(options: argparse.Namespace) -> dict[str, str]:
 
 def _command(options: argparse.Namespace) -> str:
     """Return the command that repeats this, with paths relative to the project and the benchmarks by their variable."""
-    words = ["scripts/baselines.py", "--splits", os.path.relpath(options.splits), "--only", *options.only, "--seed", str(options.seed)]
+    words = ["scripts/measure_baselines.py", "--splits", os.path.relpath(options.splits), "--only", *options.only, "--seed", str(options.seed)]
     words += [word for name in ("unseen", "lists") if (path := getattr(options, name)) for word in (f"--{name}", os.path.relpath(path))]
     words += [word for key in ("limit", "per_file") if (count := getattr(options, key)) for word in (f"--{key.replace('_', '-')}", str(count))]
     return shlex.join(words) + (f' --benchmarks "${documents.BENCHMARKS}"' if options.benchmarks else "")
