@@ -48,7 +48,7 @@ def evaluate(
     limit: int | None = None,
     per_file: int | None = None,
     copies: int = 1,
-    data: Path = documents.TEST_SPLIT,
+    data: Path | None = None,
 ) -> dict:
     """Run the tasks on `model` (default ``outputs/NAME-merged``), write ``results/NAME/metrics.json`` and return what it holds.
 
@@ -56,7 +56,7 @@ def evaluate(
     the model, one on each GPU, share the pairs. Numbers that were made from the same model, data, task and options are not
     measured again. Raises UserError on what the user can correct.
     """
-    model = model or f"outputs/{name}-merged"
+    model, data = model or f"outputs/{name}-merged", data or documents.TEST_SPLIT
     check_options(limit, per_file, copies)
     if not data.is_file():
         raise UserError(f"{data} does not exist: run `make prep` first")
@@ -66,9 +66,8 @@ def evaluate(
     linkable = probabilities and PUBLIC in tasks and not (limit or per_file)
     lists = [documents.LISTS] if linkable and documents.LISTS.is_file() else []
     if linkable and not lists:
-        print(
-            f"the public pairs are not linked without held-out lists: run `crm-dedup synth --lists --n 4000 --seed 9 --out data/{documents.LISTS.name}` for that"
-        )
+        cure = f"crm-dedup synth --lists --n 4000 --seed 9 --out data/{documents.LISTS.name}"
+        print(f"the public pairs are not linked, because there are no held-out lists: run `{cure}` to make them")
     files = [*_files(tasks, data, probabilities), *lists]
     metadata = {"data": os.path.relpath(data)} | ({"per_file": per_file} if per_file else {})
     options = [*(("--limit", str(limit + 1)) if limit else ()), *extra]  # the canary comes first
