@@ -1,7 +1,7 @@
 """Measure one model: ``crm-dedup kpi smollm2-135m``, or ``make kpi-smollm2-135m``.
 
 lm-evaluation-harness asks the questions, with its stock `vllm` model. This module turns the answers into
-``results/MODEL/metrics.json``: every number with its interval, and all that is needed to repeat the run.
+``outputs/results/MODEL/metrics.json``: every number with its interval, and all that is needed to repeat the run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from crm_dedup_plugin.evaluation.answers import ATTACKS, FLIPS, REASONING, Item
 from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.provenance import versions
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import RESULTS, write_atomically
 
 MAIN, PUBLIC = "crm_dedup", "crm_dedup_public"
 RATES = {"crm_dedup_swapped": FLIPS, "crm_dedup_shuffled": FLIPS, "crm_dedup_injected": ATTACKS}
@@ -50,7 +50,7 @@ def evaluate(
     copies: int = 1,
     data: Path | None = None,
 ) -> dict:
-    """Run the tasks on `model` (default ``outputs/NAME-merged``), write ``results/NAME/metrics.json`` and return what it holds.
+    """Run the tasks on `model` (default ``outputs/NAME-merged``), write ``outputs/results/NAME/metrics.json`` and return what it holds.
 
     `extra` goes to lm_eval. `limit` keeps the first pairs of each task, `per_file` some pairs of each benchmark. `copies` of
     the model, one on each GPU, share the pairs. Numbers that were made from the same model, data, task and options are not
@@ -72,7 +72,7 @@ def evaluate(
     metadata = {"data": os.path.relpath(data)} | ({"per_file": per_file} if per_file else {})
     options = [*(("--limit", str(limit + 1)) if limit else ()), *extra]  # the canary comes first
     used = fingerprint.describe(model, tasks, data, files, [*options, *([f"per_file={per_file}"] if per_file else [])])
-    target = Path("results") / name / "metrics.json"
+    target = RESULTS / name / "metrics.json"
     if not force and target.is_file() and json.loads(target.read_text())["inputs"] == used:
         print(f"{target} is up to date")
         return json.loads(target.read_text())

@@ -1,4 +1,4 @@
-"""What the numbers of a model depend on: ``results/NAME/metrics.json`` is up to date where these are equal.
+"""What the numbers of a model depend on: ``outputs/results/NAME/metrics.json`` is up to date where these are equal.
 
 ``python -m crm_dedup_plugin.evaluation.fingerprint`` prints the hash of the task.
 """
