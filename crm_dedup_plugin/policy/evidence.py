@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from crm_dedup_plugin.policy import notes
 from crm_dedup_plugin.policy.fields import CONCEPTS, by_concept
-from crm_dedup_plugin.policy.names import SUFFIXES
+from crm_dedup_plugin.policy.names import FREE_MAIL, SUFFIXES
 from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, company_parts, digits, email_domain, fold, is_role_inbox, person_words, relation
 
 ONLY_A, ONLY_B, FOUND = "only_a", "only_b", "found"
@@ -188,9 +188,3 @@ def shared_domain(evidence: Evidence) -> bool:
             names.add(side["website"].casefold().removeprefix("https://").removeprefix("http://").removeprefix("www.").split("/")[0])
         hosts.append({name for name in names if name and name.split(".")[0] not in FREE_MAIL})
     return bool(hosts[0] & hosts[1])
-
-
-FREE_MAIL = frozenset(
-    "gmail googlemail yahoo ymail hotmail outlook live msn icloud me aol proton protonmail mail gmx web t-online orange wanadoo free laposte libero "
-    "virgilio yandex qq 163 126 naver daum wp o2 onet seznam centrum rediffmail comcast verizon btinternet sky telenet ziggo bluewin".split()
-)
