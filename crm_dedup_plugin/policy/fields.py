@@ -41,7 +41,7 @@ _WORDS = load(
         "schemas": {str: _SCHEMA},
         "unseen_schemas": {str: _SCHEMA},
         "names": {f"{concept}?": [str] for concept in CONCEPTS},
-        "kinds": {kind.value: [str] for kind in Kind},
+        "kinds": [{f"{kind}?": [str] for kind in Kind}],
         "concepts": [{f"{concept}?": str for concept in ("none", *CONCEPTS)}],
         "placeholders": [str],
     },
@@ -51,13 +51,13 @@ UNSEEN_SCHEMAS: dict[str, dict[str, tuple[str, ...]]] = _WORDS["unseen_schemas"]
 _PLACEHOLDERS = frozenset(_WORDS["placeholders"])
 
 
-def _phrases(lines: tuple[str, ...]) -> re.Pattern:
-    """Return a pattern for any of the comma-separated phrases, in which * stands for any letters."""
-    phrases = (re.escape(phrase.strip()).replace(r"\*", "[a-z]*").replace(r"\ ", " ") for line in lines for phrase in line.split(","))
-    return re.compile(rf"\b(?:{'|'.join(filter(None, phrases))})\b")
+def _phrases(phrases: tuple[str, ...]) -> re.Pattern:
+    """Return a pattern for any of the phrases, as whole words; * stands for any letters."""
+    pattern = "|".join(re.escape(phrase).replace(r"\*", "[a-z]*") for phrase in phrases)
+    return re.compile(rf"\b(?:{pattern})\b")
 
 
-_KINDS = tuple((Kind(kind), _phrases(lines)) for kind, lines in _WORDS["kinds"].items())
+_KINDS = tuple((Kind(kind), _phrases(phrases)) for entry in _WORDS["kinds"] for kind, phrases in entry.items())
 _CONCEPTS = tuple((concept, re.compile(pattern)) for entry in _WORDS["concepts"] for concept, pattern in entry.items())
 
 
