@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from crm_dedup_plugin.policy import names, values
 from crm_dedup_plugin.policy.fields import CONCEPTS
-from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, UNCLEAR, company_parts, dates, digits, is_role_inbox, relation, script
+from crm_dedup_plugin.policy.names import company_parts, is_role_inbox
+from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, UNCLEAR, dates, digits, relation, script
 
 PROPERTY = settings(max_examples=400, deadline=None)
 AGREEING = {SAME, CLOSE}

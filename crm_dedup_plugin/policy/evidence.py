@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from crm_dedup_plugin.policy import notes
 from crm_dedup_plugin.policy.fields import CONCEPTS, by_concept
-from crm_dedup_plugin.policy.names import FREE_MAIL, SUFFIXES
-from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, company_parts, digits, email_domain, fold, is_role_inbox, person_words, relation
+from crm_dedup_plugin.policy.names import FREE_MAIL, SUFFIXES, company_parts, fold, is_role_inbox, person_words
+from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, digits, email_domain, host, is_acronym, relation
 
 ONLY_A, ONLY_B, FOUND = "only_a", "only_b", "found"
 AGREE = frozenset((SAME, FOUND))
@@ -162,7 +162,7 @@ def _flag(evidence: Evidence) -> None:
     if "company" in a and "company" in b:
         (left, forms_a), (right, forms_b) = company_parts(a["company"]), company_parts(b["company"])
         spelled_together = "".join(left) == "".join(right)
-        if evidence.get("company") == CLOSE and len(left) != len(right) and not spelled_together and not _is_acronym(left, right):
+        if evidence.get("company") == CLOSE and len(left) != len(right) and not spelled_together and not is_acronym(left, right):
             flags.add("part")
         if forms_a and forms_b and forms_a != forms_b:
             flags.add("legal")
@@ -174,17 +174,7 @@ def _given(name: str) -> str:
     return words[0] if words else ""
 
 
-def _is_acronym(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
-    few, many = sorted((left, right), key=len)
-    return len(few) == 1 and len(many) > 1 and few[0] == "".join(word[0] for word in many)
-
-
 def shared_domain(evidence: Evidence) -> bool:
-    """Tell whether both e-mails, or an e-mail and a website, are of one company's domain."""
-    hosts = []
-    for side in (evidence.a, evidence.b):
-        names = {email_domain(side["email"])} if "email" in side else set()
-        if "website" in side:
-            names.add(side["website"].casefold().removeprefix("https://").removeprefix("http://").removeprefix("www.").split("/")[0])
-        hosts.append({name for name in names if name and name.split(".")[0] not in FREE_MAIL})
-    return bool(hosts[0] & hosts[1])
+    """Tell whether an e-mail or website of each record is on the domain of one company."""
+    a, b = ({email_domain(side.get("email", "")), host(side.get("website", ""))} for side in (evidence.a, evidence.b))
+    return any(domain and domain.split(".")[0] not in FREE_MAIL for domain in a & b)

@@ -1,4 +1,4 @@
-"""Words in names that count as equal or do not count: short forms, titles, suffixes, street words, legal forms, role inboxes.
+"""The words of names, and those that do not count or count as equal: titles, legal forms, short forms, role inboxes.
 
 The lists are in the folder `vocabulary`; libraries add English nicknames and the legal forms of most countries.
 """
@@ -6,7 +6,7 @@ The lists are in the folder `vocabulary`; libraries add English nicknames and th
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from anyascii import anyascii
 from cleanco import termdata
@@ -49,3 +49,35 @@ def _legal_forms() -> dict[str, str]:
 
 
 LEGAL_FORMS = _legal_forms()
+
+
+@lru_cache(maxsize=200_000)
+def fold(text: str) -> str:
+    """Return the words of a value in plain lower-case Latin letters and digits."""
+    plain = text if text.isascii() else anyascii(text)
+    return " ".join(re.findall(r"[a-z0-9]+", plain.replace("'", "").replace("’", "").casefold()))
+
+
+def person_words(name: str) -> tuple[str, ...]:
+    """Return the words of a person's name without titles; all of them where there is nothing else (M., Don)."""
+    words = tuple(fold(name).split())
+    return tuple(word for word in words if word not in TITLES) or words
+
+
+@lru_cache(maxsize=100_000)
+def company_parts(name: str) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the words of a company's name without its legal form, and the forms found."""
+    text = re.sub(r"(?<=\b\w)\.(?=\w\b)", "", name.replace("&", " and ")).replace(".", " ")
+    words, forms = fold(text).split(), set()
+    for size in (3, 2, 1):
+        for at in range(len(words) - size, -1, -1):
+            form = LEGAL_FORMS.get("".join(words[at : at + size]))
+            if form and len(words) > size:
+                forms.add(form)
+                del words[at : at + size]
+    return tuple(word for word in words if word not in ("and", "the", "co")) or tuple(words), frozenset(forms)
+
+
+def is_role_inbox(email: str) -> bool:
+    """Tell whether an address belongs to a desk, not to a person: info@, sales@."""
+    return re.split(r"[@+.\d_-]", email.strip().casefold(), maxsplit=1)[0] in ROLE_INBOXES
