@@ -81,3 +81,18 @@ def company_parts(name: str) -> tuple[tuple[str, ...], frozenset[str]]:
 def is_role_inbox(email: str) -> bool:
     """Tell whether an address belongs to a desk, not to a person: info@, sales@."""
     return re.split(r"[@+.\d_-]", email.strip().casefold(), maxsplit=1)[0] in ROLE_INBOXES
+
+
+def script(text: str) -> str:
+    """Return "latin", or the script of the first other letter: "cyrillic", "greek", "arabic", "han" ..."""
+    for letter in text:
+        if letter > "\u024f" and letter.isalpha():
+            return next((name for first, last, name in _SCRIPTS if first <= letter <= last), "other")
+    return "latin"
+
+
+_SCRIPTS = (
+    ("\u0370", "\u03ff", "greek"), ("\u0400", "\u052f", "cyrillic"), ("\u0530", "\u058f", "armenian"), ("\u0590", "\u05ff", "hebrew"),
+    ("\u0600", "\u077f", "arabic"), ("\u0900", "\u097f", "devanagari"), ("\u0e00", "\u0e7f", "thai"), ("\u10a0", "\u10ff", "georgian"),
+    ("\u3040", "\u30ff", "kana"), ("\u3400", "\u9fff", "han"), ("\uac00", "\ud7af", "hangul"),
+)  # fmt: skip

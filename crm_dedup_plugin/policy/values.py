@@ -13,7 +13,7 @@ from itertools import product
 from rapidfuzz import fuzz
 from rapidfuzz.distance import OSA
 
-from crm_dedup_plugin.policy.names import STREET_WORDS, company_parts, fold, person_words, short_forms
+from crm_dedup_plugin.policy.names import STREET_WORDS, company_parts, fold, person_words, script, short_forms
 
 SAME, CLOSE, DIFFERS, UNCLEAR = "same", "close", "differs", "unclear"
 
@@ -25,14 +25,6 @@ _VOWELS = re.compile(r"[aeiouyw]|(.)(?=\1)")
 def digits(number: str) -> str:
     """Return the digits of a phone number without extension and leading zeros."""
     return "".join(str(int(sign)) for sign in _EXTENSION.sub("", number) if sign.isdecimal()).lstrip("0")
-
-
-def script(text: str) -> str:
-    """Return "latin", or the script of the first other letter: "cyrillic", "greek", "arabic", "han" ..."""
-    for letter in text:
-        if letter > "\u024f" and letter.isalpha():
-            return next((name for first, last, name in _SCRIPTS if first <= letter <= last), "other")
-    return "latin"
 
 
 @lru_cache(maxsize=200_000)
@@ -250,8 +242,3 @@ _RELATIONS = {
     "first": _name, "last": _name, "name": _full_name, "company": _company, "phone": _phone, "mobile": _phone, "email": _email,
     "website": _website, "tax": _tax, "birth": _birth, "street": _street, "postcode": _postcode,
 }  # fmt: skip
-_SCRIPTS = (
-    ("\u0370", "\u03ff", "greek"), ("\u0400", "\u052f", "cyrillic"), ("\u0530", "\u058f", "armenian"), ("\u0590", "\u05ff", "hebrew"),
-    ("\u0600", "\u077f", "arabic"), ("\u0900", "\u097f", "devanagari"), ("\u0e00", "\u0e7f", "thai"), ("\u10a0", "\u10ff", "georgian"),
-    ("\u3040", "\u30ff", "kana"), ("\u3400", "\u9fff", "han"), ("\uac00", "\ud7af", "hangul"),
-)  # fmt: skip
