@@ -178,7 +178,7 @@ def _average(options) -> None:
 
 
 def _kpi(options) -> None:
-    from crm_dedup_plugin.evaluation.run import evaluate
+    from crm_dedup_plugin.evaluation.evaluate import evaluate
     from crm_dedup_plugin.reporting import quality_tables
     from crm_dedup_plugin.storage import RESULTS
 
