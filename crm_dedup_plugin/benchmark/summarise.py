@@ -17,7 +17,7 @@ from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.benchmark.roofline import Hardware, Shape, detect, pairs_per_second
 from crm_dedup_plugin.evaluation import metrics
 from crm_dedup_plugin.inference import engine
-from crm_dedup_plugin.pair import answer, prompt, record, tokens
+from crm_dedup_plugin.pair import probe
 from crm_dedup_plugin.provenance import digest, model_digest, versions
 from crm_dedup_plugin.storage import write_atomically
 
@@ -28,12 +28,8 @@ PERCENTILES = ("mean", "p50", "p95", "p99")
 def inputs(work: Workload) -> dict:
     """Return hashes of the model, the pairs and the question, with the settings of the runs."""
     settings = {key: value for key, value in dataclasses.asdict(work).items() if key not in ("model", "data")}
-    hashes = {"model_sha256": model_digest(work.model), "data_sha256": digest([Path(work.data)]), "prompt_sha256": _question()}
+    hashes = {"model_sha256": model_digest(work.model), "data_sha256": digest([Path(work.data)]), "prompt_sha256": probe.fingerprint()}
     return hashes | {"settings": settings}
-
-
-def _question() -> str:
-    return digest(Path(module.__file__) for module in (engine, prompt, record, answer, tokens))
 
 
 def assemble(work: Workload, found: dict, used: dict, price: float | None) -> dict:
