@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -176,7 +177,7 @@ def _average(options) -> None:
 
 
 def _kpi(options) -> None:
-    from crm_dedup_plugin.evaluation.run import evaluate
+    from crm_dedup_plugin.evaluation.evaluate import evaluate
     from crm_dedup_plugin.reporting import quality_tables
     from crm_dedup_plugin.storage import RESULTS
 
@@ -189,9 +190,16 @@ def _kpi(options) -> None:
 
 
 def _bench(options) -> None:
-    from crm_dedup_plugin.reporting import speed_tables
+    from crm_dedup_plugin.benchmark import plan, run
+    from crm_dedup_plugin.reporting import speed_figures_old, speed_tables
+    from crm_dedup_plugin.storage import RESULTS
 
-    speed_tables.run(options)
+    work, words = plan.from_options(options), "crm-dedup " + shlex.join(sys.argv[1:])
+    settings = {"base_url": options.base_url, "port": options.port, "price": options.price_per_hour, "quick": options.quick}
+    result = run.bench(options.name, work, options.parts, force=options.force, timeout=options.timeout, command=words, **settings)
+    folder = RESULTS / options.name
+    speed_figures_old.draw(result, folder, options.name)
+    print("", speed_tables.table(result), f"written: {folder / 'benchmark.json'}", sep="\n\n")
 
 
 def _compare(options) -> None:

@@ -123,7 +123,7 @@ def test_an_unknown_model_lists_the_known_ones(monkeypatch, capsys):
 
 
 def test_measuring_too_early_says_what_to_run_first(tmp_path, monkeypatch, capsys):
-    from crm_dedup_plugin.evaluation.run import evaluate
+    from crm_dedup_plugin.evaluation.evaluate import evaluate
 
     monkeypatch.chdir(tmp_path)
     data = tmp_path / "test.jsonl"
