@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from crm_dedup_plugin.policy.fields import by_concept
-from crm_dedup_plugin.policy.values import company_parts, digits, fold, person_words
+from crm_dedup_plugin.policy.names import company_parts, fold, person_words
+from crm_dedup_plugin.policy.values import digits
 
 
 def identities(row: dict) -> set[tuple[str, str]]:
