@@ -12,7 +12,7 @@ class UserError(Exception):
     """Something that the user can put right: the message names the bad value and the cure."""
 
 
-def advise(stage: str, name: str, options: str = "") -> str:
+def advise(stage: str, name: str) -> str:
     """Return the command that runs a stage ("train", "kpi", "bench", "push") for a model: through make if NAME is a configuration.
 
     >>> advise("kpi", "no-such-configuration")
@@ -21,6 +21,6 @@ def advise(stage: str, name: str, options: str = "") -> str:
     '`crm-dedup train MODEL --name no-such-configuration`'
     """
     if (CONFIGS / f"{name}.yml").is_file():
-        return f"`make {stage}-{shlex.quote(name)}" + (f' ARGS="{options}"`' if options else "`")
+        return f"`make {stage}-{shlex.quote(name)}`"
     words = f"train MODEL --name {shlex.quote(name)}" if stage == "train" else f"{stage} {shlex.quote(name)}"
-    return f"`crm-dedup {words}{options and ' '}{options}`"
+    return f"`crm-dedup {words}`"

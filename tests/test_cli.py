@@ -15,6 +15,7 @@ from compact_pairs import generate
 
 from crm_dedup_plugin import __version__
 from crm_dedup_plugin.cli import main, program
+from crm_dedup_plugin.errors import advise
 from crm_dedup_plugin.pair.answer import SCHEMA
 from crm_dedup_plugin.pair.prompt import in_order
 
@@ -279,7 +280,17 @@ def test_errors_are_one_message_without_a_traceback(tmp_path):
     assert_one_message(run("prepare", "--data", str(tmp_path), "--out", str(tmp_path / "out")), str(tmp_path), "is a folder")
     assert_one_message(run("prompt", "none.jsonl"), "none.jsonl")
     assert_one_message(run("train", "nonesuch"), "nonesuch", "smollm2-135m")
-    assert_one_message(run("train", "smollm2-135m", cwd=tmp_path), "axolotl_configs/smollm2-135m.yml")
+    assert_one_message(run("train", "smollm2-135m", cwd=tmp_path), "axolotl_configs/smollm2-135m.yml", "run this in the repository")
+
+
+def test_errors_advise_commands_that_exist(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for stage in ("train", "kpi", "bench", "push"):
+        assert advise(stage, "qwen3-4b") == f"`make {stage}-qwen3-4b`"
+        assert subprocess.run(["make", "-n", f"{stage}-qwen3-4b"], capture_output=True).returncode == 0
+        words = shlex.split(advise(stage, "demo/my model").strip("`"))
+        options, rest = parse(*words[1:])
+        assert options.command == stage and options.name == "demo/my model" and not rest
 
 
 def test_ctrl_c_leaves_without_a_traceback(tmp_path):

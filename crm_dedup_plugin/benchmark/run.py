@@ -20,7 +20,7 @@ from crm_dedup_plugin import process
 from crm_dedup_plugin.benchmark.online import planned
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.benchmark.result import assemble, inputs, write
-from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.inference.devices import replicas
 from crm_dedup_plugin.inference.server import at, serve
@@ -90,7 +90,7 @@ def _check(name: str, work: Workload) -> None:
     if not Path(work.data).is_file():
         raise UserError(f"{work.data} does not exist: run `make prep` first")
     if work.model.startswith("outputs/") and not (Path(work.model) / "config.json").is_file():
-        raise UserError(f"{work.model} does not exist: run `make train-{name}` first, or give --random-weights with --model for its speed alone")
+        raise UserError(f"{work.model} does not exist: run {advise('train', name)} first, or give --random-weights with --model for its speed alone")
     pairs, each = len(work.load()[0]), work.gpus_each()
     if work.engines > pairs:
         raise UserError(f"--engines {work.engines}: there are {pairs} pairs only: give at most {pairs}")

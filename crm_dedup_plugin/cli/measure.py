@@ -66,7 +66,7 @@ def _bench_options(command: Parser) -> None:
 
 
 def _known_tasks() -> tuple[str, ...]:
-    return tuple(sorted(path.name for path in Path("lm_eval_tasks").glob("crm_dedup*") if path.is_dir()))
+    return tuple(sorted(path.stem for path in Path("lm_eval_tasks").rglob("*.yaml")))
 
 
 def _known_arms() -> tuple[str, ...]:

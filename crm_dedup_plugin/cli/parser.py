@@ -33,9 +33,7 @@ class Parser(argparse.ArgumentParser):
         """Add an option of several values: as words in a row, between commas, or each with the option again."""
 
         def read(text: str) -> list:
-            with contextlib.suppress(ValueError, argparse.ArgumentTypeError):
-                return [value(text)]
-            return [value(part) for part in text.split(",")]
+            return _values(text, value)
 
         read.__name__ = metavar
         self.option(flag, explanation, said=said, action="extend", type=read, metavar=f"{metavar} ...")
@@ -72,9 +70,16 @@ class Parser(argparse.ArgumentParser):
         return options + rest
 
 
+def _values(text: str, value: Callable[[str], Any]) -> list:
+    """Return what one word says: a value, or several between commas."""
+    with contextlib.suppress(ValueError, argparse.ArgumentTypeError):
+        return [value(text)]
+    return [value(part) for part in text.split(",")]
+
+
 def _can_be(word: str, value: Callable[[str], Any]) -> bool:
     try:
-        return not word.startswith("-") and all(value(part) is not None for part in word.split(","))
+        return not word.startswith("-") and bool(_values(word, value))
     except (ValueError, argparse.ArgumentTypeError):
         return False
 
