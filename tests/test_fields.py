@@ -159,6 +159,7 @@ def test_every_vocabulary_says_what_it_is_for():
         ("b: y\n", {"a": str, "b?": str}, "the key 'a' is missing"),
         ("a: [x\nb: y\n", {str: str}, "not YAML"),
         ("", [str], "line 1: expected a list"),
+        ("a: x\nb: '(x'\n", {str: re.Pattern}, "line 2: '(x' is no regular expression"),
     ],
 )
 def test_a_malformed_entry_is_named_with_its_file_its_line_and_the_cure(tmp_path, text, shape, error):

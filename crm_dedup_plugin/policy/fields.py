@@ -42,7 +42,7 @@ _WORDS = load(
         "unseen_schemas": {str: _SCHEMA},
         "names": {f"{concept}?": [str] for concept in CONCEPTS},
         "kinds": [{f"{kind}?": [str] for kind in Kind}],
-        "concepts": [{f"{concept}?": str for concept in ("none", *CONCEPTS)}],
+        "concepts": [{f"{concept}?": re.Pattern for concept in ("none", *CONCEPTS)}],
         "placeholders": [str],
     },
 )
@@ -58,7 +58,7 @@ def _phrases(phrases: tuple[str, ...]) -> re.Pattern:
 
 
 _KINDS = tuple((Kind(kind), _phrases(phrases)) for entry in _WORDS["kinds"] for kind, phrases in entry.items())
-_CONCEPTS = tuple((concept, re.compile(pattern)) for entry in _WORDS["concepts"] for concept, pattern in entry.items())
+_CONCEPTS = tuple(item for entry in _WORDS["concepts"] for item in entry.items())
 
 
 def kind_of(name: str) -> Kind:

@@ -31,15 +31,14 @@ _WORDS = load(
     {
         "written": {relation: [str] for relation in _RELATIONS},
         "told": dict.fromkeys(_FLAGS, str),
-        "relations": dict.fromkeys(_RELATIONS, str),
-        "fields": dict.fromkeys(CONCEPTS, str),
-        "verdicts": [dict.fromkeys((f"{DUPLICATE}?", f"{POSSIBLE}?", f"{NO_MATCH}?"), str)],
+        "relations": dict.fromkeys(_RELATIONS, re.Pattern),
+        "fields": dict.fromkeys(CONCEPTS, re.Pattern),
+        "verdicts": [dict.fromkeys((f"{DUPLICATE}?", f"{POSSIBLE}?", f"{NO_MATCH}?"), re.Pattern)],
     },
 )
-_WRITTEN, _TOLD = _WORDS["written"], _WORDS["told"]
-_RELATION_PATTERNS = {relation: re.compile(pattern) for relation, pattern in _WORDS["relations"].items()}
-_FIELD_PATTERN = re.compile("|".join(rf"\b(?P<{concept}>{pattern})\b" for concept, pattern in _WORDS["fields"].items()))
-_VERDICTS = [(decision, re.compile(pattern)) for entry in _WORDS["verdicts"] for decision, pattern in entry.items()]
+_WRITTEN, _TOLD, _RELATION_PATTERNS = _WORDS["written"], _WORDS["told"], _WORDS["relations"]
+_FIELD_PATTERN = re.compile("|".join(rf"\b(?P<{concept}>{pattern.pattern})\b" for concept, pattern in _WORDS["fields"].items()))
+_VERDICTS = [item for entry in _WORDS["verdicts"] for item in entry.items()]
 
 
 def write(evidence: Evidence, decision: str, rng: random.Random) -> str:

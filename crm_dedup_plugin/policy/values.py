@@ -29,14 +29,14 @@ def digits(number: str) -> str:
 
 @lru_cache(maxsize=200_000)
 def relation(concept: str, a: str, b: str) -> str:
-    """Return how two values of one concept compare; the order of `a` and `b` makes no difference."""
+    """Return how two values of one concept compare: `SAME`, `CLOSE`, `DIFFERS` or `UNCLEAR`, whatever the order of `a` and `b`."""
     if a == b:
         return SAME
     return _RELATIONS.get(concept, _text)(a, b) if a < b else _RELATIONS.get(concept, _text)(b, a)
 
 
 def email_domain(email: str) -> str:
-    """Return what stands behind the @, in lower case, or ""."""
+    """Return the part after the @ in lower case, or ""."""
     return email.rpartition("@")[2].strip().casefold() if "@" in email else ""
 
 
@@ -114,7 +114,7 @@ def _company(a: str, b: str) -> str:
 
 
 def _words_fit(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
-    """Tell whether every word of the shorter name stands in the longer one, misspelt or shortened at most."""
+    """Tell whether every word of the shorter name is in the longer one, at most misspelt or shortened."""
     few, many = sorted((left, right), key=len)
     fits = [any(word == other or _abbreviates(word, other) or _misspelt(word, other) for other in many) for word in few]
     return bool(few) and all(fits)
@@ -183,7 +183,7 @@ def _code(text: str) -> str:
 
 @lru_cache(maxsize=100_000)
 def dates(text: str) -> frozenset[tuple[int, int, int]]:
-    """Return every (year, month, day) that a written date may mean."""
+    """Return every (year, month, day) that a written date can mean."""
     named = re.sub(r"[A-Za-z]{3,}", lambda word: str(_MONTHS.get(word[0][:3].lower(), "")), text)
     parts = [int(part) for part in re.findall(r"\d+", named)]
     if len(parts) == 1 and len(re.sub(r"\D", "", text)) == 8:

@@ -1,4 +1,4 @@
-"""Words that the policy knows, as YAML files that anybody can read and edit. Every text in them is plain text: 163, no and 1900-01-01 too.
+"""The words that the policy knows, as YAML files for people to read and edit. Every entry is text, even 163, no and 1900-01-01.
 
 >>> load("suffixes", {str: [str]})["jr"]
 ('jr', 'junior')
@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import yaml
@@ -24,8 +25,9 @@ _CURES = {
 def load(name: str, shape, folder: Path = FOLDER):
     """Return the vocabulary `name`: tables as dicts, lists as tuples, in the order of the file.
 
-    `shape` says what is allowed: `str`, `[shape]` for a list, `{str: shape}` for a table with any keys, `{"a": shape}` for one
-    with just these keys; keys that end in "?" may be left out. Raises UserError, which names the file, the line and the cure.
+    `shape` says what is allowed: `str`, `re.Pattern` for a regular expression, `[shape]` for a list, `{str: shape}` for a table
+    with any keys, `{"a": shape, "b?": shape}` for one with these keys, of which "b" may be left out.
+    Raises UserError, which names the file, the line and the cure.
     """
     path = folder / f"{name}.yml"
     try:
@@ -37,16 +39,23 @@ def load(name: str, shape, folder: Path = FOLDER):
 
 
 def _value(node: yaml.Node | None, shape, path: Path):
-    kind = yaml.ScalarNode if shape is str else yaml.SequenceNode if isinstance(shape, list) else yaml.MappingNode
+    kind = yaml.ScalarNode if shape in (str, re.Pattern) else yaml.SequenceNode if isinstance(shape, list) else yaml.MappingNode
     if type(node) is not kind:
         raise _error(path, node, f"expected {_CURES[kind][0]}: {_CURES[kind][1]}")
     if kind is yaml.ScalarNode:
         if not node.value.strip():
             raise _error(path, node, "an entry is empty: write a text or delete the entry")
-        return node.value
+        return node.value if shape is str else _pattern(node, path)
     if kind is yaml.SequenceNode:
         return tuple(_value(entry, shape[0], path) for entry in node.value)
     return _table(node, shape, path)
+
+
+def _pattern(node: yaml.ScalarNode, path: Path) -> re.Pattern:
+    try:
+        return re.compile(node.value)
+    except re.error as error:
+        raise _error(path, node, f"{node.value!r} is no regular expression ({error}): correct it") from None
 
 
 def _table(node: yaml.MappingNode, shape: dict, path: Path) -> dict:
