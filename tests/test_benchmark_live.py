@@ -235,10 +235,6 @@ def test_a_server_that_fails_to_start_shows_why(workspace):
     [
         (("--data", "none.jsonl"), "none.jsonl does not exist: run `make prep` first"),
         (("--model", "outputs/none"), "outputs/none does not exist: run `crm-dedup train MODEL --name tiny` first"),
-        (("--repeats", "0"), "--repeats 0: give a number above 0"),
-        (("--concurrency", "0"), "--concurrency 0: give numbers from 1 on"),
-        (("--arms", "full", "fast"), "--arms fast: choose among full, full_cold, full_uncached, full_without_schema, decision,"),
-        (("--batches", "32", "0"), "--batches 0: give numbers from 1 on"),
         (("--base-url", "http://127.0.0.1:9", "--parts", "online", "--force"), "no OpenAI server answers at http://127.0.0.1:9"),
     ],
 )

@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
     def _arranged(self, words: list[str]) -> list[str]:
         """Return the options, each value with its own, and then the other words.
 
-        The values of an option of several end at the first word that cannot be one: in ``--parts offline NAME`` that is NAME.
+        Before NAME, the values of an option of several end at the first word that cannot be one: in ``--parts offline NAME``, at NAME.
         """
         options, rest = [], []
         while words:
@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
             bare = bool(words) and not words[0].startswith("-")
             if word in self.several and bare:
                 options.append(f"{word}={words.pop(0)}")
-                while words and _can_be(words[0], self.several[word]):
+                while words and not words[0].startswith("-") and (rest or _can_be(words[0], self.several[word])):
                     options.append(f"{word}={words.pop(0)}")
             elif word in self.sizes or "=" in word or not (bare and rest):
                 size = self.sizes.get(word, 0)
@@ -79,7 +79,7 @@ def _values(text: str, value: Callable[[str], Any]) -> list:
 
 def _can_be(word: str, value: Callable[[str], Any]) -> bool:
     try:
-        return not word.startswith("-") and bool(_values(word, value))
+        return bool(_values(word, value))
     except (ValueError, argparse.ArgumentTypeError):
         return False
 
