@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
 
 from crm_dedup_plugin.cli.parser import NOTHING_WRITTEN, ONWARD, Parser, Program, above_zero, name, one_of
@@ -70,9 +72,9 @@ def _known_tasks() -> tuple[str, ...]:
 
 
 def _known_arms() -> tuple[str, ...]:
-    from crm_dedup_plugin.benchmark.offline import ARMS
+    from crm_dedup_plugin.benchmark.plan import ARMS
 
-    return tuple(kind + cache for kind, cache in ARMS)
+    return tuple(ARMS)
 
 
 def _key_value(text: str) -> str:
@@ -95,10 +97,17 @@ def _run_kpi(options) -> None:
 
 
 def _run_bench(options) -> None:
-    from crm_dedup_plugin.reporting import speed_tables
+    from crm_dedup_plugin.benchmark import plan, run
+    from crm_dedup_plugin.reporting import speed_figures_old, speed_tables
+    from crm_dedup_plugin.storage import RESULTS
 
     options.parts, options.engine = tuple(options.parts or PARTS), tuple(options.engine or ())
-    speed_tables.run(options)
+    work, words = plan.from_options(options), "crm-dedup " + shlex.join(sys.argv[1:])
+    settings = {"base_url": options.base_url, "port": options.port, "price": options.price_per_hour, "quick": options.quick}
+    result = run.bench(options.name, work, options.parts, force=options.force, timeout=options.timeout, command=words, **settings)
+    folder = RESULTS / options.name
+    speed_figures_old.draw(result, folder, options.name)
+    print("", speed_tables.table(result), f"written: {folder / 'benchmark.json'}", sep="\n\n")
 
 
 def _run_table(options) -> None:
