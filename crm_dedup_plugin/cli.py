@@ -178,20 +178,22 @@ def _average(options) -> None:
 
 def _kpi(options) -> None:
     from crm_dedup_plugin.evaluation.run import evaluate
-    from crm_dedup_plugin.reporting import quality_tables
+    from crm_dedup_plugin.reporting import quality_figures, tables
 
     selection = {"tasks": options.tasks, "probabilities": not options.no_probabilities, "limit": options.limit, "per_file": options.per_file}
     result = evaluate(options.name, options.model, options.extra, options.force, copies=options.data_parallel_size, **selection)
     folder = Path("results") / options.name
-    pictures = quality_tables.pictures(result, folder, options.name)
-    print(quality_tables.table({options.name: result}), quality_tables.slices(result), quality_tables.tasks(result), sep="\n\n")
+    pictures = quality_figures.draw(result, folder, options.name)
+    print(tables.quality({options.name: result}), tables.slices(result), tables.tasks(result), sep="\n\n")
     print(f"\nwritten: {', '.join(map(str, (folder / 'metrics.json', *pictures)))}")
 
 
 def _bench(options) -> None:
+    from crm_dedup_plugin.benchmark.options import run
     from crm_dedup_plugin.reporting import speed_tables
 
-    speed_tables.run(options)
+    path, result = run(options)
+    print("", speed_tables.benchmark(result), f"written: {path}", sep="\n\n")
 
 
 def _compare(options) -> None:
@@ -207,9 +209,10 @@ def _push(options) -> None:
 
 
 def _table(options) -> None:
-    from crm_dedup_plugin.reporting import quality_tables
+    from crm_dedup_plugin.reporting import tables
+    from crm_dedup_plugin.reporting.results import load
 
-    print(quality_tables.table({name: quality_tables.load(name) for name in options.names}))
+    print(tables.quality({name: load(name) for name in options.names}))
 
 
 def _prompt(options) -> None:

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_dedup_plugin import process
-from crm_dedup_plugin.benchmark import hardware, limits, offline, online, result, run, summary
+from crm_dedup_plugin.benchmark import hardware, limits, offline, online, options, result, run, summary
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import devices, engine, pool, server
 from crm_dedup_plugin.pair import prompt, tokens
 from crm_dedup_plugin.pair.answer import GRAMMAR, dump
-from crm_dedup_plugin.reporting import speed_figures_old, speed_tables
+from crm_dedup_plugin.reporting import speed_figures, speed_tables
 
 H100 = hardware.Hardware("NVIDIA H100 80GB HBM3", "cuda", *hardware.SHEETS["H100"], "data sheet")
 QWEN = types.SimpleNamespace(
@@ -137,14 +137,14 @@ def test_settings_become_flags_of_the_server():
 
 @given(st.dictionaries(st.sampled_from(["a", "b_c"]), st.integers() | st.booleans() | st.dictionaries(st.just("k"), st.integers())))
 def test_engine_arguments_are_read_back(values):
-    assert speed_tables.engine_arguments([f"{key}={json.dumps(value)}" for key, value in values.items()]) == values
+    assert options.engine_arguments([f"{key}={json.dumps(value)}" for key, value in values.items()]) == values
 
 
 def test_engine_arguments_may_be_text_or_wrong():
-    assert speed_tables.engine_arguments(["kv_cache_dtype=fp8"]) == {"kv_cache_dtype": "fp8"}
+    assert options.engine_arguments(["kv_cache_dtype=fp8"]) == {"kv_cache_dtype": "fp8"}
     for word in ("max_num_seqs", "=3", "--x=1"):
         with pytest.raises(UserError, match="write KEY=VALUE"):
-            speed_tables.engine_arguments([word])
+            options.engine_arguments([word])
 
 
 def test_a_workload_survives_its_file(tmp_path):
@@ -254,10 +254,10 @@ def test_the_table_names_several_engines():
     level = {"batch_size": 1, "pairs_per_second": summary.spread([2.0])}
     rest = {"offline": None, "transformers": {"batch_1": level}, "online": None, "agreement": None, "schema_cost": None, "speedup": None}
     result = {"model": "m", "random_weights": False, "pairs": 4, "hardware": H100._asdict(), "dtype": "bfloat16", **rest}
-    assert speed_tables.table(result).startswith("m, 4 pairs, NVIDIA H100 80GB HBM3, bfloat16\n")
-    assert speed_tables.table({**result, "engines": 1, "gpus": 1}) == speed_tables.table(result)
-    assert ", 2 x NVIDIA H100 80GB HBM3, bfloat16, 4 engines side by side\n" in speed_tables.table({**result, "engines": 4, "gpus": 2})
-    assert ", fp8 weights, bfloat16, 3 engines side by side under MPS\n" in speed_tables.table(
+    assert speed_tables.benchmark(result).startswith("m, 4 pairs, NVIDIA H100 80GB HBM3, bfloat16\n")
+    assert speed_tables.benchmark({**result, "engines": 1, "gpus": 1}) == speed_tables.benchmark(result)
+    assert ", 2 x NVIDIA H100 80GB HBM3, bfloat16, 4 engines side by side\n" in speed_tables.benchmark({**result, "engines": 4, "gpus": 2})
+    assert ", fp8 weights, bfloat16, 3 engines side by side under MPS\n" in speed_tables.benchmark(
         {**result, "engines": 3, "mps": True, "quantization": "fp8"}
     )
 
@@ -320,11 +320,11 @@ def test_plots_are_drawn_of_what_there_is(tmp_path):
     found = {"arms": {"full": [{"pairs": 4, "seconds": 2.0, "engine_seconds": 1.9, **dict.fromkeys(("prompt_tokens", "output_tokens"), 400)}]}}
     found["arms"]["full"][0] |= {"cached_tokens": 0, "valid_json": 1.0, "truncated": 0.0}
     arms = summary.offline(found | {"max_num_seqs": 8, "engines": 1, "gpus": 1}, SHAPE, H100, 2.5)
-    drawn_of = {"random_weights": True, "quick": True, "hardware": H100._asdict(), "online": [level], "offline": arms}
-    drawn = speed_figures_old.draw(drawn_of, tmp_path, "a model")
+    drawn_of = {"inputs": {"data_sha256": "d"}, "random_weights": True, "quick": True, "hardware": H100._asdict(), "online": [level], "offline": arms}
+    drawn = speed_figures.draw(drawn_of, tmp_path, "a model")
     assert [path.name for path in drawn] == ["throughput.png", "latency.png", "limit.png"]
     assert all(path.stat().st_size > 5000 for path in drawn)
-    assert speed_figures_old.draw(drawn_of | {"online": None, "offline": None}, tmp_path, "x") == []
+    assert speed_figures.draw(drawn_of | {"online": None, "offline": None}, tmp_path, "x") == []
 
 
 def test_the_question_over_the_wire_is_the_one_of_training(tmp_path):

@@ -67,13 +67,13 @@ def assemble(work: Workload, found: dict, used: dict, price: float | None) -> di
 
 def write(result: dict, folder: Path, name: str) -> list[Path]:
     """Write the benchmark, its latencies as a table and its plots; return the files."""
-    from crm_dedup_plugin.reporting import speed_figures_old
+    from crm_dedup_plugin.reporting import speed_figures
 
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "benchmark.json", folder / "latency.csv"]
     write_atomically(written[0], json.dumps(result, indent=2) + "\n")
     write_atomically(written[1], latency_csv(result["online"] or []))
-    return written + speed_figures_old.draw(result, folder, name)
+    return written + speed_figures.draw(result, folder, name)
 
 
 def latency_csv(levels: Sequence[dict]) -> str:
