@@ -123,7 +123,7 @@ def test_an_unknown_model_lists_the_known_ones(monkeypatch, capsys):
 
 
 def test_measuring_too_early_says_what_to_run_first(tmp_path, monkeypatch, capsys):
-    from crm_dedup_plugin.evaluation.run import evaluate
+    from crm_dedup_plugin.evaluation.evaluate import evaluate
 
     monkeypatch.chdir(tmp_path)
     data = tmp_path / "test.jsonl"
@@ -134,7 +134,7 @@ def test_measuring_too_early_says_what_to_run_first(tmp_path, monkeypatch, capsy
     assert main(["kpi", "mine"]) == 1
     assert capsys.readouterr().err == "error: outputs/mine-merged does not exist: run `make train-mine` first\n"
     assert main(["table", "mine"]) == 1
-    assert capsys.readouterr().err == "error: results/mine/metrics.json does not exist: run `make kpi-mine` first\n"
+    assert capsys.readouterr().err == "error: outputs/results/mine/metrics.json does not exist: run `make kpi-mine` first\n"
     assert os.listdir(tmp_path) == ["test.jsonl"]
 
 

@@ -14,8 +14,8 @@ from crm_dedup_plugin.errors import UserError
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import quality
-import update_documents
+import quality  # noqa: E402
+import update_documents  # noqa: E402
 
 
 def result(name: str, file: str = "metrics.json") -> dict:
@@ -43,7 +43,7 @@ def test_each_document_gets_the_blocks_that_it_names(copy):
     assert [path.relative_to(copy).as_posix() for path in update_documents.update_all(copy)] == names
     for name in names:
         text = (copy / name).read_text()
-        assert "0.12 (0.11-0.13)" in text and "old" not in text and text.startswith("before\n") and "\nafter\n" in text
+        assert "0.12 (0.11-0.13)" in text and "\nold\n" not in text and text.startswith("before\n") and "\nafter\n" in text
         assert "| offline, full" in text
     assert update_documents.update_all(copy) == []
 
@@ -82,7 +82,7 @@ def test_the_card_is_of_a_varied_set():
 
 
 def test_the_results_belong_to_the_demo_set_of_this_code(tmp_path):
-    prepare(None, tmp_path / "splits", demo_pairs=1500)
+    prepare(tmp_path / "all.jsonl", tmp_path / "splits", demo_pairs=1500)
     digest = {name: hashlib.sha256((tmp_path / "splits" / f"{name}.jsonl").read_bytes()).hexdigest() for name in ("train", "test")}
     assert result("demo/smollm2-135m", "training.json")["train_sha256"] == digest["train"]
     for name in ("demo/smollm2-135m-base", "demo/smollm2-135m"):

@@ -1,4 +1,4 @@
-"""``results/MODEL/benchmark.json`` and what is drawn and tabulated from it."""
+"""``outputs/results/MODEL/benchmark.json`` and what is drawn and tabulated from it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from pathlib import Path
 from crm_dedup_plugin.benchmark import summary
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.inference import engine
-from crm_dedup_plugin.pair import answer, prompt, record, tokens
+from crm_dedup_plugin.pair import probe
 from crm_dedup_plugin.provenance import digest, model_digest, versions
 from crm_dedup_plugin.storage import write_atomically
 
 
 def inputs(work: Workload) -> dict:
     """Return hashes of the model, the pairs and the question, with the settings of the runs."""
-    code = [Path(module.__file__) for module in (engine, prompt, record, answer, tokens)]
     settings = {key: value for key, value in dataclasses.asdict(work).items() if key not in ("model", "data")}
-    hashes = {"model_sha256": model_digest(work.model), "data_sha256": digest([Path(work.data)]), "prompt_sha256": digest(code)}
+    hashes = {"model_sha256": model_digest(work.model), "data_sha256": digest([Path(work.data)]), "prompt_sha256": probe.fingerprint()}
     return hashes | {"settings": settings}
 
 
