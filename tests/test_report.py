@@ -148,7 +148,7 @@ def test_a_label_without_pairs_can_be_drawn(tmp_path):
 
 def test_results_are_loaded_by_name_or_their_absence_explained(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"outputs/results/mine/metrics\.json does not exist: run `make kpi-mine` first"):
+    with pytest.raises(UserError, match=r"outputs/results/mine/metrics\.json does not exist: run `crm-dedup kpi mine` first"):
         load("mine")
     (tmp_path / "outputs" / "results" / "mine").mkdir(parents=True)
     (tmp_path / "outputs" / "results" / "mine" / "metrics.json").write_text(json.dumps(result()))

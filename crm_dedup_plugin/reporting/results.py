@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
-from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.storage import results_of
 
 Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
@@ -223,5 +223,5 @@ def load(name: str) -> dict:
     """Return the whole metrics.json of one model; raises UserError if there is none."""
     path = results_of(name) / "metrics.json"
     if not path.is_file():
-        raise UserError(f"{path} does not exist: run `make kpi-{name}` first")
+        raise UserError(f"{path} does not exist: run {advise('kpi', name)} first")
     return json.loads(path.read_text(encoding="utf-8"))

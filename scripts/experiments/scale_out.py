@@ -20,7 +20,7 @@ from pathlib import Path
 
 import result_entries
 
-from crm_dedup_plugin.benchmark.hardware import detect
+from crm_dedup_plugin.benchmark.roofline import detect
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import documents, evaluate
 from crm_dedup_plugin.inference import engine
