@@ -23,8 +23,8 @@ def main(argv: list[str] | None = None) -> int:
     except (UserError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted: run the same command to go on", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted: {interrupt or 'run the same command to go on'}", file=sys.stderr)
         return 130
     return 0
 
@@ -145,13 +145,14 @@ def _prepare(options) -> None:
 
 
 def _synth(options) -> None:
-    from crm_dedup_plugin.dataset.synth.command import synthesise
+    from crm_dedup_plugin.dataset.synth.write import write
+    from crm_dedup_plugin.reporting import dataset_card
 
     kinds = [name for name in ("compact", "unseen", "lists") if getattr(options, name)]
     if len(kinds) > 1:
         raise UserError(f"--{' and --'.join(kinds)} cannot be combined: leave one out")
-    card = synthesise(options.n, options.seed, options.out, "".join(kinds), options.force)
-    print(f"{options.out}: {card['pairs']} pairs; card: {options.out.with_name(options.out.stem)}.card.md")
+    card = write(options.n, options.seed, options.out, "".join(kinds), options.force)
+    print(f"{options.out}: {card['pairs']} pairs; card: {dataset_card.write(card, options.out)}")
 
 
 def _fetch(options) -> None:

@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -70,3 +74,21 @@ def test_unseen_pairs_come_from_other_countries(tmp_path, written):
     assert main(["synth", "--n", "60", "--unseen", "--out", str(tmp_path / "unseen.jsonl")]) == 0
     places = [{row["id"].split("-")[1] for row in rows(path)} for path in (written, tmp_path / "unseen.jsonl")]
     assert not places[0] & places[1]
+
+
+@pytest.mark.parametrize("before", [None, "mine\n"], ids=["new", "--force"])
+def test_an_interrupted_run_says_that_it_starts_again_and_leaves_nothing_behind(tmp_path, before):
+    out = tmp_path / "all.jsonl"
+    if before:
+        out.write_text(before)
+    command = [sys.executable, "-m", "crm_dedup_plugin", "synth", "--n", "500000", "--out", str(out), "--force"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    partial, deadline = tmp_path / ".all.jsonl.part", time.monotonic() + 120
+    while not (partial.exists() and partial.stat().st_size) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == f"interrupted: {out} was not written; the same command starts from the first pair again"
+    assert [path.name for path in tmp_path.iterdir()] == ([out.name] if before else [])
+    assert not before or out.read_text() == before
