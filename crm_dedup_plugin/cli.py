@@ -65,12 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
 
     average = commands.add_parser("average", help="average trained models of one base, weight by weight, into another")
-    average.add_argument("name", help="name of the mean: outputs/NAME-merged, results/NAME/")
+    average.add_argument("name", help="name of the mean: outputs/NAME-merged, outputs/results/NAME/")
     average.add_argument("models", nargs="+", metavar="MODEL", help="names of trained models: outputs/MODEL-merged")
     average.set_defaults(run=_average)
 
     kpi = commands.add_parser("kpi", help="measure a model on the test split; further options go to lm_eval")
-    kpi.add_argument("name", help="name of the results: results/NAME/")
+    kpi.add_argument("name", help="name of the results: outputs/results/NAME/")
     kpi.add_argument("--model", help="folder or Hub id of the model (outputs/NAME-merged)")
     kpi.add_argument("--force", action="store_true", help="measure again even if nothing changed")
     kpi.add_argument("--tasks", nargs="+", metavar="TASK", help="tasks in lm_eval_tasks/ besides crm_dedup (all whose data are there)")
@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.set_defaults(run=_compare)
 
     push = commands.add_parser("push", help="publish a merged model with its card and results on the Hugging Face Hub")
-    push.add_argument("name", help="name of the results: results/NAME/")
+    push.add_argument("name", help="name of the results: outputs/results/NAME/")
     push.add_argument("--repo", metavar="USER/NAME", help="repository on the Hub (yours, named after the model)")
     push.add_argument("--dataset", action="store_true", help="publish the generated pairs too")
     push.add_argument("--public", action="store_true", help="let everybody see it (private)")
@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _bench_options(bench: argparse.ArgumentParser) -> None:
-    bench.add_argument("name", help="name of the results: results/NAME/")
+    bench.add_argument("name", help="name of the results: outputs/results/NAME/")
     bench.add_argument("--model", help="folder or Hub id of the model (outputs/NAME-merged)")
     bench.add_argument("--data", type=Path, default=Path("data/splits/test.jsonl"), help="labelled pairs (%(default)s)")
     bench.add_argument("--quick", action="store_true", help="a few pairs: minutes on two cores")
@@ -180,10 +180,11 @@ def _average(options) -> None:
 def _kpi(options) -> None:
     from crm_dedup_plugin.evaluation.run import evaluate
     from crm_dedup_plugin.reporting import quality_tables
+    from crm_dedup_plugin.storage import RESULTS
 
     selection = {"tasks": options.tasks, "probabilities": not options.no_probabilities, "limit": options.limit, "per_file": options.per_file}
     result = evaluate(options.name, options.model, options.extra, options.force, copies=options.data_parallel_size, **selection)
-    folder = Path("results") / options.name
+    folder = RESULTS / options.name
     pictures = quality_tables.pictures(result, folder, options.name)
     print(quality_tables.table({options.name: result}), quality_tables.slices(result), quality_tables.tasks(result), sep="\n\n")
     print(f"\nwritten: {', '.join(map(str, (folder / 'metrics.json', *pictures)))}")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
 
-RESULTS = Path("results")  # what the commands write about a model: RESULTS/NAME/
-EVIDENCE = Path("results")  # the results that are committed with the code, and that a command of a user never changes
+RESULTS = Path("outputs/results")  # what your own runs write about a model: RESULTS/NAME/; git ignores it
+EVIDENCE = Path("results")  # what is committed with the code; scripts/record_results.py copies a run here
 
 
 def results_of(name: str) -> Path:

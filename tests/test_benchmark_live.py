@@ -94,7 +94,7 @@ def test_a_benchmark_measures_every_part_and_passes_on_what_vllm_says(workspace)
     words = ("--pairs", "4", "--repeats", "1", "--concurrency", "1", "2", "--engine", "max_model_len=4096", "max_num_seqs=8")
     code, out, err = bench(workspace, *words, "--price-per-hour", "1")
     assert code == 0, err
-    folder = workspace / "results" / "tiny"
+    folder = workspace / "outputs" / "results" / "tiny"
     result = json.loads((folder / "benchmark.json").read_text())
     kept = json.loads((workspace / "outputs" / "tiny-bench" / "online.json").read_text())
     assert {run["command"] for level in result["online"] for run in level["runs"]} == {run["command"] for run in kept.values()}
@@ -143,7 +143,7 @@ def test_two_engines_share_the_pairs(workspace):
     words = ("--parts", "offline", "--engines", "2", "--pairs", "5", "--repeats", "1")
     code, out, err = bench(workspace, *words, "--force")
     assert code == 0, err
-    result = json.loads((workspace / "results" / "tiny" / "benchmark.json").read_text())
+    result = json.loads((workspace / "outputs" / "results" / "tiny" / "benchmark.json").read_text())
     (run,) = json.loads((workspace / "outputs" / "tiny-bench" / "offline.json").read_text())["arms"]["full"]
     assert (result["engines"], result["gpus"], result["pairs"], run["pairs"]) == (2, 0, 5, 5)
     assert "answers" not in run and 0 < run["engine_seconds"] <= run["seconds"]
@@ -158,7 +158,7 @@ def test_two_engines_share_the_pairs(workspace):
     few = ("--arms", "decision", "--engine", "max_model_len=4096", "kv_cache_memory_bytes=100000000")
     code, out, err = bench(workspace, *words, *few)
     assert code == 0, err
-    result = json.loads((workspace / "results" / "tiny" / "benchmark.json").read_text())
+    result = json.loads((workspace / "outputs" / "results" / "tiny" / "benchmark.json").read_text())
     assert (set(result["offline"]), result["schema_cost"], result["engines"]) == ({"full", "decision"}, None, 2)
 
 

@@ -134,7 +134,7 @@ def test_measuring_too_early_says_what_to_run_first(tmp_path, monkeypatch, capsy
     assert main(["kpi", "mine"]) == 1
     assert capsys.readouterr().err == "error: outputs/mine-merged does not exist: run `make train-mine` first\n"
     assert main(["table", "mine"]) == 1
-    assert capsys.readouterr().err == "error: results/mine/metrics.json does not exist: run `make kpi-mine` first\n"
+    assert capsys.readouterr().err == "error: outputs/results/mine/metrics.json does not exist: run `make kpi-mine` first\n"
     assert os.listdir(tmp_path) == ["test.jsonl"]
 
 

@@ -85,7 +85,7 @@ def test_one_run_measures_everything_and_keeps_the_old_keys(workplace):
     assert set(result["tasks"]) == {"crm_dedup_swapped", "crm_dedup_shuffled", "crm_dedup_injected"}
     assert result["tasks"]["crm_dedup_injected"]["macro_f1"]["value"] == result["macro_f1"]["value"] == 1
     assert result["calibration"]["agreement"]["value"] == 1 and result["calibration"]["auroc"]["value"] == 1
-    assert json.loads(Path("results/mine/metrics.json").read_text()) == result
+    assert json.loads(Path("outputs/results/mine/metrics.json").read_text()) == result
 
 
 def test_planted_faults_show_in_the_headlines(workplace):
@@ -104,7 +104,7 @@ def test_it_measures_again_only_where_something_changed(workplace, capsys, monke
     workplace.kpi()
     assert len(workplace.commands) == 2
     workplace.kpi()
-    assert len(workplace.commands) == 2 and capsys.readouterr().out == "results/mine/metrics.json is up to date\n"
+    assert len(workplace.commands) == 2 and capsys.readouterr().out == "outputs/results/mine/metrics.json is up to date\n"
     changes = [
         lambda: workplace.kpi(limit=20),
         lambda: workplace.kpi(tasks=["crm_dedup_swapped"]),
@@ -130,7 +130,7 @@ def test_it_measures_again_only_where_something_changed(workplace, capsys, monke
 
 def test_an_interrupted_run_goes_on_with_its_answers(workplace, monkeypatch):
     whole = workplace.kpi()
-    Path("results/mine/metrics.json").unlink()
+    Path("outputs/results/mine/metrics.json").unlink()
 
     def fail(command: list[str], model: str) -> None:
         if "lm_eval" not in command:
@@ -209,11 +209,11 @@ def test_public_pairs_are_linked_by_a_threshold_of_held_out_lists(workplace, mon
 
 def test_no_record_reaches_the_results(workplace):
     workplace.kpi()
-    written = Path("results/mine/metrics.json").read_text()
+    written = Path("outputs/results/mine/metrics.json").read_text()
     rows = [json.loads(line)["input"] for line in Path("test.jsonl").read_text().splitlines()]
     values = {value for row in rows for record in row.values() for value in record.values() if len(value) > 9}
     assert len(values) > 50 and not [value for value in values if value in written]
-    assert [path.name for path in Path("results").rglob("*.*")] == ["metrics.json"]
+    assert [path.name for path in Path("outputs/results").rglob("*.*")] == ["metrics.json"]
 
 
 def test_without_probabilities_only_the_harness_runs(workplace):
@@ -263,9 +263,9 @@ def test_the_command_line_hands_its_options_on_and_draws(workplace, monkeypatch,
     shown = capsys.readouterr().out
     assert "flips, records swapped" in shown and "crm_dedup_swapped" in shown and "moved by injections" not in shown
     assert workplace.commands[0][-4:] == ["--limit", "13", "--seed", "8"]
-    assert sorted(path.name for path in Path("results/mine").iterdir()) == ["confusion.png", "metrics.json"]
+    assert sorted(path.name for path in Path("outputs/results/mine").iterdir()) == ["confusion.png", "metrics.json"]
     assert cli.main(["kpi", "mine", "--model", "model"]) == 0
-    assert "results/mine/reliability.png" in capsys.readouterr().out
+    assert "outputs/results/mine/reliability.png" in capsys.readouterr().out
 
 
 def test_a_failed_process_is_one_message():

@@ -145,8 +145,8 @@ def test_a_label_without_pairs_can_be_drawn(tmp_path):
 
 def test_results_are_loaded_by_name_or_their_absence_explained(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"results/mine/metrics\.json does not exist: run `make kpi-mine` first"):
+    with pytest.raises(FileNotFoundError, match=r"outputs/results/mine/metrics\.json does not exist: run `make kpi-mine` first"):
         quality_tables.load("mine")
-    (tmp_path / "results" / "mine").mkdir(parents=True)
-    (tmp_path / "results" / "mine" / "metrics.json").write_text(json.dumps(result()))
+    (tmp_path / "outputs" / "results" / "mine").mkdir(parents=True)
+    (tmp_path / "outputs" / "results" / "mine" / "metrics.json").write_text(json.dumps(result()))
     assert quality_tables.load("mine") == result()

@@ -105,7 +105,7 @@ def test_a_run_with_a_name_leaves_other_runs_alone(project, monkeypatch):
     launches = Launches(monkeypatch)
     assert run.train(SMALL, [], name="demo/small") == Path("outputs/demo/small-merged")
     assert launches.merged_from == Path("outputs/demo/small") and launches[0][-1] == "--output_dir=outputs/demo/small"
-    assert json.loads(Path("results/demo/small/training.json").read_text())["machine"] == "a test"
+    assert json.loads(Path("outputs/results/demo/small/training.json").read_text())["machine"] == "a test"
     assert not Path(f"outputs/{SMALL}-merged").exists()
 
 

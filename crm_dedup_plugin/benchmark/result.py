@@ -1,4 +1,4 @@
-"""``results/MODEL/benchmark.json`` and what is drawn and tabulated from it."""
+"""``outputs/results/MODEL/benchmark.json`` and what is drawn and tabulated from it."""
 
 from __future__ import annotations
 

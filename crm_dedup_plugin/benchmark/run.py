@@ -1,7 +1,7 @@
 """Measure how fast a model answers: ``crm-dedup bench smollm2-135m``, or ``make bench-smollm2-135m``.
 
 The load generator and the engines are vLLM's and Transformers'; here they are started one after the other on the same pairs,
-watched and stopped, and what they say becomes ``results/MODEL/benchmark.json``, ``latency.csv`` and plots.
+watched and stopped, and what they say becomes ``outputs/results/MODEL/benchmark.json``, ``latency.csv`` and plots.
 Each part keeps its runs in ``outputs/NAME-bench/``: a second call goes on where the first was cut off.
 """
 
@@ -25,7 +25,7 @@ from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.inference.devices import replicas
 from crm_dedup_plugin.inference.server import at, serve
 from crm_dedup_plugin.provenance import versions
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import RESULTS, write_atomically
 
 MODULES = {"offline": "offline", "online": "online", "transformers": "baseline"}  # the slowest last: each part is kept when it is done
 PARTS = tuple(MODULES)
@@ -48,7 +48,7 @@ def bench(
     command: str = "",
     timeout: float = TIMEOUT,
 ) -> dict:
-    """Measure `work` and return what is written to ``results/NAME/benchmark.json``.
+    """Measure `work` and return what is written to ``outputs/results/NAME/benchmark.json``.
 
     `base_url` takes a server that runs already instead of starting one; `price` is that of the machine an hour.
     Raises UserError on what the user can mend.
@@ -67,7 +67,7 @@ def bench(
         for part in (one for one in PARTS if one in parts or _is_done(one, work, folder / f"{one}.json")):
             found[part] = _run(part, work, spec, folder, base_url, port, timeout)
             result = assemble(work, found, used, price) | {"quick": quick, "command": command}
-            write(result, Path("results") / name, name)
+            write(result, RESULTS / name, name)
     return result
 
 

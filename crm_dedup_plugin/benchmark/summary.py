@@ -1,4 +1,4 @@
-"""From the runs of all arms to what ``results/MODEL/benchmark.json`` says; {"value", "low", "high"}: median, least and most over repeats."""
+"""From the runs of all arms to what ``outputs/results/MODEL/benchmark.json`` says; {"value", "low", "high"}: median, least and most over repeats."""
 
 from __future__ import annotations
 

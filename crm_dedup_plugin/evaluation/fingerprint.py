@@ -1,4 +1,4 @@
-"""What the numbers of a model depend on, as hashes: ``results/NAME/metrics.json`` is up to date where these are equal."""
+"""What the numbers of a model depend on, as hashes: ``outputs/results/NAME/metrics.json`` is up to date where these are equal."""
 
 from __future__ import annotations
 

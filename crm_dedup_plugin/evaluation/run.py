@@ -1,7 +1,7 @@
 """Measure one model: ``crm-dedup kpi smollm2-135m``, or ``make kpi-smollm2-135m``.
 
 The work is lm-evaluation-harness's, with its stock `vllm` model; here its answers become
-``results/MODEL/metrics.json``, with intervals and with what is needed to repeat them.
+``outputs/results/MODEL/metrics.json``, with intervals and with what is needed to repeat them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from crm_dedup_plugin.evaluation import answers, certainty, documents, fingerpri
 from crm_dedup_plugin.evaluation.answers import ATTACKS, FLIPS, REASONING, Item
 from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.provenance import versions
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import RESULTS, write_atomically
 
 MAIN, PUBLIC = "crm_dedup", "crm_dedup_public"
 RATES = {"crm_dedup_swapped": FLIPS, "crm_dedup_shuffled": FLIPS, "crm_dedup_injected": ATTACKS}
@@ -47,7 +47,7 @@ def evaluate(
     copies: int = 1,
     data: Path = documents.TEST_SPLIT,
 ) -> dict:
-    """Run the tasks on `model` (default ``outputs/NAME-merged``) and write ``results/NAME/metrics.json``.
+    """Run the tasks on `model` (default ``outputs/NAME-merged``) and write ``outputs/results/NAME/metrics.json``.
 
     `extra` goes to lm_eval; `limit` keeps the first pairs of each task, `per_file` some of each benchmark; `copies` of the model
     share them, one a GPU. Does nothing where the numbers were made from the same model, data, code and options. Raises UserError
@@ -68,7 +68,7 @@ def evaluate(
     metadata = {"data": os.path.relpath(data)} | ({"per_file": per_file} if per_file else {})
     options = [*(("--limit", str(limit + 1)) if limit else ()), *extra]  # the canary comes first
     used = fingerprint.describe(model, tasks, data, files, [*options, *([f"per_file={per_file}"] if per_file else [])])
-    target = Path("results") / name / "metrics.json"
+    target = RESULTS / name / "metrics.json"
     if not force and target.is_file() and json.loads(target.read_text())["inputs"] == used:
         print(f"{target} is up to date")
         return json.loads(target.read_text())

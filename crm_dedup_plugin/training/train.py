@@ -17,7 +17,7 @@ import yaml
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.provenance import digest, versions
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import RESULTS, write_atomically
 
 CONFIGS = Path("axolotl_configs")
 MANIFEST = "crm_dedup.json"
@@ -89,8 +89,8 @@ def train(model: str, overrides: list[str], force: bool = False, name: str | Non
 
 
 def write_report(name: str, text: str) -> None:
-    """Write what is known of a training, as its manifest says it, to ``results/NAME/training.json``."""
-    report = Path("results") / name / "training.json"
+    """Write what is known of a training, as its manifest says it, to ``outputs/results/NAME/training.json``."""
+    report = RESULTS / name / "training.json"
     report.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(report, text)
 
