@@ -1,4 +1,4 @@
-"""Child processes that never outlive the benchmark, and what their logs say when they fail."""
+"""Child processes that never outlive the command that started them, and what their logs say when they fail."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from crm_dedup_plugin.errors import UserError
 
 GRACE = 20  # seconds between asking a process to stop and killing it
 TAIL = 12  # lines of a log that an error shows
-REASON = "Error: "  # what starts the line in which a benchmark says what it failed of
+REASON = "Error: "  # begins the line in which a child names the reason for its failure
 _PR_SET_PDEATHSIG = 1
-CURES = {  # what a log says: what to change
+CURES = {  # pattern in a log: what to change
     r"out of memory|OutOfMemory|Cannot allocate memory": "out of memory: give --engine max_num_seqs=64 max_num_batched_tokens=4096, "
     "or fewer --engines",
     r"engine \d+ of \d+ was killed by SIGKILL": "the machine may be out of memory: give fewer --engines",
@@ -35,7 +35,7 @@ _NOISE = re.compile(r"nanobind:| - leaked | - \.\.\. skipped|See https://nanobin
 
 @contextlib.contextmanager
 def running(command: Sequence[str], log: Path, env: dict[str, str]) -> Iterator[subprocess.Popen]:
-    """Run a command in a session of its own, with what it prints in `log`; leave no process of it behind."""
+    """Run a command in a session of its own, write its output to `log`, and leave no process of it behind."""
     with log.open("wb") as sink:
         streams = {"stdin": subprocess.DEVNULL, "stdout": sink, "stderr": subprocess.STDOUT}
         child = subprocess.Popen(command, env=env, start_new_session=True, preexec_fn=end_with_parent, **streams)
@@ -46,7 +46,7 @@ def running(command: Sequence[str], log: Path, env: dict[str, str]) -> Iterator[
 
 
 def stop(child: subprocess.Popen) -> None:
-    """End a process and all that it started: politely first, after `GRACE` seconds by force."""
+    """End a process and all that it started: politely first, then, after `GRACE` seconds, by force."""
     _signal(child, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(GRACE)
@@ -54,11 +54,11 @@ def stop(child: subprocess.Popen) -> None:
     child.wait()
 
 
-def wait(child: subprocess.Popen, log: Path, what: str, timeout: float, also: Callable[[], None] = lambda: None) -> None:
-    """Wait until a child has ended well, calling `also` twice a second; raises UserError where it fails or takes `timeout` seconds."""
+def wait(child: subprocess.Popen, log: Path, what: str, timeout: float, watch: Callable[[], None] = lambda: None) -> None:
+    """Wait for a child to succeed, calling `watch` twice a second; raises UserError if it fails or takes longer than `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while child.poll() is None:
-        also()
+        watch()
         if time.monotonic() > deadline:
             raise UserError(f"{what} was not ready after {timeout:.0f} seconds: give it longer with --timeout, or ask for less.\n{tail(log)}")
         time.sleep(0.5)
@@ -67,19 +67,19 @@ def wait(child: subprocess.Popen, log: Path, what: str, timeout: float, also: Ca
 
 
 def failure(what: str, code: int, log: Path) -> UserError:
-    """Return the error for a child that ended by itself: how, its last lines, and what to change where that is known."""
+    """Return the error for a child that ended: how, why, what to change where that is known, and the last lines of its log."""
     hint = cure(log) or ("the machine may be out of memory: ask for less at once" if code == -signal.SIGKILL else "")
-    found = ": ".join(part for part in (f"{what} {how(code)}", reason(log), hint) if part)
+    found = ": ".join(part for part in (f"{what} {how_it_ended(code)}", reason(log), hint) if part)
     return UserError(f"{found}. The last lines of {log}:\n{tail(log)}")
 
 
-def how(code: int) -> str:
+def how_it_ended(code: int) -> str:
     """Return in words how a process ended."""
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
 
 def reason(log: Path) -> str:
-    """Return what a benchmark said it failed of, or nothing; what it had started may have printed more since."""
+    """Return the reason that a child gave for its failure, or nothing; processes that it started may have printed more since."""
     return next((line.removeprefix(REASON) for line in reversed(lines(log)) if line.startswith(REASON)), "")
 
 
@@ -89,13 +89,13 @@ def tail(log: Path) -> str:
 
 
 def lines(log: Path) -> list[str]:
-    """Return the lines of a log, each state of a progress bar as one, without what a library says of itself at the end."""
+    """Return the lines of a log, each state of a progress bar as one, without the leak reports that a library prints at exit."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     return [line for line in re.split(r"[\r\n]+", text) if line.strip() and not _NOISE.match(line)]
 
 
 def follow(log: Path) -> Iterator[list[str]]:
-    """Yield each time the whole lines that a log has got since the last time, without end."""
+    """Yield, each time it is asked, the complete lines that were added to a log since the last time; never ends."""
     at, rest = 0, b""
     while True:
         with log.open("rb") as source:
@@ -107,7 +107,7 @@ def follow(log: Path) -> Iterator[list[str]]:
 
 
 def cure(log: Path) -> str:
-    """Return what to change where the log names a failure that is known, or nothing."""
+    """Return what to change if the log shows a known failure, or nothing."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     return next((advice for pattern, advice in CURES.items() if re.search(pattern, text)), "")
 
@@ -118,12 +118,12 @@ def _signal(child: subprocess.Popen, number: int) -> None:
 
 
 def end_with_parent() -> None:
-    """Have this process asked to end as soon as the one that started it is gone."""
+    """Have the kernel ask this process to end as soon as its parent is gone."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def end_on_request() -> None:
-    """Let a polite request end this process the way ``sys.exit`` does, so that it takes along what it has started."""
+    """Make SIGTERM end this process as ``sys.exit`` does, so that its own children are ended too."""
 
     def leave(number: int, _) -> None:
         signal.signal(number, signal.SIG_IGN)

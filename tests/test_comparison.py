@@ -242,7 +242,7 @@ def test_a_stale_benchmark_is_not_used(tmp_path, changed, message):
     stale["inputs"] |= changed
     write(tmp_path, "mine", quality(), stale)
     html, markdown = (path.read_text() for path in compare(places=[tmp_path]))
-    assert "777" not in html + markdown and message in html and message in markdown and "make bench-mine" in markdown
+    assert "777" not in html + markdown and message in html and message in markdown and "crm-dedup bench mine" in markdown
 
 
 def test_quick_runs_and_random_weights_are_labelled_at_each_number(tmp_path):
@@ -316,13 +316,13 @@ def test_a_broken_file_is_named_with_the_cure(tmp_path, text, message):
     with pytest.raises(UserError) as raised:
         compare(places=[tmp_path])
     assert str(tmp_path / "bad" / "metrics.json") in str(raised.value) and message in str(raised.value)
-    assert "make kpi-bad" in str(raised.value) and not list(tmp_path.glob("model_comparison*"))
+    assert "crm-dedup kpi bad" in str(raised.value) and not list(tmp_path.glob("model_comparison*"))
 
 
 def test_a_broken_benchmark_is_named(tmp_path):
     folder = write(tmp_path, "mine", quality(), speed())
     (folder / "benchmark.json").write_text(json.dumps(speed())[:200])
-    with pytest.raises(UserError, match=r"mine/benchmark\.json: .*make bench-mine"):
+    with pytest.raises(UserError, match=r"mine/benchmark\.json: .*crm-dedup bench mine"):
         load((), [tmp_path])
 
 

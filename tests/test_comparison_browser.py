@@ -4,11 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from playwright import sync_api
 from test_comparison import few_resamples, several  # noqa: F401 (a fixture)
 
 from crm_dedup_plugin.reporting.page import compare
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run".split()
@@ -40,7 +39,7 @@ def browser():
     path = next(filter(None, map(shutil.which, NAMES)), None)
     with sync_api.sync_playwright() as playwright:
         if not path and not Path(playwright.chromium.executable_path).exists():
-            pytest.skip("no Chromium: run scripts/browser.sh")
+            pytest.fail("there is no Chromium: run scripts/browser.sh")
         found = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield found
         found.close()

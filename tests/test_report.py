@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import metrics
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.reporting import quality_tables
@@ -145,7 +146,7 @@ def test_a_label_without_pairs_can_be_drawn(tmp_path):
 
 def test_results_are_loaded_by_name_or_their_absence_explained(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"outputs/results/mine/metrics\.json does not exist: run `make kpi-mine` first"):
+    with pytest.raises(UserError, match=r"outputs/results/mine/metrics\.json does not exist: run `crm-dedup kpi mine` first"):
         quality_tables.load("mine")
     (tmp_path / "outputs" / "results" / "mine").mkdir(parents=True)
     (tmp_path / "outputs" / "results" / "mine" / "metrics.json").write_text(json.dumps(result()))

@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.hub import card, licences, pairs, privacy
 from crm_dedup_plugin.provenance import digest, model_digest
 from crm_dedup_plugin.storage import results_of
@@ -72,13 +72,13 @@ def dataset(name: str, repo: str, model_repo: str) -> Bundle:
 def _metrics(name: str, merged: Path, results: Path) -> dict:
     """Return the metrics of the merged model; raises UserError where they are another model's, or it is not a merged model."""
     if not (merged / "config.json").is_file() or not _matching(merged, WEIGHTS):
-        raise UserError(f"{merged} holds no merged model in safetensors: run `make train-{name}` first")
+        raise UserError(f"{merged} holds no merged model in safetensors: run {advise('train', name)} first")
     if (merged / "adapter_config.json").exists():
-        raise UserError(f"{merged} holds an adapter that is not merged: run `make train-{name}`, which merges it")
+        raise UserError(f"{merged} holds an adapter that is not merged: run {advise('train', name)}, which merges it")
     _check_weights(merged)
-    metrics, again = _json(results / "metrics.json"), f"run `make kpi-{name}` again"
+    metrics, again = _json(results / "metrics.json"), f"run {advise('kpi', name)} again"
     if metrics is None:
-        raise UserError(f"{results / 'metrics.json'} does not exist: a model is published with its results: run `make kpi-{name}` first")
+        raise UserError(f"{results / 'metrics.json'} does not exist: a model is published with its results: run {advise('kpi', name)} first")
     if metrics.get("valid_json") is None or not metrics.get("macro_f1"):
         raise UserError(f"{results / 'metrics.json'} does not say how many answers were valid: {again}")
     sha256, test = model_digest(str(merged)), pairs.FOLDER / "test.jsonl"
@@ -88,10 +88,10 @@ def _metrics(name: str, merged: Path, results: Path) -> dict:
         raise UserError(f"{results / 'metrics.json'} was measured on other pairs than {test}: {again}")
     benchmark = _json(results / "benchmark.json")
     if benchmark and (benchmark.get("inputs") or {}).get("model_sha256") != sha256:
-        raise UserError(f"{results / 'benchmark.json'} was measured on another model than {merged}: run `make bench-{name}` again, or delete it")
+        raise UserError(f"{results / 'benchmark.json'} was measured on another model than {merged}: run {advise('bench', name)} again, or delete it")
     manifest = merged / "crm_dedup.json"
     if manifest.is_file() and _json(manifest) != _json(results / "training.json"):
-        raise UserError(f"{results / 'training.json'} is not of the training that made {merged}: run `make train-{name}` again")
+        raise UserError(f"{results / 'training.json'} is not of the training that made {merged}: run {advise('train', name)} again")
     return metrics
 
 

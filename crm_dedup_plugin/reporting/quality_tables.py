@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.evaluation.metrics import COLUMNS
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.storage import results_of, save_figure
@@ -25,10 +26,10 @@ ROBUSTNESS = {  # shown where one of the models was measured for it
 
 
 def load(name: str) -> dict:
-    """Return the metrics of one model; raises FileNotFoundError where there are none."""
+    """Return the metrics of one model; raises UserError where there are none."""
     path = results_of(name) / "metrics.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: run `make kpi-{name}` first")
+        raise UserError(f"{path} does not exist: run {advise('kpi', name)} first")
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -65,8 +65,6 @@ def write(pairs: int, seed: int, out: Path, kind: str = "", force: bool = False)
                 digest.update(line)
                 counts.add(row)
         partial.replace(out)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{out} was not written; the same command starts from the first pair again") from None
     finally:
         partial.unlink(missing_ok=True)
     command = f"crm-dedup synth --n {pairs} --seed {seed}" + (f" --{kind}" if kind else "")
