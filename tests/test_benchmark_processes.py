@@ -55,7 +55,7 @@ def test_an_interrupted_benchmark_takes_its_server_along(workspace, number, code
     child.send_signal(number)
     _, err = child.communicate(timeout=60)
     assert child.returncode == code
-    assert number == signal.SIGKILL or "interrupted: run the same command to go on" in err
+    assert number == signal.SIGKILL or "interrupted: run the same command again to continue" in err
     assert left_behind(workspace) == []
 
 
@@ -103,11 +103,7 @@ def test_few_arms_on_two_engines_that_load_at_once(workspace):
     ("words", "error"),
     [
         (("--data", "none.jsonl"), "none.jsonl does not exist: run `make prep` first"),
-        (("--model", "outputs/none"), "outputs/none does not exist: run `make train-tiny` first"),
-        (("--repeats", "0"), "--repeats 0: give a number above 0"),
-        (("--concurrency", "0"), "--concurrency 0: give numbers of at least 1"),
-        (("--arms", "full", "fast"), "--arms fast: choose among full, full_cold, full_uncached, full_without_schema, decision,"),
-        (("--batches", "32", "0"), "--batches 0: give numbers of at least 1"),
+        (("--model", "outputs/none"), "outputs/none does not exist: run `crm-dedup train MODEL --name tiny` first"),
         (("--base-url", "http://127.0.0.1:9", "--parts", "online", "--force"), "no OpenAI server answers at http://127.0.0.1:9"),
     ],
 )

@@ -20,7 +20,7 @@ from crm_dedup_plugin import process
 from crm_dedup_plugin.benchmark.online import planned
 from crm_dedup_plugin.benchmark.plan import PARTS, Workload
 from crm_dedup_plugin.benchmark.summarise import assemble, inputs, write
-from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.inference import devices, engine
 from crm_dedup_plugin.inference.server import connect, serve
 from crm_dedup_plugin.provenance import versions
@@ -87,7 +87,7 @@ def check(name: str, work: Workload) -> None:
     if not Path(work.data).is_file():
         raise UserError(f"{work.data} does not exist: run `make prep` first")
     if work.model.startswith("outputs/") and not (Path(work.model) / "config.json").is_file():
-        raise UserError(f"{work.model} does not exist: run `make train-{name}` first, or give --random-weights with --model for its speed alone")
+        raise UserError(f"{work.model} does not exist: run {advise('train', name)} first, or give --random-weights with --model for its speed alone")
     pairs, gpus = len(work.load()[0]), devices.gpus_per_engine(work.engine)
     if work.engines > pairs:
         raise UserError(f"--engines {work.engines}: there are only {pairs} pairs: give at most {pairs}")

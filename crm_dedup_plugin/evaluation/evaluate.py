@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.evaluation import answers, calibration, documents, fingerprint, linking, metrics
 from crm_dedup_plugin.evaluation.answers import ATTACKS, FLIPS, REASONING, Item
 from crm_dedup_plugin.inference import engine
@@ -61,7 +61,7 @@ def evaluate(
     if not data.is_file():
         raise UserError(f"{data} does not exist: run `make prep` first")
     if model.startswith("outputs/") and not (Path(model) / "config.json").is_file():
-        raise UserError(f"{model} does not exist: run `make train-{name}` first")
+        raise UserError(f"{model} does not exist: run {advise('train', name)} first")
     tasks = _tasks(tasks)
     linkable = probabilities and PUBLIC in tasks and not (limit or per_file)
     lists = [documents.LISTS] if linkable and documents.LISTS.is_file() else []

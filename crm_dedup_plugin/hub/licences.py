@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.storage import results_of
 
 LICENCES = {  # Hub id: the Hub's name of its licence
@@ -47,7 +47,7 @@ def base_model(name: str, merged: Path) -> str:
     elif config.is_file():
         base = yaml.safe_load(config.read_text(encoding="utf-8"))["base_model"]
     else:
-        raise UserError(f"neither {training} nor {config} says what {name} was trained from: train it with `make train-{name}`")
+        raise UserError(f"neither {training} nor {config} says what {name} was trained from: train it with {advise('train', name)}")
     if base.count("/") == 1 and not base.startswith((".", "/", "outputs/")) and not Path(base).exists():
         return base
     for source in (Path(base) / "SOURCE.json", merged / "SOURCE.json"):

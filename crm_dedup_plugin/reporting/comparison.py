@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.reporting.results import Benchmark, Metrics, Share, read
 
 CONFIGS = Path("axolotl_configs")
@@ -114,6 +114,14 @@ def compare_rows(rows: Sequence[Row]) -> Comparison:
     return Comparison(kept, others, [])
 
 
+def marks(row: Row) -> str:
+    """Return how the speed of a row was measured, if not in the usual way."""
+    speed = row.benchmark
+    if not speed:
+        return ""
+    return ", ".join(["random weights"] * speed.random_weights + ["quick"] * speed.quick + ([speed.quantization] if speed.quantization else []))
+
+
 def describe(data: tuple[str, int]) -> str:
     return f"{data[1]} pairs of the data {data[0][:8]}"
 
@@ -133,7 +141,7 @@ def _named(name: str, places: Sequence[Path]) -> Path:
     for folder in (place / name for place in places):
         if _has_results(folder):
             return folder
-    raise UserError(f"{places[0] / name / METRICS} does not exist: run {shlex.quote(f'make kpi-{Path(name).name}')} first, or name another")
+    raise UserError(f"{places[0] / name / METRICS} does not exist: run {advise('kpi', name)} first, or name another")
 
 
 def _has_results(folder: Path) -> bool:
@@ -149,11 +157,13 @@ def _rows(folders: Sequence[Path], own: Path) -> list[Row]:
 def _row(folder: Path) -> Row:
     name, metrics, benchmark, notes = folder.name, None, None, []
     if (folder / METRICS).is_file():
-        metrics = read(folder / METRICS, Metrics, f"run `make kpi-{name}` (of a baseline `scripts/measure_baselines.py`) again, or remove the folder")
+        metrics = read(
+            folder / METRICS, Metrics, f"run {advise('kpi', name)} (of a baseline `scripts/measure_baselines.py`) again, or remove the folder"
+        )
     if (folder / BENCHMARK).is_file():
-        benchmark = read(folder / BENCHMARK, Benchmark, f"run `make bench-{name}` again, or remove the file")
+        benchmark = read(folder / BENCHMARK, Benchmark, f"run {advise('bench', name)} again, or remove the file")
     if benchmark and metrics and not benchmark.random_weights:
-        again = f"run `make bench-{name}` again"
+        again = f"run {advise('bench', name)} again"
         if benchmark.inputs.model_sha256 != metrics.inputs.model_sha256:
             notes.append(f"its speed is not shown: {BENCHMARK} is of another model than {METRICS} ({again})")
             benchmark = None

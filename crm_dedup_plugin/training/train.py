@@ -100,7 +100,8 @@ def load_config(model: str) -> tuple[Path, dict]:
     path = Path(model) if model.endswith(".yml") else CONFIGS / f"{model}.yml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.yml")))
-        raise UserError(f"no configuration {path}: use one of {known}, or copy one and change it")
+        cure = f"use one of {known}, or copy one and change it" if known else "run this in the repository, or name a file, as in path/to/model.yml"
+        raise UserError(f"there is no configuration {path}: {cure}")
     return path, yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
