@@ -231,7 +231,7 @@ def test_a_missing_split_ends_the_command(tmp_path):
 def test_a_broken_line_is_named(command, tmp_path, capsys):
     (tmp_path / "train.jsonl").write_text('{"input": {}}\n')
     assert command("--splits", tmp_path) == 1
-    assert "train.jsonl, line 1: not a labelled pair" in capsys.readouterr().err
+    assert "train.jsonl, line 1: input.record_a: missing: add it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["1978-11-03", "3.11.1978", "nov 3, 1978", "3 november 1978", "11/3/1978", "19781103", "1978-11-03t00:00:00"])

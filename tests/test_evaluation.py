@@ -12,6 +12,7 @@ import pytest
 from crm_dedup_plugin.evaluation import answers, documents, task
 from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.pair.answer import LABELS, parse
+from crm_dedup_plugin.pair.files import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = ROOT / "lm_eval_tasks"
@@ -110,14 +111,14 @@ def test_pairs_of_any_source(model, tmp_path):
 def test_pairs_with_other_labels_are_refused(row, tmp_path):
     path = tmp_path / "pairs.jsonl"
     path.write_text(json.dumps({"record_a": {"n": "x"}, "record_b": {"n": "y"}, **row}))
-    with pytest.raises(ValueError, match="label"):
+    with pytest.raises(DataError, match=r"pairs\.jsonl, line 1: label: "):
         task.load_pairs(pairs=str(path))
 
 
 def test_missing_files_say_what_to_give(tmp_path):
     with pytest.raises(ValueError, match="--metadata"):
         task.load_pairs()
-    with pytest.raises(FileNotFoundError, match="make prep"):
+    with pytest.raises(DataError, match="make prep"):
         task.load_split(data=str(tmp_path / "none.jsonl"))
 
 

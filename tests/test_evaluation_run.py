@@ -13,6 +13,7 @@ from crm_dedup_plugin import cli
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import answers, calibration, documents, evaluate, fingerprint, metrics
 from crm_dedup_plugin.pair.answer import LABELS, dump
+from crm_dedup_plugin.pair.files import Pair, read_pairs
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = {"crm_dedup": "", "crm_dedup_swapped": "swapped", "crm_dedup_shuffled": "shuffled", "crm_dedup_injected": "injected"}
@@ -53,14 +54,14 @@ class Place:
         else:
             out, *files = (word for word in command[4:] if word.endswith((".json", ".jsonl")))
             limit = int(command[-1]) if "--limit" in command else None
-            rows = {file: [self.likely(row) for row in documents.read_rows(Path(file), "")][:limit] for file in files}
+            rows = {file: [self.likely(pair) for pair in read_pairs(file, limit)] for file in files}
             Path(out).write_text(
                 json.dumps({file: [[0.8 if name == gold else 0.1 for name in LABELS] for gold in part] for file, part in rows.items()})
             )
 
     @staticmethod
-    def likely(row: dict) -> str:
-        return row["output"]["decision"] if "output" in row else ("NO_MATCH", "DUPLICATE")[row["label"]]
+    def likely(pair: Pair) -> str:
+        return pair.label if pair.label in LABELS else ("NO_MATCH", "DUPLICATE")[pair.label]
 
     def write_samples(self, folder: Path, task: str, metadata: dict, limit: int) -> None:
         rows = MORE[task](**metadata) if task in MORE else documents.split(metadata["data"], KINDS[task])
@@ -137,9 +138,7 @@ def test_an_interrupted_run_goes_on_with_its_answers(workplace, monkeypatch):
     with pytest.raises(UserError, match="gone"):
         workplace.kpi()
     (kept,) = Path("outputs").glob("*-kpi.json")
-    words = {
-        value for row in documents.read_rows(workplace.folder / "test.jsonl", "") for value in row["input"]["record_a"].values() if len(value) > 8
-    }
+    words = {value for pair in read_pairs(workplace.folder / "test.jsonl") for value in pair.record_a.values() if len(value) > 8}
     assert words and not [value for value in words if json.dumps(value)[1:-1] in kept.read_text()]
     monkeypatch.setattr(evaluate, "run_process", workplace.run)
     workplace.commands.clear()

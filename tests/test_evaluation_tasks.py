@@ -18,6 +18,7 @@ from test_perturb import pairs
 from crm_dedup_plugin.evaluation import answers, documents, task
 from crm_dedup_plugin.pair import prompt
 from crm_dedup_plugin.pair.answer import LABELS, dump
+from crm_dedup_plugin.pair.files import DataError
 from crm_dedup_plugin.policy import reasoning
 
 TASKS = Path(__file__).resolve().parents[1] / "lm_eval_tasks"
@@ -198,7 +199,7 @@ def test_missing_benchmarks_and_unseen_pairs_say_what_to_give(tmp_path, monkeypa
         with pytest.raises(ValueError, match=r"CRM_DEDUP_BENCHMARKS=FOLDER or --metadata"):
             task.load_public(benchmarks=folder)
     monkeypatch.setattr(documents, "UNSEEN", tmp_path / "unseen.jsonl")
-    with pytest.raises(FileNotFoundError, match=r"crm-dedup synth --unseen --out data/unseen\.jsonl"):
+    with pytest.raises(DataError, match=r"crm-dedup synth --unseen --out data/unseen\.jsonl"):
         task.load_unseen()
 
 

@@ -6,12 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_dedup_plugin.evaluation import linking, metrics
+from crm_dedup_plugin.pair.files import Pair
 
 scored = st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=1, max_size=40).filter(lambda rows: any(match for match, _ in rows))
 
 
 def f1(match, scores, threshold) -> float:
     return metrics.pair_scores(match, ["DUPLICATE" if score >= threshold else "NO_MATCH" for score in scores])["f1"]
+
+
+LABELLED = (
+    {"label": 1},
+    {"label": 0, "cluster_a": "x", "cluster_b": "x"},
+    {"label": "POSSIBLE", "cluster_a": "x", "cluster_b": "x"},
+    {"label": "POSSIBLE", "cluster_a": "x", "cluster_b": "y"},
+)
 
 
 @given(scored)
@@ -23,7 +32,7 @@ def test_no_threshold_is_better_on_the_held_out_pairs(rows):
 
 def test_possible_lies_halfway_and_clusters_are_the_truth_of_generated_pairs():
     assert linking.score([[1, 0, 0], [0, 1, 0], [0, 0, 1]]).tolist() == [1, 0.5, 0]
-    assert [linking.truth(row) for row in ({"label": 1}, {"cluster_a": "x", "cluster_b": "x"}, {"cluster_a": "x", "cluster_b": "y"})] == [1, 1, 0]
+    assert [linking.truth(Pair({}, {}, **said)) for said in LABELLED] == [1, 0, 1, 0]
 
 
 def test_labels_that_are_measured_do_not_move_the_threshold():

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 from crm_dedup_plugin.dataset import perturb
 from crm_dedup_plugin.pair import prompt
 from crm_dedup_plugin.pair.answer import LABELS
-from crm_dedup_plugin.pair.record import check, normalise
+from crm_dedup_plugin.pair.files import Pair, read_pairs
 from crm_dedup_plugin.policy import attacks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,15 +38,15 @@ CANARY = {
 def split(data: str | None = None, perturbation: str = "", **_) -> list[dict]:
     """Return the test split, or the file `data` in the same format; `perturbation`: swapped, shuffled or injected."""
     path = Path(data) if data else TEST_SPLIT
-    rows = read_rows(path, 'run `make prep` or give --metadata \'{"data": "FILE"}\'')
-    return [_split_doc(path, number, row, perturbation) for number, row in enumerate(rows)]
+    found = read_pairs(path, cure='run `make prep` or give --metadata \'{"data": "FILE"}\'', labels=LABELS)
+    return [_perturbed_doc(path, number, pair, perturbation) for number, pair in enumerate(found)]
 
 
 def unseen(unseen: str | None = None, **_) -> list[dict]:
     """Return pairs of kinds that no model was trained on, from the file `unseen` in the format of a split."""
     path = Path(unseen) if unseen else UNSEEN
-    rows = read_rows(path, 'run `crm-dedup synth --unseen --out data/unseen.jsonl` or give --metadata \'{"unseen": "FILE"}\'')
-    return [_split_doc(path, number, row) for number, row in enumerate(rows)]
+    cure = 'run `crm-dedup synth --unseen --out data/unseen.jsonl` or give --metadata \'{"unseen": "FILE"}\''
+    return [_perturbed_doc(path, number, pair) for number, pair in enumerate(read_pairs(path, cure=cure, labels=LABELS))]
 
 
 def pairs(pairs: str | None = None, **_) -> list[dict]:
@@ -55,16 +54,17 @@ def pairs(pairs: str | None = None, **_) -> list[dict]:
     cure = 'give a file of labelled pairs with --metadata \'{"pairs": "FILE"}\''
     if not pairs:
         raise ValueError(f"no pairs to evaluate: {cure}")
-    return [_labelled_doc(Path(pairs), *row) for row in enumerate(read_rows(Path(pairs), cure))]
+    found = read_pairs(pairs, cure=cure, labels=(0, 1))
+    return [_doc(Path(pairs), number, pair.name, pair.records, str(pair.label)) for number, pair in enumerate(found)]
 
 
 def public(benchmarks: str | None = None, per_file: int | None = None, **_) -> list[dict]:
     """Return the labelled pairs of all files in the folder `benchmarks`, a slice a file, at most `per_file` of each."""
     documents = []
     for path in benchmark_files(benchmarks):
-        rows = list(enumerate(read_rows(path, "")))
-        Random(path.stem).shuffle(rows)
-        documents += [_labelled_doc(path, number, row, slice=path.stem) for number, row in rows[:per_file]]
+        found = list(enumerate(read_pairs(path, labels=(0, 1))))
+        Random(path.stem).shuffle(found)
+        documents += [_doc(path, number, pair.name, pair.records, str(pair.label), path.stem) for number, pair in found[:per_file]]
     return documents
 
 
@@ -79,19 +79,8 @@ def benchmark_files(folder: str | None = None) -> list[Path]:
     return paths
 
 
-def read_rows(path: Path, cure: str) -> list[dict]:
-    """Return the JSON objects of a file, one a line; raises where there is no file or no line."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: {cure}")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    if not rows:
-        raise ValueError(f"no pairs in the file {path}: it has no lines")
-    return rows
-
-
-def _split_doc(path: Path, number: int, row: dict, perturbation: str = "") -> dict:
-    pair, gold, name = tuple(_records(row["input"])), row["output"]["decision"], _name(row.get("id"), number)
-    rng, target = Random(f"{perturbation} {name}"), ""
+def _perturbed_doc(path: Path, number: int, given: Pair, perturbation: str = "") -> dict:
+    pair, rng, target = given.records, Random(f"{perturbation} {given.name}"), ""
     if perturbation == "swapped":
         pair = perturb.swap(pair)
     elif perturbation == "shuffled":
@@ -101,16 +90,10 @@ def _split_doc(path: Path, number: int, row: dict, perturbation: str = "") -> di
         pair = perturb.inject(pair, rng, attacks.EVAL, target)
     elif perturbation:
         raise ValueError(f"unknown perturbation {perturbation!r}: use swapped, shuffled or injected")
-    return _doc(path, number, name, pair, gold, str(row.get("slice") or ""), target)
+    return _doc(path, number, given.name, pair, given.label, given.slice or "", target)
 
 
-def _labelled_doc(path: Path, number: int, row: dict, slice: str = "") -> dict:
-    if row.get("label") not in (0, 1):
-        raise ValueError(f"{path.name}, pair {number + 1}: label {row.get('label')!r} must be 1 (the same entity) or 0 (different ones)")
-    return _doc(path, number, _name(row.get("pair_id"), number), tuple(_records(row)), str(int(row["label"])), slice)
-
-
-def _doc(path: Path, number: int, name: str, pair: tuple[dict, dict], gold: str, slice: str, target: str = "") -> dict:
+def _doc(path: Path, number: int, name: str, pair: tuple[dict, dict], gold: str, slice: str = "", target: str = "") -> dict:
     """Return one document, its records as the prompt names them; `key` tells which line of which file it is, whatever was done to them."""
     text, record_a, record_b = prompt.ask(*pair)
     return {
@@ -124,11 +107,3 @@ def _doc(path: Path, number: int, name: str, pair: tuple[dict, dict], gold: str,
         "record_a": json.dumps(record_a),
         "record_b": json.dumps(record_b),
     }
-
-
-def _records(row: dict) -> Iterator[dict[str, str]]:
-    return (normalise(check(row[name]))[0] for name in ("record_a", "record_b"))
-
-
-def _name(given: object, number: int) -> str:
-    return str(given) if given not in (None, "") else f"line {number + 1}"

@@ -25,6 +25,7 @@ from crm_dedup_plugin.evaluation import answers, calibration, documents, fingerp
 from crm_dedup_plugin.evaluation.answers import ATTACKS, FLIPS, REASONING, Item
 from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.pair.files import read_pairs
 from crm_dedup_plugin.provenance import versions
 from crm_dedup_plugin.storage import RESULTS, write_atomically
 
@@ -119,14 +120,14 @@ def calibrate(probs: list, val_probs: list, val: Path, items: Sequence[Item]) ->
     """
     likeliest = [LABELS[row.index(max(row))] for row in probs]
     agree = [answers.decision(item) == label for item, label in zip(items, likeliest, strict=True)]
-    val_gold = [row["output"]["decision"] for row in documents.read_rows(val, "")[: len(val_probs)]]
+    val_gold = [pair.label for pair in read_pairs(val, len(val_probs), labels=LABELS)]
     measured = calibration.measure([item.gold for item in items], probs, val_gold, val_probs, engine.SEED)
     return {**measured, "agreement": metrics.rate(agree, engine.SEED)}
 
 
 def link(found: dict[Path, list], lists: Path, benchmarks: Sequence[Path]) -> dict:
     """Return `linking.measure` of the public pairs, one slice per file, with the threshold from `lists`; `found` are probabilities by file."""
-    match = {path: [linking.truth(row) for row in documents.read_rows(path, "")] for path in (lists, *benchmarks)}
+    match = {path: [linking.truth(pair) for pair in read_pairs(path)] for path in (lists, *benchmarks)}
     scores = {path: linking.score(found[path]) for path in match}
     slices = [path.stem for path in benchmarks for _ in match[path]]
     together = np.concatenate([scores[path] for path in benchmarks])

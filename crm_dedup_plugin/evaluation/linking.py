@@ -13,6 +13,7 @@ from sklearn.metrics import precision_recall_curve
 
 from crm_dedup_plugin.evaluation import metrics
 from crm_dedup_plugin.evaluation.calibration import DUPLICATE, POSSIBLE, auroc
+from crm_dedup_plugin.pair.files import Pair
 
 
 def score(probs: Sequence[Sequence[float]]) -> np.ndarray:
@@ -21,9 +22,9 @@ def score(probs: Sequence[Sequence[float]]) -> np.ndarray:
     return table[:, DUPLICATE] + table[:, POSSIBLE] / 2
 
 
-def truth(row: dict) -> int:
+def truth(pair: Pair) -> int:
     """Return 1 for a pair of one entity, else 0, from the label of a public pair or from the clusters of a generated one."""
-    return int(row["label"] if "label" in row else row["cluster_a"] == row["cluster_b"])
+    return pair.label if pair.label in (0, 1) else int(pair.cluster_a == pair.cluster_b)
 
 
 def best_threshold(match: Sequence[int], scores: np.ndarray) -> float:

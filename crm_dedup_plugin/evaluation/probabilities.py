@@ -11,9 +11,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from crm_dedup_plugin.evaluation import documents
 from crm_dedup_plugin.inference import pool
 from crm_dedup_plugin.inference.engine import DECISION, Pair
+from crm_dedup_plugin.pair.files import read_pairs
 from crm_dedup_plugin.storage import write_atomically
 
 
@@ -32,10 +32,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, help="measure only this many pairs of each file, the first ones")
     parser.add_argument("--engines", type=int, default=1, help="engines that share the pairs (default: 1)")
     options = parser.parse_args(argv)
-    rows = {str(path): documents.read_rows(path, "run `make prep` first")[: options.limit] for path in options.files}
-    inputs = [row.get("input", row) for part in rows.values() for row in part]
-    found = iter(probabilities(options.model, [(pair["record_a"], pair["record_b"]) for pair in inputs], options.engines))
-    write_atomically(options.out, json.dumps({path: [next(found) for _ in part] for path, part in rows.items()}))
+    pairs = {str(path): read_pairs(path, options.limit, "run `make prep` first") for path in options.files}
+    found = iter(probabilities(options.model, [pair.records for part in pairs.values() for pair in part], options.engines))
+    write_atomically(options.out, json.dumps({path: [next(found) for _ in part] for path, part in pairs.items()}))
 
 
 if __name__ == "__main__":

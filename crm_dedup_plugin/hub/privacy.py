@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.pair.files import read_pairs
 from crm_dedup_plugin.pair.prompt import RUBRIC
 from crm_dedup_plugin.provenance import PACKAGES
 
@@ -78,19 +79,14 @@ def _records(spoken: dict[str, str], test_split: Path, public: str) -> Iterable[
     public, spoken = public.casefold(), {name: text.casefold() for name, text in spoken.items()}
     known = set(_WORD.findall(" ".join(spoken.values())))  # spares most values the search
     seen = set()
-    with test_split.open(encoding="utf-8") as lines:
-        for row in map(json.loads, filter(str.strip, lines)):
-            for field, value in (item for record in row["input"].values() for item in record.items()):
-                text = str(value).casefold().strip()
-                shortest = _SHORTEST_NUMBER if re.fullmatch(r"[\d.,-]+", text) else _SHORTEST
-                if text not in seen and len(text) >= shortest and known.issuperset(_WORD.findall(text)) and text not in public:
-                    word = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
-                    yield from (
-                        f"{name}: a value of the field {field!r} of a test pair"
-                        for name, body in spoken.items()
-                        if text in body and word.search(body)
-                    )
-                seen.add(text)
+    for field, value in (item for pair in read_pairs(test_split) for record in pair.records for item in record.items()):
+        text = value.casefold()
+        shortest = _SHORTEST_NUMBER if re.fullmatch(r"[\d.,-]+", text) else _SHORTEST
+        if text not in seen and len(text) >= shortest and known.issuperset(_WORD.findall(text)) and text not in public:
+            word = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
+            found = (name for name, body in spoken.items() if text in body and word.search(body))
+            yield from (f"{name}: a value of the field {field!r} of a test pair" for name in found)
+        seen.add(text)
 
 
 def _strings(value: object, key: str = "") -> Iterable[str]:

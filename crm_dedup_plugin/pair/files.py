@@ -11,7 +11,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -56,13 +56,13 @@ class Pair(NamedTuple):
         return self.id or f"line {self.line}"
 
 
-def read_pairs(path: Path | str, limit: int | None = None, cure: str = _CURE) -> list[Pair]:
-    """Return the pairs of a file, at most `limit`.
+def read_pairs(path: Path | str, limit: int | None = None, cure: str = _CURE, labels: Sequence[str | int] | None = None) -> list[Pair]:
+    """Return the pairs of a file, at most `limit`; if `labels` are given, each pair must have one of them.
 
     Raises DataError if lines are wrong, if there are none, or if there is no such file; `cure` tells what to do about the last.
     """
     with _opened(path, cure) as lines:
-        return parse_pairs(lines, str(path), limit)
+        return parse_pairs(lines, str(path), limit, labels)
 
 
 def read_rows(path: Path | str, limit: int | None = None, cure: str = _CURE) -> tuple[list[dict], Counter]:
@@ -71,9 +71,9 @@ def read_rows(path: Path | str, limit: int | None = None, cure: str = _CURE) -> 
         return parse_rows(lines, str(path), limit)
 
 
-def parse_pairs(lines: Iterable[bytes], origin: str, limit: int | None = None) -> list[Pair]:
+def parse_pairs(lines: Iterable[bytes], origin: str, limit: int | None = None, labels: Sequence[str | int] | None = None) -> list[Pair]:
     """Return the pairs in `lines`, which come from `origin`; raises DataError, which names up to `MAX_ERRORS` bad lines."""
-    return _all(islice(each_pair(lines, origin), limit), origin)
+    return _all(islice(each_pair(lines, origin, labels), limit), origin)
 
 
 def parse_rows(lines: Iterable[bytes], origin: str, limit: int | None = None) -> tuple[list[dict], Counter]:
@@ -92,9 +92,16 @@ def parse_rows(lines: Iterable[bytes], origin: str, limit: int | None = None) ->
     return _all(islice(_each(lines, origin, parse), limit), origin), cut
 
 
-def each_pair(lines: Iterable[bytes], origin: str) -> Iterator[Pair | DataError]:
+def each_pair(lines: Iterable[bytes], origin: str, labels: Sequence[str | int] | None = None) -> Iterator[Pair | DataError]:
     """Yield the pair on each line or the DataError that names it, so that one bad line does not stop the others. Skips blank lines."""
-    return _each(lines, origin, _pair)
+
+    def parse(value: dict, number: int) -> Pair:
+        pair = _pair(value, number)
+        if labels is not None and pair.label not in labels:
+            raise DataError(f"label: {pair.label!r} is not expected here: use {', '.join(map(str, labels))}")
+        return pair
+
+    return _each(lines, origin, parse)
 
 
 @contextmanager
@@ -153,8 +160,9 @@ def _pair(value: dict, number: int) -> Pair:
     label = value.get("label")
     if "output" in value:
         label = _decision(_part(value, "output", ("decision",)))
-    elif label not in (None, 0, 1):
+    elif label is not None and label not in (0, 1):
         raise DataError(f"label: {label!r} must be 1 (the same entity) or 0 (different ones)")
+    label = label if label is None or isinstance(label, str) else int(label)  # true is 1, too
     notes = {name: None if (note := _note(value, name)) in (None, "") else str(note) for name in (*_NOTES, "pair_id")}
     pair_id = notes.pop("pair_id")
     return Pair(record_a, record_b, label, line=number, **{**notes, "id": notes["id"] or pair_id})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.pair.answer import LABELS
-from crm_dedup_plugin.pair.record import normalise
+from crm_dedup_plugin.pair.files import Pair, read_pairs
 
 MAX_CUTS = 400
 
@@ -56,24 +54,10 @@ class Fitted(NamedTuple):
     parameters: dict
 
 
-def label(row: dict) -> str | int:
-    """Return the decision of a row of a split, or the label of a public pair."""
-    return row["output"]["decision"] if "output" in row else row["label"]
-
-
-def load(path: Path, cure: str = "run `make prep` first", gold: Callable[[dict], str | int] = label) -> Pairs:
-    """Return the pairs of a split, or of a benchmark with the labels 0 and 1; raises UserError where it cannot."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: {cure}")
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
-        try:
-            rows += [_row(json.loads(line), gold)] if line.strip() else []
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{path}, line {number}: not a labelled pair: {cure}") from None
-    if not rows:
-        raise UserError(f"{path} holds no pairs: {cure}")
-    return Pairs(*map(list, zip(*rows, strict=True)))
+def load(path: Path, cure: str = "run `make prep` first", gold: Callable[[Pair], str | int] = lambda pair: pair.label) -> Pairs:
+    """Return the pairs of a split, or of a benchmark with the labels 0 and 1; raises UserError if it cannot."""
+    found = read_pairs(path, cure=cure, labels=(*LABELS, 0, 1))
+    return Pairs([pair.record_a for pair in found], [pair.record_b for pair in found], list(map(gold, found)), [pair.slice for pair in found])
 
 
 def join(parts: dict[str, Pairs]) -> Pairs:
@@ -105,10 +89,3 @@ def _called(label: str, scores: np.ndarray, cuts: np.ndarray) -> np.ndarray:
     below = np.searchsorted(np.sort(scores), cuts)
     low, high = np.meshgrid(below, below, indexing="ij")
     return {"NO_MATCH": low, "POSSIBLE": high - low, "DUPLICATE": len(scores) - high}[label]
-
-
-def _row(row: dict, gold: Callable[[dict], str | int]) -> tuple:
-    pair, found = row.get("input", row), gold(row)
-    if found not in (*LABELS, 0, 1):
-        raise ValueError(found)
-    return normalise(pair["record_a"])[0], normalise(pair["record_b"])[0], found, row.get("slice")

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from crm_dedup_plugin.dataset import perturb
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.evaluation import documents
 from crm_dedup_plugin.evaluation.probabilities import probabilities
 from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.pair.files import read_pairs
 from crm_dedup_plugin.policy import attacks
 from crm_dedup_plugin.provenance import digest, model_digest, versions
 from crm_dedup_plugin.storage import write_atomically
@@ -72,12 +72,12 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not (Path(options.model) / "config.json").is_file():
         raise UserError(f"{options.model} is no merged model: name a folder such as outputs/smollm2-135m-merged")
-    rows = documents.read_rows(options.data, "run `make prep` first")[: options.pairs]
-    pairs = [one for number, row in enumerate(rows) for one in attacked((row["input"]["record_a"], row["input"]["record_b"]), number)]
+    given = read_pairs(options.data, options.pairs, "run `make prep` first", LABELS)
+    pairs = [one for number, pair in enumerate(given) for one in attacked(pair.records, number)]
     likely = [LABELS[row.index(max(row))] for row in probabilities(options.model, pairs)]
     step = 1 + len(LABELS)
     decided = [likely[at : at + step] for at in range(0, len(likely), step)]
-    result = {"pairs": len(rows), "targets": count([row["output"]["decision"] for row in rows], decided)}
+    result = {"pairs": len(given), "targets": count([pair.label for pair in given], decided)}
     result |= {"data_sha256": digest([options.data]), "model_sha256": model_digest(options.model)}
     result |= {"seed": engine.SEED, "versions": versions(), "command": f"scripts/experiments/attack_targets.py {shlex.join(arguments)}"}
     write_atomically(options.results, json.dumps(result, indent=2) + "\n")

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from crm_dedup_plugin.evaluation.documents import read_rows
 from crm_dedup_plugin.inference.grammar import compile_schema
 from crm_dedup_plugin.pair import tokens
 from crm_dedup_plugin.pair.answer import GRAMMAR, SCHEMA, dump
+from crm_dedup_plugin.pair.files import read_rows
 from crm_dedup_plugin.provenance import digest, versions
 from crm_dedup_plugin.storage import write_atomically
 from crm_dedup_plugin.training.base_model import TARGET
@@ -118,7 +118,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     tokenizer, size = AutoTokenizer.from_pretrained(options.model), AutoConfig.from_pretrained(options.model).vocab_size
-    rows = read_rows(options.data, "run `make prep` first")[: options.answers]
+    rows, _ = read_rows(options.data, options.answers, "run `make prep` first")
     answers = [tokens.answer_ids(tokenizer, dump(**row["output"]))[:-1] for row in rows]  # without the end of the turn
     runs = [
         {"matcher": name, "limited": limited, **measure(make(tokenizer, size, limited), answers)}
