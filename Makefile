@@ -1,27 +1,36 @@
-# The workflow: setup, prep, train-MODEL, kpi-MODEL, bench-MODEL, compare, push-MODEL, clean. `make demo` does the main job once.
-# ARGS hands options on, as in: make train-qwen3-4b ARGS="--micro_batch_size=2"
+# The workflow: setup, prep, train-MODEL, kpi-MODEL, bench-MODEL, compare, push-MODEL. `make` alone explains each step.
+# ARGS passes options on, for example: make train-qwen3-4b ARGS="--micro_batch_size=2"
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3.11
+JOBS ?= $(shell n=$$(nproc); echo $$((n > 4 ? 4 : n)))
 crm-dedup := .venv/bin/crm-dedup
 models := $(basename $(notdir $(wildcard axolotl_configs/*.yml)))
 
-.PHONY: help setup prep demo test lint compare clean
+.PHONY: help setup demo prep compare test lint clean
 help:
-	@echo "make demo          everything once, with SmolLM2-135M, on any machine (30 minutes without a GPU)"
-	@echo "make test          the whole test suite"
-	@echo "make setup         install the environment into .venv"
-	@echo "make prep          check data/all.jsonl and split it (or generate a demo set)"
-	@echo "make train-MODEL   train and merge; MODEL is one of: $(models)"
-	@echo "make kpi-MODEL     measure the merged model on the test split"
-	@echo "make bench-MODEL   measure its latency and throughput (ARGS=--quick: minutes on two cores)"
-	@echo "make compare       put all results on one page"
-	@echo "make push-MODEL    publish it on the Hugging Face Hub (ARGS=--dry-run: only write what would be)"
-	@echo "make clean         remove splits, models and caches; results and .venv stay"
+	@echo "Start here"
+	@echo "  make setup          install everything into .venv"
+	@echo "  make demo           run the whole workflow once with SmolLM2-135M, on any machine (30 minutes without a GPU)"
+	@echo "The workflow, for MODEL one of: $(models)"
+	@echo "  make prep           check data/all.jsonl and split it; without that file, generate a demo set"
+	@echo "  make train-MODEL    train the model and merge the adapter into it"
+	@echo "  make kpi-MODEL      measure the quality of the merged model on the test split"
+	@echo "  make bench-MODEL    measure its latency and throughput (ARGS=--quick takes minutes on two cores)"
+	@echo "  make compare        compare all results on one page"
+	@echo "  make push-MODEL     publish the model on the Hugging Face Hub (ARGS=--dry-run uploads nothing)"
+	@echo "Development"
+	@echo "  make test           run the whole test suite"
+	@echo "  make lint           check the code's style"
+	@echo "  make record-MODEL   copy your results to results/, to be committed, and update the tables in the documents"
+	@echo "  make clean          delete what runs made: outputs/ (models and results), data/splits/ and caches"
 
 setup:
 	@PYTHON="$(PYTHON)" scripts/setup.sh
+
+demo: setup
+	@scripts/demo.sh $(ARGS)
 
 prep: setup
 	@$(crm-dedup) prepare $(ARGS)
@@ -32,9 +41,6 @@ train-%: setup
 kpi-%: setup
 	@$(crm-dedup) kpi $* $(ARGS)
 
-demo: setup
-	@scripts/demo.sh
-
 bench-%: setup
 	@$(crm-dedup) bench $* $(ARGS)
 
@@ -44,9 +50,12 @@ compare: setup
 push-%: setup
 	@$(crm-dedup) push $* $(ARGS)
 
+record-%: setup
+	@.venv/bin/python scripts/record_results.py $* $(ARGS)
+
 test: setup
 	@scripts/browser.sh
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
 
 lint: setup
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .

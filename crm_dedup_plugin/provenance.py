@@ -1,6 +1,6 @@
-"""What a number was made from: hashes of models and files, versions of packages.
+"""What a number was made from: the versions of the question and of the task, hashes of models and files, versions of packages.
 
-Results carry these, so that numbers of another model or of other pairs are never taken for each other's.
+Results carry these, so that numbers of different models, pairs or questions are never mixed up.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import importlib.metadata
 from collections.abc import Iterable
 from pathlib import Path
 
+PROMPT_VERSION = "2.0"  # raise it with the question, the schema or the way an answer is read (`pair`)
+TASK_VERSION = "2.1"  # raise it with what the lm-eval tasks ask or how they score; lm_eval_tasks/README.md lists the changes
 PACKAGES = ("axolotl", "bitsandbytes", "llguidance", "lm_eval", "peft", "torch", "transformers", "vllm")
 
 

@@ -8,6 +8,15 @@ from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
 
+RESULTS = Path("outputs/results")  # what your own runs write about a model: RESULTS/NAME/; git ignores it
+EVIDENCE = Path("results")  # what is committed with the code; scripts/record_results.py copies a run here
+
+
+def results_of(name: str) -> Path:
+    """Return the folder with the results of a model: of your own runs, or else the committed one."""
+    own, committed = RESULTS / name, EVIDENCE / name
+    return committed if committed.is_dir() and not own.is_dir() else own
+
 
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` as UTF-8 to `path`, whole or not at all; a file that already holds it is left untouched."""
@@ -45,7 +54,7 @@ def save_figure(figure, path: Path) -> Path:
     """Write a matplotlib figure as PNG to `path`, whole or not at all, the same bytes each time; return `path`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        figure.savefig(partial, format="png", dpi=120, metadata={"Software": None})
+        figure.savefig(partial, format="png", dpi=160, metadata={"Software": None})
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -1,24 +1,35 @@
 #!/usr/bin/env bash
-# The main job, once, on any machine: `make demo`. Run again, it redoes only what is missing or has changed.
+# The whole workflow once, on any machine: `make demo`. A second run repeats only what is missing or has changed.
+# With --small (`make demo ARGS=--small`) it takes every step with a few pairs: a check of the path, not of the model.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 crm_dedup=.venv/bin/crm-dedup
 
+name=demo steps=105 decay=35 data=data/splits
+measure=(--tasks crm_dedup_swapped crm_dedup_injected)
+case "${1:-}" in
+  "") ;;
+  --small) name=demo-small steps=4 decay=1; measure+=(--limit 8) ;;
+  *) echo "error: unknown option $1: the demo takes --small or nothing" >&2; exit 2 ;;
+esac
+tuned=$name/smollm2-135m
+base=$tuned-base
+
 step() { printf '\n== %s (%s)\n' "$1" "$(date +%H:%M:%S)"; }
 
-step "1/5 the base model"
+step "1/5 get the base model"
 $crm_dedup fetch
-step "2/5 the data"
+step "2/5 prepare the data in $data"
 $crm_dedup prepare
-step "3/5 training and merging: up to 15 minutes on two cores"
-# Every pair once, small steps, and a rate that falls late: what teaches most in a few minutes.
-$crm_dedup train smollm2-135m --name demo/smollm2-135m --num_epochs=1 --max_steps=105 --micro_batch_size=8 --lora_r=16 --lora_alpha=32 \
-  --lr_scheduler_kwargs__num_decay_steps=35 --warmup_ratio=0.05 --save_steps=25 --crm_dedup_decision_weight=1 \
+step "3/5 train and merge, $steps steps (105 take up to 15 minutes on two cores)"
+# Every pair once, in small steps, with a learning rate that falls late: this teaches most in a few minutes.
+$crm_dedup train smollm2-135m --name "$tuned" --num_epochs=1 --max_steps=$steps --micro_batch_size=8 --lora_r=16 --lora_alpha=32 \
+  --lr_scheduler_kwargs__num_decay_steps=$decay --warmup_ratio=0.05 --save_steps=25 --crm_dedup_decision_weight=1 \
   --pad_to_multiple_of=8 --dataloader_num_workers=2
-measure=(--tasks crm_dedup_swapped crm_dedup_injected)
-step "4/5 the base model, measured; also with the records swapped, and with instructions hidden in them"
-$crm_dedup kpi demo/smollm2-135m-base --model outputs/smollm2-135m-base "${measure[@]}"
-step "5/5 the fine-tuned model, measured in the same way"
-$crm_dedup kpi demo/smollm2-135m "${measure[@]}"
-step "base against fine-tuned, on the same test pairs"
-$crm_dedup table demo/smollm2-135m-base demo/smollm2-135m
+step "4/5 measure the base model; also with the records swapped and with instructions hidden in them"
+$crm_dedup kpi "$base" --model outputs/smollm2-135m-base "${measure[@]}"
+step "5/5 measure the fine-tuned model in the same way"
+$crm_dedup kpi "$tuned" "${measure[@]}"
+step "base and fine-tuned model on the same test pairs"
+$crm_dedup table "$base" "$tuned"
+printf '\nThe results are in outputs/results/%s/.\n' "$name"

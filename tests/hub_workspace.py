@@ -80,9 +80,9 @@ def build(root: Path) -> None:
         (merged / name).write_bytes(data)
     train = {"base_model": "outputs/tiny-base", "overrides": [], "seconds": 12.3, "train_sha256": sha256(root / "data/splits/train.jsonl")}
     write(merged / "crm_dedup.json", json.dumps(train))
-    write(root / "results/tiny/training.json", json.dumps(train))
-    write(root / "results/tiny/debug.log", "not a result")
-    (root / "results/tiny/confusion.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    write(root / "outputs/results/tiny/training.json", json.dumps(train))
+    write(root / "outputs/results/tiny/debug.log", "not a result")
+    (root / "outputs/results/tiny/confusion.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     measure(root)
 
 
@@ -95,7 +95,7 @@ def measure(root: Path, **changes) -> None:
     result |= {name: metrics.rate([True, False, False, False]) for name in ("flip_rate", "injection_moved", "injection_success")}
     hashes = {"model_sha256": model_digest(str(root / "outputs/tiny-merged")), "data_sha256": sha256(root / "data/splits/test.jsonl")}
     result["inputs"] = {**hashes, "task_sha256": "0" * 64, "options": ""}
-    write(root / "results/tiny/metrics.json", json.dumps({**result, **changes}, indent=2))
+    write(root / "outputs/results/tiny/metrics.json", json.dumps({**result, **changes}, indent=2))
 
 
 def sha256(path: Path) -> str:

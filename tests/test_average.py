@@ -43,7 +43,7 @@ def test_every_weight_is_the_mean_and_all_else_the_first_ones(capsys):
         assert value.dtype == parts[0][key].dtype
         torch.testing.assert_close(value.double(), exact, rtol=0.005, atol=0.002)
     assert json.loads(Path("outputs/mean-merged/config.json").read_text()) == {"of": "m0"}
-    history = json.loads(Path("results/mean/training.json").read_text())
+    history = json.loads(Path("outputs/results/mean/training.json").read_text())
     assert history == json.loads(Path("outputs/mean-merged/crm_dedup.json").read_text())
     assert history["seconds"] == 31.5 and list(history["averaged"]) == ["m0", "m1", "m2"]
 
@@ -74,5 +74,5 @@ def test_what_cannot_be_averaged_is_refused_and_nothing_is_written(name, parents
     before = load_file("outputs/m0-merged/model.safetensors")
     with pytest.raises(UserError, match=message):
         average(name, parents)
-    assert not list(Path("outputs").glob("*mean*")) and not Path("results").exists()
+    assert not list(Path("outputs").glob("*mean*")) and not Path("outputs/results").exists()
     assert torch.equal(load_file("outputs/m0-merged/model.safetensors")["a.weight"], before["a.weight"])

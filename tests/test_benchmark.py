@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import math
-import multiprocessing
 import signal
 import time
 import types
@@ -15,25 +14,29 @@ from compact_pairs import generate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_dedup_plugin.benchmark import hardware, limits, offline, online, result, run, summary
+from crm_dedup_plugin import process
+from crm_dedup_plugin.benchmark import offline, online, plan, roofline, run, summarise
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import devices, engine, pool, process, server
+from crm_dedup_plugin.inference import devices, engine, pool, server
+from crm_dedup_plugin.inference.engine import Batch, Reply
 from crm_dedup_plugin.pair import prompt, tokens
-from crm_dedup_plugin.pair.answer import GRAMMAR, dump
-from crm_dedup_plugin.reporting import speed_figures_old, speed_tables
+from crm_dedup_plugin.pair.answer import GRAMMAR, Answer, dump
+from crm_dedup_plugin.reporting import speed_figures, speed_tables
 
-H100 = hardware.Hardware("NVIDIA H100 80GB HBM3", "cuda", *hardware.SHEETS["H100"], "data sheet")
+H100 = roofline.Hardware("NVIDIA H100 80GB HBM3", "cuda", *roofline.SHEETS["H100"], "data sheet")
 QWEN = types.SimpleNamespace(
     hidden_size=2560, intermediate_size=9728, num_hidden_layers=36, num_attention_heads=32, num_key_value_heads=8, head_dim=128, vocab_size=151936
 )
-SHAPE = limits.Shape.of(QWEN, 2)
+SHAPE = roofline.Shape.of(QWEN, 2)
 rates = st.floats(0.01, 1e6)
 
 
 def raw(**changes) -> dict:
     """What ``vllm bench serve`` saves, as far as it is read."""
-    latencies = {f"{point}_{name}_ms": 10.0 + at for at, (point, name) in enumerate((p, n) for p in summary.PERCENTILES for n in summary.LATENCIES)}
+    latencies = {
+        f"{point}_{name}_ms": 10.0 + at for at, (point, name) in enumerate((p, n) for p in summarise.PERCENTILES for n in summarise.LATENCIES)
+    }
     texts = [dump("DUPLICATE", "Email same."), '{"decision":"POSS', "no JSON", ""]
     rest = {"request_throughput": 2.0, "request_goodput": 1.5, "output_throughput": 99.0, "completed": 3, "failed": 1, "num_prompts": 4}
     details = {"generated_texts": texts, "errors": ["", "", "", "Traceback\nConnectionError: lost"], "itls": [[1.0]], "ttfts": [0.1]}
@@ -41,7 +44,9 @@ def raw(**changes) -> dict:
 
 
 def one_run(**changes) -> dict:
-    return online._run(raw(**changes), ["--base-url", "http://127.0.0.1:9", "--dataset-path", "/secret/pairs.jsonl"], True, (0.0, 0.0), (0.04, 4.0))
+    return online.summary(
+        raw(**changes), ["--base-url", "http://127.0.0.1:9", "--dataset-path", "/secret/pairs.jsonl"], True, (0.0, 0.0), (0.04, 4.0)
+    )
 
 
 def test_the_sizes_of_a_real_model_are_counted():
@@ -50,43 +55,43 @@ def test_the_sizes_of_a_real_model_are_counted():
 
 
 def test_the_limit_of_a_4b_on_an_h100_is_what_pen_and_paper_say():
-    assert limits.pairs_per_second(SHAPE, H100, 400, 250, 60, 1024) == pytest.approx(615, rel=0.05)
-    assert limits.pairs_per_second(SHAPE, H100, 400, 250, 1, 1024) == pytest.approx(884, rel=0.05)
-    assert 1000 / limits.pairs_per_second(SHAPE, H100, 400, 250, 60, 1) == pytest.approx(144, rel=0.05)
+    assert roofline.pairs_per_second(SHAPE, H100, 400, 250, 60, 1024) == pytest.approx(615, rel=0.05)
+    assert roofline.pairs_per_second(SHAPE, H100, 400, 250, 1, 1024) == pytest.approx(884, rel=0.05)
+    assert 1000 / roofline.pairs_per_second(SHAPE, H100, 400, 250, 60, 1) == pytest.approx(144, rel=0.05)
 
 
 @given(prompt=st.integers(10, 4000), cached=st.integers(0, 9), output=st.integers(1, 400), seats=st.integers(1, 1024))
 def test_more_work_never_raises_the_limit(prompt, cached, output, seats):
-    limit = limits.pairs_per_second(SHAPE, H100, prompt, cached, output, seats)
-    assert 0 < limits.pairs_per_second(SHAPE, H100, prompt + 1, cached, output, seats) <= limit
-    assert limits.pairs_per_second(SHAPE, H100, prompt, cached, output + 1, seats) <= limit
-    assert limits.pairs_per_second(SHAPE, H100, prompt, cached, output, seats + 1) >= limit
-    assert limits.pairs_per_second(SHAPE, H100, prompt, cached + 1, output, seats) >= limit
+    limit = roofline.pairs_per_second(SHAPE, H100, prompt, cached, output, seats)
+    assert 0 < roofline.pairs_per_second(SHAPE, H100, prompt + 1, cached, output, seats) <= limit
+    assert roofline.pairs_per_second(SHAPE, H100, prompt, cached, output + 1, seats) <= limit
+    assert roofline.pairs_per_second(SHAPE, H100, prompt, cached, output, seats + 1) >= limit
+    assert roofline.pairs_per_second(SHAPE, H100, prompt, cached + 1, output, seats) >= limit
 
 
 def test_a_processor_is_measured():
-    machine = hardware.detect("float32")
+    machine = roofline.detect("float32")
     assert machine.kind == "cpu" and machine.source == "measured" and "cores" in machine.name
     assert machine.flops > 1e9 and machine.bandwidth > 1e8
 
 
 def test_a_service_that_shares_the_gpu_is_found_where_its_daemon_listens(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
-    assert not hardware.mps()
+    assert not roofline.mps()
     (tmp_path / "control").touch()
-    assert hardware.mps()
+    assert roofline.mps()
 
 
 @given(st.lists(rates, min_size=1, max_size=5))
 def test_a_spread_holds_its_median(values):
-    found = summary.spread(values)
+    found = summarise.spread(values)
     assert min(values) == found["low"] <= found["value"] <= found["high"] == max(values)
 
 
 @given(price=st.floats(0.01, 1000), rate=rates)
 def test_the_cost_is_that_of_the_seconds(price, rate):
-    assert summary.cost(price, rate) * rate * 3600 / 1e6 == pytest.approx(price)
-    assert summary.cost(None, rate) is None
+    assert summarise.cost(price, rate) * rate * 3600 / 1e6 == pytest.approx(price)
+    assert summarise.cost(None, rate) is None
 
 
 @given(st.floats(0, 1e9, allow_nan=False), st.floats(0, 1e9))
@@ -94,9 +99,9 @@ def test_what_vllm_says_is_passed_on_unaltered(latency, throughput):
     given_by_vllm = raw(p99_e2el_ms=latency, request_throughput=throughput)
     found = one_run(p99_e2el_ms=latency, request_throughput=throughput)
     assert found["vllm"] == {key: value for key, value in given_by_vllm.items() if key not in online.DETAILS}
-    (level,) = summary.online({"4/0": found}, None)
+    (level,) = summarise.online({"4/0": found}, None)
     assert level["e2el_ms"]["p99"]["value"] == latency and level["pairs_per_second"]["value"] == throughput
-    rows = list(csv.DictReader(io.StringIO(result.latency_csv([level]))))
+    rows = list(csv.DictReader(io.StringIO(summarise.latency_csv([level]))))
     assert {row["metric"]: float(row["p99"]) for row in rows}["e2el"] == latency
 
 
@@ -104,7 +109,7 @@ def test_a_run_counts_what_only_the_answers_show_and_keeps_none_of_them():
     found = one_run()
     assert (found["valid"], found["truncated"], found["failed"], found["error"]) == (1, 1, 1, "ConnectionError: lost")
     assert "Email same" not in json.dumps(found) and "/secret" not in found["command"] and "127.0.0.1" not in found["command"]
-    (level,) = summary.online({"4/0": found, "4/1": found}, 3.6)
+    (level,) = summarise.online({"4/0": found, "4/1": found}, 3.6)
     assert (level["concurrency"], level["repeats"], level["failed"]) == (4, 2, 2)
     assert level["valid_json"] == level["truncated"] == pytest.approx(1 / 3)
     assert level["client_overhead"] == pytest.approx(raw()["mean_e2el_ms"] / 10 - 1)
@@ -136,14 +141,14 @@ def test_settings_become_flags_of_the_server():
 
 @given(st.dictionaries(st.sampled_from(["a", "b_c"]), st.integers() | st.booleans() | st.dictionaries(st.just("k"), st.integers())))
 def test_engine_arguments_are_read_back(values):
-    assert speed_tables.engine_arguments([f"{key}={json.dumps(value)}" for key, value in values.items()]) == values
+    assert plan.engine_arguments([f"{key}={json.dumps(value)}" for key, value in values.items()]) == values
 
 
 def test_engine_arguments_may_be_text_or_wrong():
-    assert speed_tables.engine_arguments(["kv_cache_dtype=fp8"]) == {"kv_cache_dtype": "fp8"}
+    assert plan.engine_arguments(["kv_cache_dtype=fp8"]) == {"kv_cache_dtype": "fp8"}
     for word in ("max_num_seqs", "=3", "--x=1"):
         with pytest.raises(UserError, match="write KEY=VALUE"):
-            speed_tables.engine_arguments([word])
+            plan.engine_arguments([word])
 
 
 def test_a_workload_survives_its_file(tmp_path):
@@ -156,10 +161,17 @@ def test_shares_come_back_in_the_order_of_the_pairs(pairs, count):
     count = min(count, pairs)
     shares = [pool.share(range(pairs), at, count) for at in range(count)]
     assert max(map(len, shares)) - min(map(len, shares)) <= 1 <= min(map(len, shares))
-    runs = [{"engine_seconds": at, **{key: len(one) for key in pool.COUNTS}, "answers": one} for at, one in enumerate(shares)]
-    found = pool.merged(runs, 9.0)
-    assert found["answers"] == list(range(pairs)) and {found[key] for key in pool.COUNTS} == {pairs}
-    assert found["seconds"] == 9.0 and found["engine_seconds"] == pytest.approx((count - 1) / 2)
+    batches = [Batch(one, one, 3 * len(one), len(one), seconds=at, engine_seconds=at) for at, one in enumerate(shares)]
+    found = pool.merge(batches, 9.0)
+    assert found.answers == found.lengths == list(range(pairs))
+    assert found.counts() == {
+        "pairs": pairs,
+        "seconds": 9.0,
+        "engine_seconds": pytest.approx((count - 1) / 2),
+        "prompt_tokens": 3 * pairs,
+        "output_tokens": sum(range(pairs)),
+        "cached_tokens": pairs,
+    }
 
 
 @given(count=st.integers(1, 40), gpus=st.integers(0, 8), cores=st.integers(1, 128))
@@ -167,11 +179,11 @@ def test_engines_are_spread_over_what_there_is(count, gpus, cores):
     names = [f"GPU-{at}" for at in range(gpus)]
     found = [devices.variables(at, count, names, cores) for at in range(count)]
     assert all(1 <= int(one["RAYON_NUM_THREADS"]) == int(one["OMP_NUM_THREADS"]) <= max(cores / count, 1) for one in found)
-    settings = devices.memory(Workload("m", "d", engines=count, engine={"gpu_memory_utilization": 0.8}), names)
+    settings = devices.memory(count, {"gpu_memory_utilization": 0.8}, names)
     for name in names:
         there = [one for one in found if one["CUDA_VISIBLE_DEVICES"] == name]
         assert len(there) * settings["gpu_memory_utilization"] <= 0.8 + 1e-9
-    usual = devices.memory(Workload("m", "d", engines=count), names).get("gpu_memory_utilization", 0.0)
+    usual = devices.memory(count, {}, names).get("gpu_memory_utilization", 0.0)
     assert 0 <= math.ceil(count / max(gpus, 1)) * usual <= devices.MEMORY + 1e-9, "engines take memory beyond their shares"
     assert gpus or (settings == {} and not any("CUDA_VISIBLE_DEVICES" in one for one in found))
 
@@ -182,11 +194,11 @@ def test_only_the_gpus_that_are_visible_are_used(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert devices.used_gpus(Workload("m", "d")) == ["0"]
-    assert devices.used_gpus(Workload("m", "d", engine={"tensor_parallel_size": 2})) == ["0", "1"]
+    assert devices.used_gpus(1, {}) == ["0"]
+    assert devices.used_gpus(1, {"tensor_parallel_size": 2}) == ["0", "1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, GPU-7,2")
-    assert devices.used_gpus(Workload("m", "d", engines=2)) == ["5", "GPU-7"]
-    assert [devices.replicas(Workload("m", "d", engines=count)) for count in (1, 2, 8)] == [1, 2, 3]
+    assert devices.used_gpus(2, {}) == ["5", "GPU-7"]
+    assert [devices.replicas(count) for count in (1, 2, 8)] == [1, 2, 3]
 
 
 def test_another_engine_leaves_room_for_what_cuda_takes():
@@ -198,12 +210,12 @@ def test_another_engine_leaves_room_for_what_cuda_takes():
     assert worker.kv_cache_room() == 1, "too little is an error of vLLM's, not a new measurement"
 
 
-@pytest.mark.parametrize(("several", "words"), [({"engines": 3}, "3: there are 2 pairs only: give at most 2"), ({}, "leave either out")])
+@pytest.mark.parametrize(("several", "words"), [({"engines": 3}, "3: there are only 2 pairs: give at most 2"), ({}, "leave either out")])
 def test_engines_that_cannot_be_are_refused(tmp_path, several, words):
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in generate(3)))
     work = Workload("m", str(tmp_path / "pairs.jsonl"), **{"engines": 2, "engine": {"tensor_parallel_size": 2}, **several})
     with pytest.raises(UserError, match=words):
-        run._check("x", work)
+        run.check("x", work)
 
 
 @given(count=st.integers(1, 8), seats=st.integers(1, 64))
@@ -212,19 +224,19 @@ def test_gpus_raise_the_limit_and_engines_only_what_is_in_flight(count, seats):
     found = {"arms": {"decision": [one]}, "max_num_seqs": seats}
 
     def limit(engines: int, gpus: int) -> float:
-        return summary.offline({**found, "engines": engines, "gpus": gpus}, SHAPE, H100, None)["decision"]["limit_pairs_per_second"]
+        return summarise.offline({**found, "engines": engines, "gpus": gpus}, SHAPE, H100, None)["decision"]["limit_pairs_per_second"]
 
-    assert limit(count, 1) == pytest.approx(limits.pairs_per_second(SHAPE, H100, 400, 0, 50, min(64, seats * count)))
+    assert limit(count, 1) == pytest.approx(roofline.pairs_per_second(SHAPE, H100, 400, 0, 50, min(64, seats * count)))
     assert limit(count, 0) == limit(count, 1) >= limit(1, 1)
     assert limit(1, 1) <= limit(count, count) <= count * limit(1, 1) * (1 + 1e-9)
     assert limit(1, count) == pytest.approx(count * limit(1, 1)), "one engine over several GPUs"
 
 
 def test_answers_agree_where_they_are_no_tie():
-    full = [("DUPLICATE", False), (None, True), ("POSSIBLE", False)]
+    full = [Reply(Answer("DUPLICATE", ""), False), Reply(None, True), Reply(Answer("POSSIBLE", ""), False)]
     assert offline.agreement(full, [[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.4, 0.4, 0.2]]) == {"pairs": 2, "agree": 1, "ties": 1}
     assert offline.agreement(full, []) == {"pairs": 0, "agree": 0, "ties": 0}
-    assert offline._shares(full) == {"valid_json": pytest.approx(2 / 3), "truncated": pytest.approx(1 / 3)}
+    assert offline.shares(full) == {"valid_json": pytest.approx(2 / 3), "truncated": pytest.approx(1 / 3)}
 
 
 def test_a_log_is_followed_by_whole_lines(tmp_path):
@@ -244,34 +256,34 @@ def test_the_time_of_all_engines_of_a_server_counts(monkeypatch):
     name = "vllm:e2e_request_latency_seconds"
     text = f"# TYPE {name} histogram\n" + "".join(f'{name}_{what}{{engine="{at}"}} {at + 2}\n' for at in (0, 1) for what in ("sum", "count"))
     monkeypatch.setattr(online.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(text.encode()))
-    assert online._server_seconds("http://x") == (5, 5)
+    assert online.server_seconds("http://x") == (5, 5)
     monkeypatch.setattr(online.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(b""))
-    assert online._server_seconds("http://x") is None
+    assert online.server_seconds("http://x") is None
 
 
 def test_the_table_names_several_engines():
-    level = {"batch_size": 1, "pairs_per_second": summary.spread([2.0])}
+    level = {"batch_size": 1, "pairs_per_second": summarise.spread([2.0])}
     rest = {"offline": None, "transformers": {"batch_1": level}, "online": None, "agreement": None, "schema_cost": None, "speedup": None}
     result = {"model": "m", "random_weights": False, "pairs": 4, "hardware": H100._asdict(), "dtype": "bfloat16", **rest}
-    assert speed_tables.table(result).startswith("m, 4 pairs, NVIDIA H100 80GB HBM3, bfloat16\n")
-    assert speed_tables.table({**result, "engines": 1, "gpus": 1}) == speed_tables.table(result)
-    assert ", 2 x NVIDIA H100 80GB HBM3, bfloat16, 4 engines side by side\n" in speed_tables.table({**result, "engines": 4, "gpus": 2})
-    assert ", fp8 weights, bfloat16, 3 engines side by side under MPS\n" in speed_tables.table(
+    assert speed_tables.benchmark(result).startswith("m, 4 pairs, NVIDIA H100 80GB HBM3, bfloat16\n")
+    assert speed_tables.benchmark({**result, "engines": 1, "gpus": 1}) == speed_tables.benchmark(result)
+    assert ", 2 x NVIDIA H100 80GB HBM3, bfloat16, 4 engines side by side\n" in speed_tables.benchmark({**result, "engines": 4, "gpus": 2})
+    assert ", fp8 weights, bfloat16, 3 engines side by side under MPS\n" in speed_tables.benchmark(
         {**result, "engines": 3, "mps": True, "quantization": "fp8"}
     )
 
 
 def test_a_baseline_that_does_not_fit_is_none():
     alone = {"batch_size": 1, "pairs": 4, "seconds": 2.0, "valid_json": 1.0}
-    found = summary.transformers({"batch_1": [alone], "batch_largest": None})
+    found = summarise.transformers({"batch_1": [alone], "batch_largest": None})
     assert found["batch_largest"] is None and found["batch_1"]["pairs_per_second"]["value"] == 2.0
-    arms = {name: {"pairs_per_second": summary.spread([rate])} for name, rate in (("full", 20.0), ("decision", 80.0))}
-    assert summary.speedup(arms, found) == {"full": 10.0, "decision": 40.0}
+    arms = {name: {"pairs_per_second": summarise.spread([rate])} for name, rate in (("full", 20.0), ("decision", 80.0))}
+    assert summarise.speedup(arms, found) == {"full": 10.0, "decision": 40.0}
 
 
 def test_ties_do_not_count_as_disagreement():
-    assert summary.agreement({"pairs": 0, "agree": 0, "ties": 9}) is None
-    found = summary.agreement({"pairs": 10, "agree": 9, "ties": 2})
+    assert summarise.agreement({"pairs": 0, "agree": 0, "ties": 9}) is None
+    found = summarise.agreement({"pairs": 10, "agree": 9, "ties": 2})
     assert found["value"] == 0.9 and found["low"] < 0.9 < found["high"] and found["ties"] == 2
 
 
@@ -315,38 +327,36 @@ def test_probabilities_sum_to_one_and_keep_their_order(logprobs):
 
 
 def test_plots_are_drawn_of_what_there_is(tmp_path):
-    (level,) = summary.online({"4/0": one_run()}, None)
+    (level,) = summarise.online({"4/0": one_run()}, None)
     found = {"arms": {"full": [{"pairs": 4, "seconds": 2.0, "engine_seconds": 1.9, **dict.fromkeys(("prompt_tokens", "output_tokens"), 400)}]}}
     found["arms"]["full"][0] |= {"cached_tokens": 0, "valid_json": 1.0, "truncated": 0.0}
-    arms = summary.offline(found | {"max_num_seqs": 8, "engines": 1, "gpus": 1}, SHAPE, H100, 2.5)
-    drawn_of = {"random_weights": True, "quick": True, "hardware": H100._asdict(), "online": [level], "offline": arms}
-    drawn = speed_figures_old.draw(drawn_of, tmp_path, "a model")
+    arms = summarise.offline(found | {"max_num_seqs": 8, "engines": 1, "gpus": 1}, SHAPE, H100, 2.5)
+    drawn_of = {"inputs": {"data_sha256": "d"}, "random_weights": True, "quick": True, "hardware": H100._asdict(), "online": [level], "offline": arms}
+    drawn = speed_figures.draw(drawn_of, tmp_path, "a model")
     assert [path.name for path in drawn] == ["throughput.png", "latency.png", "limit.png"]
     assert all(path.stat().st_size > 5000 for path in drawn)
-    assert speed_figures_old.draw(drawn_of | {"online": None, "offline": None}, tmp_path, "x") == []
+    assert speed_figures.draw(drawn_of | {"online": None, "offline": None}, tmp_path, "x") == []
 
 
 def test_the_question_over_the_wire_is_the_one_of_training(tmp_path):
     pair = ({"Name": "Ann Ł \ud800"}, {"Name": "dated 2020-01-01"})
-    online._write([pair], 9, tmp_path / "pairs.jsonl")
+    online.write_requests([pair], 9, tmp_path / "pairs.jsonl")
     assert json.loads((tmp_path / "pairs.jsonl").read_text(encoding="utf-8")) == {"prompt": prompt.build(*pair), "output_tokens": 9}
 
 
-def _deaf(ready) -> None:
+def deaf(pipe) -> None:
+    """Stand in for an engine that does not end when asked to."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    ready.set()
+    pipe.send("ready")
     time.sleep(60)
 
 
 def test_engines_that_do_not_end_when_asked_are_all_ended_after_one_wait(monkeypatch):
     monkeypatch.setattr(process, "GRACE", 1)
-    context, crew = multiprocessing.get_context("fork"), pool.Crew(Workload("model", "pairs.jsonl", engines=4), [])
-    signs = [context.Event() for _ in range(4)]
-    crew.workers = [context.Process(target=_deaf, args=(sign,)) for sign in signs]
-    for worker, sign in zip(crew.workers, signs, strict=True):
-        worker.start()
-        assert sign.wait(20)
+    engines = pool.Pool()
+    engines.launch(4, deaf)
+    assert [pipe.recv() for pipe in engines.pipes] == ["ready"] * 4
     began = time.monotonic()
-    crew.end()
+    engines.end()
     assert time.monotonic() - began < 3
-    assert {worker.exitcode for worker in crew.workers} == {-signal.SIGKILL}
+    assert {worker.exitcode for worker in engines.workers} == {-signal.SIGKILL}

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,13 +14,14 @@ import pytest
 from compact_pairs import generate
 
 from crm_dedup_plugin import __version__
-from crm_dedup_plugin.cli import main
+from crm_dedup_plugin.cli import main, program
+from crm_dedup_plugin.errors import advise
 from crm_dedup_plugin.pair.answer import SCHEMA
 from crm_dedup_plugin.pair.prompt import in_order
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULE = [sys.executable, "-m", "crm_dedup_plugin"]
-COMMANDS = ("prepare", "fetch", "train", "kpi", "table", "prompt", "schema")
+COMMANDS = ("synth", "prepare", "prompt", "schema", "fetch", "train", "average", "kpi", "bench", "table", "compare", "push")
 BARE = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
@@ -72,18 +75,156 @@ def test_help_is_printed(capsys, words):
     assert len(words) == 2 or all(command in printed for command in COMMANDS)
 
 
+def parse(*words: str):
+    return parser().parse_known_args(words)
+
+
+def parser():
+    return program().parser
+
+
+def subcommands() -> dict:
+    return program().commands.choices
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_an_example_that_parses_and_explains_every_option(name):
+    command = subcommands()[name]
+    example = command.epilog.removeprefix("example:\n  ")
+    words = shlex.split(example)
+    assert words[:2] == ["crm-dedup", name]
+    options, rest = parse(*words[1:])
+    assert options.command == name and all(word.startswith("--") for word in rest if options.passes) and (options.passes or not rest)
+    assert re.fullmatch(r"[A-Z].*\.", command.description)
+    for line in re.split(r"\n  (?=-)", command.format_help().partition("options:")[2].partition("\nexample:")[0])[1:]:
+        text = " ".join(line.split())
+        assert text.startswith("-h") or re.search(r"[ \]][A-Z][^.]*\. .*Default: .+\.$", text), text
+
+
+def test_the_commands_are_listed_by_stage():
+    listed = parser().format_help()
+    places = [listed.index(f"\n  {name} ") for name in COMMANDS]
+    assert places == sorted(places)
+    assert [line for line in listed.splitlines() if line in ("data:", "train:", "measure:", "publish:")] == [
+        "data:",
+        "train:",
+        "measure:",
+        "publish:",
+    ]
+
+
+@pytest.mark.parametrize("option", ["--data", "--lim", "--no-prob"])
+def test_options_are_never_abbreviated(option):
+    options, rest = parse("kpi", "x", f"{option}=foo")
+    assert rest == [f"{option}=foo"] and options.data_parallel_size == 1 and options.limit is None
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "key", "values"),
+    [
+        ("bench --parts offline NAME", "NAME", "parts", ["offline"]),
+        ("bench --parts offline online NAME --quick", "NAME", "parts", ["offline", "online"]),
+        ("bench NAME --parts offline online", "NAME", "parts", ["offline", "online"]),
+        ("bench --parts offline,online NAME", "NAME", "parts", ["offline", "online"]),
+        ("bench --parts=offline NAME --parts online", "NAME", "parts", ["offline", "online"]),
+        ("bench --arms decision full_without_schema NAME", "NAME", "arms", ["decision", "full_without_schema"]),
+        ("bench --concurrency 1 4 NAME", "NAME", "concurrency", [1, 4]),
+        ("bench --engine a=1 b=[1,2] NAME", "NAME", "engine", ["a=1", "b=[1,2]"]),
+        ("kpi --tasks crm_dedup_swapped NAME", "NAME", "tasks", ["crm_dedup_swapped"]),
+        ("kpi --tasks crm_dedup_swapped crm_dedup_injected --limit 3 NAME", "NAME", "tasks", ["crm_dedup_swapped", "crm_dedup_injected"]),
+        ("average --verbose NAME a b", "NAME", "models", ["a", "b"]),
+        ("average NAME a --verbose b", "NAME", "models", ["a", "b"]),
+        ("compare --verbose a b", None, "names", ["a", "b"]),
+        ("prepare --also x y --augment shuffled,brief --seed 3", None, "also", [Path("x"), Path("y")]),
+    ],
+    ids=lambda one: one if isinstance(one, str) and " " in one else "",
+)
+def test_a_name_is_found_wherever_it_stands(monkeypatch, line, name, key, values):
+    monkeypatch.chdir(ROOT)
+    options, rest = parse(*line.split())
+    assert (getattr(options, "name", None), getattr(options, key), rest) == (name, values, [])
+
+
+def test_options_for_another_program_are_passed_on_with_their_values():
+    assert parse("kpi", "x", "--num_fewshot", "2", "--log_it", "--limit", "3")[1] == ["--num_fewshot=2", "--log_it"]
+    assert parse("train", "x", "--max_steps", "5", "--seed=1")[1] == ["--max_steps=5", "--seed=1"]
+    options, rest = parse("kpi", "--log_it", "x")
+    assert (options.name, rest) == ("x", ["--log_it"])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("kpi x --limit 0", "argument --limit: 0 is not a whole number above 0"),
+        ("kpi x --limit -3", "argument --limit: -3 is not a whole number above 0"),
+        ("kpi x --per-file 0", "argument --per-file: 0 is not a whole number above 0"),
+        ("bench x --repeats 1.5", "argument --repeats: 1.5 is not a whole number above 0"),
+        ("bench x --timeout 0", "argument --timeout: 0 is not a number above 0"),
+        ("bench x --concurrency 4 0", "argument --concurrency ...: 0 is not a whole number above 0"),
+        ("bench --batches 0 x", "argument --batches ...: 0 is not a whole number above 0"),
+        ("bench x --arms full fast", "fast is unknown: choose among full, full_cold, full_uncached, full_without_schema, decision,"),
+        ("bench x --engine oops", "oops is not understood: write KEY=VALUE"),
+        ("synth --n 0", "argument --n: 0 is not a whole number above 0"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(capsys, line, message):
+    with pytest.raises(SystemExit) as left:
+        main(line.split())
+    assert left.value.code == 2
+    assert message.replace(" ...", "") in capsys.readouterr().err
+
+
+def test_a_reader_that_has_read_enough_is_no_error():
+    child = subprocess.Popen([*MODULE, "schema"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child.stdout.close()
+    assert (child.stderr.read(), child.wait()) == ("", 141)
+
+
+def test_verbose_shows_the_traceback(tmp_path, monkeypatch):
+    assert "Traceback" not in run("prompt", "none.jsonl").stderr
+    assert "Traceback" in run("prompt", "none.jsonl", "--verbose").stderr
+    assert "Traceback" in run("prompt", "none.jsonl", env={**os.environ, "CRM_DEDUP_VERBOSE": "1"}).stderr
+
+
+def test_an_unexpected_error_says_how_to_see_more(tmp_path, monkeypatch, capsys):
+    from crm_dedup_plugin.pair import prompt
+
+    def fail(**_):
+        raise ValueError("seven is no name")
+
+    monkeypatch.setattr(prompt, "build", fail)
+    (tmp_path / "a.jsonl").write_text(json.dumps(next(iter(generate(1)))))
+    assert main(["prompt", str(tmp_path / "a.jsonl")]) == 1
+    assert capsys.readouterr().err == "error: seven is no name (--verbose shows where)\n"
+
+
+def test_without_the_packages_a_command_says_what_to_run(tmp_path):
+    command = [sys.executable, "-I", "-S", "-c", BARE, str(ROOT), "average", "mean", "a", "b"]
+    for name in "ab":
+        (tmp_path / f"outputs/{name}-merged").mkdir(parents=True)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: the package \w+ is not installed: run `make setup`, then use .venv/bin/crm-dedup\n", done.stderr)
+
+
 def test_the_version_is_printed(capsys):
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out == f"{__version__}\n"
 
 
-@pytest.mark.parametrize("words", [["prepare", "--frobnicate", "1"], ["prepare", "extra"], ["schema", "x"], ["fetch", "--force"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [["prepare", "--frobnicate", "1"], ["prepare", "extra"], ["schema", "x"], ["fetch", "--force"], ["train", "x", "y"], ["compare", "--for"]],
+    ids=" ".join,
+)
 def test_unknown_arguments_are_refused(capsys, words):
     with pytest.raises(SystemExit) as left:
         main(words)
     assert left.value.code == 2
-    assert f"unknown arguments: {' '.join(words[1:])}" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert message.startswith(f"usage: crm-dedup {words[0]} [-h]"), "the usage of the command, not of the program"
+    assert re.search(f"unknown arguments: .*{words[-1]}", message)
 
 
 @pytest.mark.parametrize("words", [[], ["nonesuch"], ["train"], ["prepare", "--fractions", "0.8", "0.2"], ["prepare", "--seed", "x"]], ids=" ".join)
@@ -118,12 +259,12 @@ def test_an_unknown_model_lists_the_known_ones(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     assert main(["train", "nonesuch", "--micro_batch_size=2"]) == 1
     message = capsys.readouterr().err
-    assert message.startswith("error: no configuration axolotl_configs/nonesuch.yml: use one of ")
+    assert message.startswith("error: there is no configuration axolotl_configs/nonesuch.yml: use one of ")
     assert all(path.stem in message for path in Path("axolotl_configs").glob("*.yml"))
 
 
 def test_measuring_too_early_says_what_to_run_first(tmp_path, monkeypatch, capsys):
-    from crm_dedup_plugin.evaluation.run import evaluate
+    from crm_dedup_plugin.evaluation.evaluate import evaluate
 
     monkeypatch.chdir(tmp_path)
     data = tmp_path / "test.jsonl"
@@ -132,9 +273,9 @@ def test_measuring_too_early_says_what_to_run_first(tmp_path, monkeypatch, capsy
     assert capsys.readouterr().err == f"error: {data} does not exist: run `make prep` first\n"
     data.touch()
     assert main(["kpi", "mine"]) == 1
-    assert capsys.readouterr().err == "error: outputs/mine-merged does not exist: run `make train-mine` first\n"
+    assert capsys.readouterr().err == "error: outputs/mine-merged does not exist: run `crm-dedup train MODEL --name mine` first\n"
     assert main(["table", "mine"]) == 1
-    assert capsys.readouterr().err == "error: results/mine/metrics.json does not exist: run `make kpi-mine` first\n"
+    assert capsys.readouterr().err == "error: outputs/results/mine/metrics.json does not exist: run `crm-dedup kpi mine` first\n"
     assert os.listdir(tmp_path) == ["test.jsonl"]
 
 
@@ -142,7 +283,17 @@ def test_errors_are_one_message_without_a_traceback(tmp_path):
     assert_one_message(run("prepare", "--data", str(tmp_path), "--out", str(tmp_path / "out")), str(tmp_path), "is a folder")
     assert_one_message(run("prompt", "none.jsonl"), "none.jsonl")
     assert_one_message(run("train", "nonesuch"), "nonesuch", "smollm2-135m")
-    assert_one_message(run("train", "smollm2-135m", cwd=tmp_path), "axolotl_configs/smollm2-135m.yml")
+    assert_one_message(run("train", "smollm2-135m", cwd=tmp_path), "axolotl_configs/smollm2-135m.yml", "run this in the repository")
+
+
+def test_errors_advise_commands_that_exist(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for stage in ("train", "kpi", "bench", "push"):
+        assert advise(stage, "qwen3-4b") == f"`make {stage}-qwen3-4b`"
+        assert subprocess.run(["make", "-n", f"{stage}-qwen3-4b"], capture_output=True).returncode == 0
+        words = shlex.split(advise(stage, "demo/my model").strip("`"))
+        options, rest = parse(*words[1:])
+        assert options.command == stage and options.name == "demo/my model" and not rest
 
 
 def test_ctrl_c_leaves_without_a_traceback(tmp_path):
@@ -161,5 +312,5 @@ def test_ctrl_c_leaves_without_a_traceback(tmp_path):
     _, message = process.communicate(timeout=60)
     os.close(writer)
     assert process.returncode == 130
-    assert message == "interrupted: run the same command to go on\n"
+    assert message == "interrupted: run the same command again to start over; nothing was written\n"
     assert not out.exists()

@@ -17,11 +17,11 @@ from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.reporting import comparison as loading
 from crm_dedup_plugin.reporting import page, selection_rule
 from crm_dedup_plugin.reporting import speed_figures as figures
-from crm_dedup_plugin.reporting.canvas import looks, shown
-from crm_dedup_plugin.reporting.columns import percent, rate
-from crm_dedup_plugin.reporting.compare import compare
 from crm_dedup_plugin.reporting.comparison import compare_rows, load
+from crm_dedup_plugin.reporting.figures import looks, shown
+from crm_dedup_plugin.reporting.page import compare
 from crm_dedup_plugin.reporting.recommendation import recommend
+from crm_dedup_plugin.reporting.tables import percent, rate
 
 HOSTILE = "<img src=x onerror=alert(1)> | `$x^2$` [a](b)\n*"
 LONG = "<svg onload=alert(2)>\"'&{{ 7 * 7 }}" + "x" * 90
@@ -124,7 +124,7 @@ def few_resamples(monkeypatch):
 def pages(tmp_path_factory) -> tuple[str, str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metrics, "RESAMPLES", 50)
-        return tuple(path.read_text() for path in compare(results=several(tmp_path_factory.mktemp("results"))))
+        return tuple(path.read_text() for path in compare(places=[several(tmp_path_factory.mktemp("results"))]))
 
 
 def rows(*found: tuple) -> list:
@@ -134,26 +134,26 @@ def rows(*found: tuple) -> list:
 def test_the_pages_show_every_number_with_its_interval(tmp_path):
     measured = quality(6)
     write(tmp_path, "mine", measured, speed())
-    html, markdown = (path.read_text() for path in compare(results=tmp_path))
+    html, markdown = (path.read_text() for path in compare(places=[tmp_path]))
     for key in ("macro_f1", "accuracy", "f1_duplicate", "precision_duplicate", "flip_rate", "injection_moved", "reasoning_grounded"):
         value, low, high = (f"{measured[key][part]:.2f}" for part in ("value", "low", "high"))
         assert f"{value} ({low}–{high})" in markdown and f">{value}<small>{low}–{high}</small>" in html
     for text in ("10.0 (9.00–11.0)", "50.0 (45.0–55.0)", "320 (288–352)", "9.10", "43.0%", "NVIDIA H100"):
         assert text in markdown
-    assert html.count("data:image/svg+xml") == 7
+    assert html.count("data:image/svg+xml") == 9
 
 
 def test_links_of_public_pairs_have_a_column_where_any_were_measured(tmp_path, pages):
     write(tmp_path, "mine", {**quality(6), "linking": {"threshold": 0.5, "mean_f1": span(0.77)}})
     write(tmp_path, "theirs", {**quality(7, "theirs"), "linking": None})
-    html, markdown = (path.read_text() for path in compare(results=tmp_path))
+    html, markdown = (path.read_text() for path in compare(places=[tmp_path]))
     (line,) = (line for line in markdown.splitlines() if line.startswith("| F1 of public links"))
     assert [cell.strip() for cell in line.split("|")[2:-1]] == ["0.77 (0.72–0.82)", "–"] and "F1 of public links" in html
     assert not any(line.startswith("| F1 of public links") for line in pages[1].splitlines())
 
 
 def test_the_same_results_give_the_same_bytes(pages, tmp_path):
-    again = compare(results=several(tmp_path))
+    again = compare(places=[several(tmp_path)])
     assert list(pages) == [path.read_text() for path in again]
     figures = [base64.b64decode(part) for part in re.findall(r'base64,([^"]+)"', pages[0])]
     assert len(figures) > 15 and not any(b"date" in figure for figure in figures)
@@ -183,11 +183,11 @@ def test_other_pairs_are_left_out_with_the_reason_and_the_cure(tmp_path):
     for name in ("one", "two"):
         write(tmp_path, name, quality(9, name))
     write(tmp_path, "champion", other)
-    found = load((), tmp_path)
+    found = load((), [tmp_path])
     assert [row.name for row in found.rows] == ["one", "two"]
     ((row, reason),) = found.others
     assert row.name == "champion" and "data ffffffff" in reason and "data dddddddd" in reason and row.command == "make kpi-champion"
-    html, markdown = (path.read_text() for path in compare(results=tmp_path))
+    html, markdown = (path.read_text() for path in compare(places=[tmp_path]))
     assert "Take champion" not in html and html.count("champion") == markdown.count("champion") == 2
 
 
@@ -220,12 +220,12 @@ def test_mixed_names_are_refused_with_their_groups(tmp_path):
     with pytest.raises(
         UserError, match=r"different pairs \(60 pairs of the data dddddddd: mine; 60 pairs of the data ffffffff: other\): name those of"
     ):
-        compare(["mine", "other"], tmp_path)
-    assert [row.name for row in load(["mine"], tmp_path).rows] == ["mine"]
+        compare(["mine", "other"], [tmp_path])
+    assert [row.name for row in load(["mine"], [tmp_path]).rows] == ["mine"]
     other["inputs"] |= {"data_sha256": "d" * 64, "task_sha256": "u" * 64}
     (tmp_path / "other" / "metrics.json").write_text(json.dumps(other))
     with pytest.raises(UserError, match="different code or prompts"):
-        load(["mine", "other"], tmp_path)
+        load(["mine", "other"], [tmp_path])
 
 
 def test_other_versions_are_marked_not_left_out():
@@ -241,20 +241,20 @@ def test_a_stale_benchmark_is_not_used(tmp_path, changed, message):
     stale = speed(pairs=777.0)
     stale["inputs"] |= changed
     write(tmp_path, "mine", quality(), stale)
-    html, markdown = (path.read_text() for path in compare(results=tmp_path))
-    assert "777" not in html + markdown and message in html and message in markdown and "make bench-mine" in markdown
+    html, markdown = (path.read_text() for path in compare(places=[tmp_path]))
+    assert "777" not in html + markdown and message in html and message in markdown and "crm-dedup bench mine" in markdown
 
 
 def test_quick_runs_and_random_weights_are_labelled_at_each_number(tmp_path):
     write(tmp_path, "mine", quality(), speed(quick=True))
     write(tmp_path, "shape", None, speed("shape", 50.0, random_weights=True))
-    html, markdown = (path.read_text() for path in compare(results=tmp_path))
+    html, markdown = (path.read_text() for path in compare(places=[tmp_path]))
     speeds = [line for line in markdown.splitlines() if line.startswith(("| pairs/s", "| p50", "| cost", "| share of"))]
     assert len(speeds) == 6
     assert all(", quick" in line and ", random weights" in line for line in speeds)
     assert html.count('<small class="mark">quick</small>') == html.count('<small class="mark">random weights</small>') == 6
     assert "make train-shape kpi-shape" in markdown
-    found = load((), tmp_path)
+    found = load((), [tmp_path])
     assert figures.front("NVIDIA H100", found.rows, looks(found.rows)).alt.endswith("On the Pareto front: mine.")
 
 
@@ -265,14 +265,14 @@ def test_speed_alone_comes_last_and_names_the_configuration_that_trains_the_mode
     write(tmp_path, "mine", quality(), speed("mine"))
     write(tmp_path, "a-fp8", None, {**speed("a-fp8", random_weights=True), "model": "outputs/shapes/shape", "quantization": "fp8"})
     write(tmp_path, "b-other", None, {**speed("b-other", random_weights=True), "model": "org/other"})
-    found = load([], tmp_path)
+    found = load([], [tmp_path])
     assert [row.name for row in found.rows] == ["mine", "a-fp8", "b-other"] and found.missing == ["shape"]
     assert [row.notes[-1] for row in found.rows[1:]] == [f"quality not measured: run `make train-{name} kpi-{name}`" for name in ("shape", "b-other")]
 
 
 def test_random_weights_need_no_fitting_hash_but_are_never_set_against_quality(tmp_path):
     write(tmp_path, "mine", quality(), {**speed("other"), "random_weights": True})
-    found = load((), tmp_path)
+    found = load((), [tmp_path])
     assert found.rows[0].benchmark and figures.front("NVIDIA H100", found.rows, looks(found.rows)) is None
 
 
@@ -291,7 +291,7 @@ def test_models_without_results_are_listed_with_their_command(tmp_path, monkeypa
         (tmp_path / "configs" / f"{name}.yml").touch()
     monkeypatch.setattr(loading, "CONFIGS", tmp_path / "configs")
     write(tmp_path / "results", "mine", quality())
-    html, markdown = (path.read_text() for path in compare(results=tmp_path / "results"))
+    html, markdown = (path.read_text() for path in compare(places=[tmp_path / "results"]))
     assert "make train-absent kpi-absent bench-absent" in markdown and "make train-absent kpi-absent bench-absent" in html
     assert "make train-mine" not in html
 
@@ -314,22 +314,22 @@ def test_a_broken_file_is_named_with_the_cure(tmp_path, text, message):
     write(tmp_path, "good", quality())
     (write(tmp_path, "bad") / "metrics.json").write_text(text)
     with pytest.raises(UserError) as raised:
-        compare(results=tmp_path)
+        compare(places=[tmp_path])
     assert str(tmp_path / "bad" / "metrics.json") in str(raised.value) and message in str(raised.value)
-    assert "make kpi-bad" in str(raised.value) and not list(tmp_path.glob("model_comparison*"))
+    assert "crm-dedup kpi bad" in str(raised.value) and not list(tmp_path.glob("model_comparison*"))
 
 
 def test_a_broken_benchmark_is_named(tmp_path):
     folder = write(tmp_path, "mine", quality(), speed())
     (folder / "benchmark.json").write_text(json.dumps(speed())[:200])
-    with pytest.raises(UserError, match=r"mine/benchmark\.json: .*make bench-mine"):
-        load((), tmp_path)
+    with pytest.raises(UserError, match=r"mine/benchmark\.json: .*crm-dedup bench mine"):
+        load((), [tmp_path])
 
 
 def test_errors_say_nothing_of_what_stands_in_a_file(tmp_path):
     write(tmp_path, "mine", {**quality(), "model": {"name": "Ann Lee"}, "pairs": "ann@lee.example"})
     with pytest.raises(UserError) as raised:
-        load((), tmp_path)
+        load((), [tmp_path])
     assert "Ann" not in str(raised.value) and "ann@" not in str(raised.value)
 
 
@@ -338,15 +338,15 @@ def test_any_part_of_a_benchmark_may_be_missing(tmp_path):
     write(tmp_path, "some", quality(name="some"), {**speed("some"), "offline": {"full": {"pairs_per_second": around(3.0)}}, "online": []})
     thin = [{"concurrency": 1, "e2el_ms": {"p50": around(5.0)}}, {"concurrency": 2, "pairs_per_second": around(4.0)}]
     write(tmp_path, "thin", quality(name="thin"), {**speed("thin"), "online": thin})
-    assert len(compare(results=tmp_path)) == 2
+    assert len(compare(places=[tmp_path])) == 2
 
 
 def test_no_results_are_an_error_that_says_what_to_do(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(UserError, match="holds no results: run `make demo`"):
-            compare(results=folder)
+            compare(places=[folder])
     with pytest.raises(UserError, match=r"mine/metrics\.json does not exist"):
-        compare(["mine"], tmp_path)
+        compare(["mine"], [tmp_path])
 
 
 def test_a_thousand_slices_and_many_models_still_make_a_page(tmp_path):
@@ -354,7 +354,7 @@ def test_a_thousand_slices_and_many_models_still_make_a_page(tmp_path):
     measured["slices"] = {f"slice_{number}": {"pairs": 1, "accuracy": span(number % 10 / 10)} for number in range(1000)}
     for number in range(9):
         write(tmp_path, f"model-{number}", measured | {"inputs": {**measured["inputs"], "model_sha256": str(number)}})
-    html, _ = (path.read_text() for path in compare(results=tmp_path))
+    html, _ = (path.read_text() for path in compare(places=[tmp_path]))
     assert "The 200 hardest of 1000 slices." in html and len(html) < 5_000_000
 
 
@@ -364,7 +364,7 @@ def test_other_folders_are_tables_of_their_own(tmp_path):
     inner["inputs"]["data_sha256"] = "f" * 64
     write(tmp_path / "big", "baseline-x", inner)
     (tmp_path / "data").mkdir()
-    html, markdown = (path.read_text() for path in compare(results=tmp_path))
+    html, markdown = (path.read_text() for path in compare(places=[tmp_path]))
     assert "## Other data: big" in markdown and "data ffffffff: other pairs than above" in html
     assert "Take mine" in html and "Other data: data" not in html
 
@@ -397,7 +397,7 @@ def test_models_that_break_the_schema_or_have_no_probabilities_do_not_win():
     [
         ((("mine", quality(2, covered=0.9)), ("baseline-x", baseline(20, 0.1))), "Take mine."),
         ((("mine", quality(30, covered=0.1)), ("baseline-x", baseline(1, 0.9))), "Take baseline-x: it is a baseline, and no language model"),
-        ((("mine", quality(3, covered=0.6)), ("baseline-x", baseline(2, 0.6))), "or mine: these pairs cannot tell it"),
+        ((("mine", quality(3, covered=0.6)), ("baseline-x", baseline(2, 0.6))), "or mine: these pairs do not show which of the two is better"),
         ((("mine", {**quality(), "valid_json": 0.5}), ("baseline-x", baseline())), "no language model here qualifies"),
         ((("mine", {**quality(), "valid_json": 0.5}),), "No recommendation: no row qualifies."),
     ],
@@ -411,11 +411,13 @@ def test_the_recommendation_says_where_another_row_links_lists_better():
         parts = (("mine", quality(2, covered=0.9), mine), ("baseline-x", baseline(20, 0.1), other))
         return " ".join(recommend(compare_rows(rows(*((name, {**part, "linking": links and {"mean_f1": links}}) for name, part, links in parts)))))
 
-    warning = "Not for lists that are no CRM: there baseline-x links better, with an F1 of 0.90 (0.88–0.92) against 0.77 (0.75–0.79) on public ones."
+    warning = (
+        "For lists that do not come from a CRM, baseline-x links better, with an F1 of 0.90 (0.88–0.92) against 0.77 (0.75–0.79) on public ones."
+    )
     low, high, near = span(0.77, 0.02), span(0.9, 0.02), span(0.8, 0.02)
     assert said(low, high).endswith(warning)
     for mine, other in ((high, low), (low, near), (low, low), (None, high), (low, None), (None, None)):
-        assert "Not for lists" not in said(mine, other)
+        assert "For lists that" not in said(mine, other)
 
 
 def test_long_names_that_differ_at_the_end_stay_apart():
@@ -447,3 +449,22 @@ def test_rates_have_three_digits_and_no_exponent(value, text):
 
 def test_all_of_them_is_said_only_of_all():
     assert [percent(value) for value in (1.0, 0.99999, 0.9985, 0.0, 1.2)] == ["100%", "99.9%", "99.9%", "0.0%", "120.0%"]
+
+
+def test_your_own_results_count_and_committed_ones_are_for_reference(tmp_path):
+    own, committed = tmp_path / "own", tmp_path / "committed"
+    for name in ("a", "b", "mine"):
+        write(committed, name, quality(9, name))
+    write(committed / "demo", "b", quality(9, "b"))
+    write(own, "mine", quality(3))
+    found = load((), [own, committed])
+    assert [(row.name, row.reference) for row in found.rows] == [("a", True), ("b", True), ("mine", False)]
+    assert found.rows[2].metrics.macro_f1.value == quality(3)["macro_f1"]["value"] and list(found.elsewhere) == ["demo"]
+    other = quality(3)
+    other["inputs"]["data_sha256"] = "f" * 64
+    (own / "mine" / "metrics.json").write_text(json.dumps(other))
+    found = load((), [own, committed])
+    assert [row.name for row in found.rows] == ["mine"] and not found.others
+    assert [row.name for row in found.elsewhere[str(committed)].rows] == ["a", "b"]
+    assert {path.parent for path in compare(places=[own, committed])} == {own} and not list(committed.glob("*.*"))
+    assert [row.name for row in load(["mine", "a"], [own / "none", committed]).rows] == ["a", "mine"]

@@ -56,11 +56,11 @@ def test_metrics_must_be_there_and_of_this_model_and_these_pairs(root):
         file.write("\n")
     refused(r"metrics\.json was measured on other pairs")
     measure(root)
-    write(root / "results/tiny/training.json", json.dumps({"base_model": "outputs/tiny-base", "seconds": 1}))
+    write(root / "outputs/results/tiny/training.json", json.dumps({"base_model": "outputs/tiny-base", "seconds": 1}))
     refused(r"training\.json is not of the training")
-    Path("results/tiny/metrics.json").write_text("{")
+    Path("outputs/results/tiny/metrics.json").write_text("{")
     refused(r"metrics\.json is not JSON")
-    Path("results/tiny/metrics.json").unlink()
+    Path("outputs/results/tiny/metrics.json").unlink()
     refused("does not exist: a model is published with its results: run `make kpi-tiny` first")
 
 

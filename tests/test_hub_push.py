@@ -73,7 +73,7 @@ def test_a_second_push_sends_what_has_changed_and_removes_what_is_gone(hub, root
     sent = len(hub.sent())
     assert run(hub, root)[0] == 0
     assert len(hub.commits) == 1 and len(hub.sent()) == sent
-    (root / "results/tiny/confusion.png").unlink()
+    (root / "outputs/results/tiny/confusion.png").unlink()
     hub.files("model", REPO)["notes.md"] = b"somebody's own"
     assert run(hub, root)[0] == 0
     assert ("deletedFile", "results/confusion.png") in hub.commits[-1] and len(hub.sent()) == sent

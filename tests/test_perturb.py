@@ -96,7 +96,7 @@ def test_all_open_fields_and_both_records_are_attacked():
 
 def test_nothing_that_is_trained_on_is_measured_with():
     assert len(attacks.TRAIN) >= 50 and len(attacks.EVAL) >= 24
-    assert {attack.encode for attack in attacks.TRAIN} & {attack.encode for attack in attacks.EVAL} == {str}
+    assert {attack.encoding for attack in attacks.TRAIN} & {attack.encoding for attack in attacks.EVAL} == {"plain"}
     for target in LABELS:
         measured = [text for attack in attacks.EVAL for text in (attack.template, attack.text(target), attack.order)]
         learnt = [text for attack in attacks.TRAIN for text in (attack.template, attack.text(target))]

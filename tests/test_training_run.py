@@ -14,8 +14,9 @@ from axolotl.utils.dict import DictDefault
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.pair import prompt
-from crm_dedup_plugin.training import merge, plugin, run
+from crm_dedup_plugin.pair import probe, prompt
+from crm_dedup_plugin.training import merge, plugin
+from crm_dedup_plugin.training import train as run
 
 CONFIGS = Path(__file__).parents[1] / "axolotl_configs"
 SMALL, LARGE = "smollm2-135m", "qwen3-4b"
@@ -104,7 +105,7 @@ def test_a_run_with_a_name_leaves_other_runs_alone(project, monkeypatch):
     launches = Launches(monkeypatch)
     assert run.train(SMALL, [], name="demo/small") == Path("outputs/demo/small-merged")
     assert launches.merged_from == Path("outputs/demo/small") and launches[0][-1] == "--output_dir=outputs/demo/small"
-    assert json.loads(Path("results/demo/small/training.json").read_text())["machine"] == "a test"
+    assert json.loads(Path("outputs/results/demo/small/training.json").read_text())["machine"] == "a test"
     assert not Path(f"outputs/{SMALL}-merged").exists()
 
 
@@ -192,15 +193,17 @@ def test_the_fingerprint_follows_data_settings_and_prompt(settings, monkeypatch)
     Path("data/splits/val.jsonl").write_text('{"input": {"a": 1}}\n')
     keys.append(plugin.fingerprint(settings))
     keys.append(plugin.fingerprint({**settings, "lora_r": settings["lora_r"] + 1}))
-    changed = Path("prompt.py")
-    changed.write_text(Path(prompt.__file__).read_text().replace("data steward", "clerk"))
-    monkeypatch.setattr(prompt, "__file__", str(changed))
+    monkeypatch.setattr(prompt, "FRONT", prompt.FRONT.replace("data steward", "clerk"))
+    probe.fingerprint.cache_clear()
     keys.append(plugin.fingerprint(settings))
     assert len(set(keys)) == len(keys)
+    probe.fingerprint.cache_clear()
 
 
-def test_the_fingerprint_follows_nothing_else(settings):
+def test_the_fingerprint_follows_nothing_else(settings, monkeypatch):
     key = plugin.fingerprint(settings)
+    monkeypatch.setattr(prompt, "__file__", "/a/file/with/a/corrected/docstring.py")
+    probe.fingerprint.cache_clear()
     Path("data/splits/train.jsonl").touch()
     Path("data/splits/test.jsonl").write_text("x")
     same = dict(reversed(settings.items())) | {"axolotl_config_path": "/elsewhere.yml", "dataset_prepared_path": "elsewhere"}

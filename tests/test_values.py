@@ -6,9 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crm_dedup_plugin.policy import fields, names, values
-from crm_dedup_plugin.policy.fields import CONCEPTS, SCHEMAS, UNSEEN_SCHEMAS, by_concept, concept_of, is_placeholder
-from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, UNCLEAR, company_parts, dates, digits, is_role_inbox, relation, script
+from crm_dedup_plugin.policy import names, values
+from crm_dedup_plugin.policy.fields import CONCEPTS
+from crm_dedup_plugin.policy.names import company_parts, is_role_inbox
+from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, UNCLEAR, dates, digits, relation, script
 
 PROPERTY = settings(max_examples=400, deadline=None)
 AGREEING = {SAME, CLOSE}
@@ -276,67 +277,6 @@ def test_a_script_is_told_by_its_letters(script_of):
     assert script(script_of[0]) == script_of[1]
 
 
-@pytest.mark.parametrize("value", ["n/a", "N/A ", "test@test.com", "0000", "000-000", "(000) 000", "Unknown", "-", "1900-01-01", "", "  "])
-def test_what_only_fills_a_field_is_a_placeholder(value):
-    assert is_placeholder(value) and by_concept({"Email": value, "Name": "Ann"}) == {"name": "Ann"}
-
-
-@pytest.mark.parametrize("value", ["ann@x.example", "Ann", "0301234567", "N. A. Lee", "1980-01-01", "Nana"])
-def test_a_real_value_is_no_placeholder(value):
-    assert not is_placeholder(value)
-
-
-@pytest.mark.parametrize("schema", [*SCHEMAS, *UNSEEN_SCHEMAS])
-def test_every_field_name_of_a_schema_means_its_concept(schema):
-    for concept, written in {**SCHEMAS, **UNSEEN_SCHEMAS}[schema].items():
-        assert [concept_of(name) for name in written] == [concept] * len(written)
-        assert [concept_of(name.upper()) for name in written] == [concept] * len(written)
-
-
-def test_every_schema_names_every_concept():
-    assert all(set(schema) == set(CONCEPTS) for schema in (*SCHEMAS.values(), *UNSEEN_SCHEMAS.values()))
-
-
-@pytest.mark.parametrize(
-    ("name", "concept"),
-    [
-        ("e_mail_2", "email"),
-        ("Handy", "mobile"),
-        ("birthplace", "city"),
-        ("Firmenname", "company"),
-        ("cust_fname", "first"),
-        ("Kundennachname", "last"),
-    ]
-    + [
-        ("VAT", "tax"),
-        ("zip_code", "postcode"),
-        ("Home address", "street"),
-        ("site_name", "company"),
-        ("Colour", None),
-        ("Id", None),
-        ("状態", None),
-    ],
-)
-def test_names_that_no_schema_has_are_read_by_their_words(name, concept):
-    assert concept_of(name) == concept
-
-
-@pytest.mark.parametrize(
-    "name",
-    """MailingState HasOptedOutOfEmail EmailBouncedDate PreferredContactMethod LastContacted ContactOwner FirstConversion AccountId AccountType
-    hotel""".split(),
-)
-def test_administrative_fields_are_no_names_and_no_addresses(name):
-    assert concept_of(name) is None
-
-
-@given(st.text(max_size=60), hostile)
-@PROPERTY
-def test_any_field_name_and_value_can_be_read(name, value):
-    assert concept_of(name) in {*CONCEPTS, None}
-    assert by_concept({name: value}) in ({}, {concept_of(name): value})
-
-
 def test_the_examples_in_the_docstrings_hold():
-    for module in (values, fields, names):
+    for module in (values, names):
         assert doctest.testmod(module).failed == 0

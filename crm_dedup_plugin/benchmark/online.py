@@ -1,6 +1,6 @@
-"""``vllm bench serve`` against a server, at each concurrency and as often as asked; its numbers are kept as they are.
+"""``vllm bench serve`` against a server, at each concurrency and as often as asked; its numbers are kept unaltered.
 
-``python -m crm_dedup_plugin.benchmark.online WORKLOAD.json OUT.json URL MODEL ENGINES``. A run that is in OUT.json already is not repeated.
+``python -m crm_dedup_plugin.benchmark.online WORKLOAD.json OUT.json URL MODEL ENGINES``. A run that OUT.json already has is not repeated.
 """
 
 from __future__ import annotations
@@ -12,27 +12,35 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from crm_dedup_plugin.benchmark.plan import Pair, Workload
-from crm_dedup_plugin.inference import engine
+from crm_dedup_plugin.benchmark.plan import Workload
+from crm_dedup_plugin.inference.engine import SEED, Pair
 from crm_dedup_plugin.pair import prompt
 from crm_dedup_plugin.pair.answer import RESPONSE_FORMAT, is_truncated, parse
 from crm_dedup_plugin.storage import write_atomically
 
-DETAILS = ("input_lens", "output_lens", "ttfts", "itls", "generated_texts", "errors", "start_times")  # a value a request; records in two
+DETAILS = (
+    "input_lens",
+    "output_lens",
+    "ttfts",
+    "itls",
+    "generated_texts",
+    "errors",
+    "start_times",
+)  # one value per request; two of them hold records
 REQUESTS = (16, 8)  # a level gets at least so many requests, and so many times its concurrency
 
 
 def requests(level: int, pairs: int) -> int:
-    """Return how many pairs a level is measured with: none twice, so that no answer comes from a warm cache alone."""
+    """Return how many pairs a level is measured with: none twice, so that no prompt is in the cache as a whole."""
     least, times = REQUESTS
     return min(pairs, max(least, times * level))
 
 
 def levels(work: Workload, pairs: int) -> list[int]:
-    """Return the concurrencies that so many pairs can fill at least twice; at least the lowest."""
+    """Return the concurrencies that so many pairs fill at least twice, or else the lowest one."""
     return [level for level in work.concurrency if 2 * level <= pairs] or [min(work.concurrency)]
 
 
@@ -49,26 +57,26 @@ def arguments(work: Workload, url: str, model: str, level: int, count: int, data
         *("--backend", "openai-chat", "--base-url", url, "--endpoint", "/v1/chat/completions", "--model", model),
         *("--tokenizer", work.model, "--dataset-name", "custom", "--dataset-path", data, "--custom-output-len", str(work.max_tokens)),
         *("--skip-chat-template", "--disable-shuffle", "--num-prompts", str(count), "--max-concurrency", str(level)),
-        *("--ready-check-timeout-sec", "0", "--temperature", "0", "--seed", str(engine.SEED), "--extra-body", json.dumps(body)),
+        *("--ready-check-timeout-sec", "0", "--temperature", "0", "--seed", str(SEED), "--extra-body", json.dumps(body)),
         *("--percentile-metrics", "ttft,tpot,itl,e2el", "--metric-percentiles", "50,95,99", "--goodput", f"e2el:{work.deadline_ms}"),
         *("--save-result", "--save-detailed", "--result-dir", str(path.parent), "--result-filename", path.name),
     ]
 
 
-def drive(work: Workload, url: str, model: str, runs: dict, save, engines: int = 1) -> None:
-    """Make the runs that `runs` lacks, each with empty caches but for the rubric, calling `save` after each."""
+def drive(work: Workload, url: str, model: str, runs: dict, save: Callable[[], None], engines: int = 1) -> None:
+    """Make the runs that `runs` lacks, each with only the rubric in the cache, and call `save` after each."""
     pairs, other = work.load()
     with tempfile.TemporaryDirectory(prefix="crm-dedup-") as folder:
-        data = _write(pairs, work.max_tokens, Path(folder) / "pairs.jsonl")
+        data = write_requests(pairs, work.max_tokens, Path(folder) / "pairs.jsonl")
         for key in planned(work, len(pairs)):
             if runs.get(key, {}).get("failed") == 0:
                 continue
             level = int(key.partition("/")[0])
             reset = _prepare(url, model, other, engines)
             words = arguments(work, url, model, level, requests(level, len(pairs)), data, str(Path(folder) / "result.json"))
-            before = _server_seconds(url)
+            before = server_seconds(url)
             raw = _bench(words)
-            runs[key] = run = _run(raw, words, reset, before, _server_seconds(url))
+            runs[key] = run = summary(raw, words, reset, before, server_seconds(url))
             save()
             rate, failed = run["vllm"]["request_throughput"], run["failed"]
             print(f"online, {level} at a time: {rate:.1f} pairs/s{f', {failed} failed' if failed else ''}", flush=True)
@@ -85,8 +93,8 @@ def _bench(words: Sequence[str]) -> dict:
     return json.loads((Path(options.result_dir) / options.result_filename).read_text(encoding="utf-8"))
 
 
-def _run(raw: dict, words: Sequence[str], reset: bool, before: tuple[float, float] | None, after: tuple[float, float] | None) -> dict:
-    """Return one run: what vLLM says, untouched but for its lists of requests, and what only the answers show."""
+def summary(raw: dict, words: Sequence[str], reset: bool, before: tuple[float, float] | None, after: tuple[float, float] | None) -> dict:
+    """Return one run: vLLM's numbers, unaltered but without its lists of requests, and what only the answers show."""
     texts = [text for text, error in zip(raw["generated_texts"], raw["errors"], strict=True) if not error]
     valid, cut = (sum(map(test, texts)) for test in (lambda text: parse(text) is not None, is_truncated))
     served = (after[0] - before[0]) / (after[1] - before[1]) if before and after and after[1] > before[1] else None
@@ -103,19 +111,20 @@ def _run(raw: dict, words: Sequence[str], reset: bool, before: tuple[float, floa
 
 
 def _shown(words: Sequence[str]) -> list[str]:
-    """Return the options with the names of files in place of paths of this machine."""
+    """Return the options with placeholders instead of paths and addresses of this machine."""
     hidden = {"--dataset-path": "PAIRS.jsonl", "--result-dir": "FOLDER", "--base-url": "URL"}
     return [hidden.get(before, word) for before, word in zip(("", *words[:-1]), words, strict=True)]
 
 
-def _write(pairs: Sequence[Pair], max_tokens: int, path: Path) -> str:
+def write_requests(pairs: Sequence[Pair], max_tokens: int, path: Path) -> str:
+    """Write the questions as ``vllm bench serve`` reads them, and return the path."""
     rows = [{"prompt": prompt.build(*pair), "output_tokens": max_tokens} for pair in pairs]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return str(path)
 
 
 def _prepare(url: str, model: str, other: Pair, engines: int) -> bool:
-    """Empty the prefix caches where the server lets us, then ask each engine a pair that is not timed; return whether they were emptied."""
+    """Empty the prefix caches if the server allows it, then ask each engine a pair that is not timed; return whether they were emptied."""
     body = {"model": model, "messages": prompt.messages(*other), "max_completion_tokens": 1, "response_format": RESPONSE_FORMAT}
     try:
         reset = json.loads(_post(f"{url}/reset_prefix_cache", {})).get("success", False)
@@ -132,8 +141,8 @@ def _post(url: str, body: dict, headers: dict[str, str] | None = None) -> bytes:
         return answer.read()
 
 
-def _server_seconds(url: str) -> tuple[float, float] | None:
-    """Return the seconds that all engines of the server have spent on requests, and their number; None where it does not say."""
+def server_seconds(url: str) -> tuple[float, float] | None:
+    """Return the seconds that all engines of the server have spent on requests, and the number of requests; None if it does not tell."""
     from prometheus_client.parser import text_string_to_metric_families
 
     try:

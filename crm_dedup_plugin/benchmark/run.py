@@ -1,8 +1,8 @@
 """Measure how fast a model answers: ``crm-dedup bench smollm2-135m``, or ``make bench-smollm2-135m``.
 
-The load generator and the engines are vLLM's and Transformers'; here they are started one after the other on the same pairs,
-watched and stopped, and what they say becomes ``results/MODEL/benchmark.json``, ``latency.csv`` and plots.
-Each part keeps its runs in ``outputs/NAME-bench/``: a second call goes on where the first was cut off.
+The load generator and the engines are vLLM's and Transformers'. Here they are started one after the other on the same pairs,
+watched and stopped; their runs become ``outputs/results/MODEL/benchmark.json`` and ``latency.csv``.
+Each part keeps its runs in ``outputs/NAME-bench/``: a second call continues where the first was interrupted.
 """
 
 from __future__ import annotations
@@ -16,19 +16,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.benchmark.online import planned
-from crm_dedup_plugin.benchmark.plan import Workload
-from crm_dedup_plugin.benchmark.result import assemble, inputs, write
-from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import engine, process
-from crm_dedup_plugin.inference.devices import replicas
-from crm_dedup_plugin.inference.server import at, serve
+from crm_dedup_plugin.benchmark.plan import PARTS, Workload
+from crm_dedup_plugin.benchmark.summarise import assemble, inputs, write
+from crm_dedup_plugin.errors import UserError, advise
+from crm_dedup_plugin.inference import devices, engine
+from crm_dedup_plugin.inference.server import connect, serve
 from crm_dedup_plugin.provenance import versions
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import RESULTS, write_atomically
 
-MODULES = {"offline": "offline", "online": "online", "transformers": "baseline"}  # the slowest last: each part is kept when it is done
-PARTS = tuple(MODULES)
-QUICK = {"pairs": 8, "concurrency": (1, 4), "baseline_pairs": 4, "batches": (4,)}
 TIMEOUT = 4 * 3600  # seconds for one part
 ENDLESS = (
     "the model does not end its answers, or the server ignores the schema. Raise --max-tokens, check the model's end-of-turn token, or train it first"
@@ -47,12 +44,12 @@ def bench(
     command: str = "",
     timeout: float = TIMEOUT,
 ) -> dict:
-    """Measure `work` and return what is written to ``results/NAME/benchmark.json``.
+    """Measure `work`, write ``outputs/results/NAME/benchmark.json`` and ``latency.csv`` after each part, and return the former.
 
-    `base_url` takes a server that runs already instead of starting one; `price` is that of the machine an hour.
-    Raises UserError on what the user can mend.
+    `base_url` names a server that is already running, instead of starting one; `price` is that of the machine per hour; `timeout`
+    is in seconds for each part. Raises UserError on what the user can correct.
     """
-    _check(name, work)
+    check(name, work)
     folder, used = Path("outputs") / f"{name}-bench", inputs(work)
     folder.mkdir(parents=True, exist_ok=True)
     state = folder / "inputs.json"
@@ -61,18 +58,19 @@ def bench(
     for part in PARTS if not same else parts if force else ():
         (folder / f"{part}.json").unlink(missing_ok=True)
     write_atomically(state, asked)
-    spec, found, result = work.write(folder / "workload.json"), {}, {}
-    with _ended_as_if_interrupted():
-        for part in (one for one in PARTS if one in parts or _is_done(one, work, folder / f"{one}.json")):
-            found[part] = _run(part, work, spec, folder, base_url, port, timeout)
+    work.write(folder / "workload.json")
+    found, result = {}, {}
+    with _sigterm_as_interrupt():
+        for part in (one for one in PARTS if one in parts or _is_done(one, work, folder)):
+            found[part] = _run(part, work, folder, base_url, port, timeout)
             result = assemble(work, found, used, price) | {"quick": quick, "command": command}
-            write(result, Path("results") / name, name)
+            write(result, RESULTS / name)
     return result
 
 
 @contextlib.contextmanager
-def _ended_as_if_interrupted() -> Iterator[None]:
-    """Let a polite request to end go the way of Ctrl-C, so that no server is left behind."""
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that no server is left behind."""
 
     def interrupt(*_) -> None:
         raise KeyboardInterrupt
@@ -84,46 +82,46 @@ def _ended_as_if_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _check(name: str, work: Workload) -> None:
-    """Refuse before anything is started what cannot work."""
+def check(name: str, work: Workload) -> None:
+    """Raise UserError on a workload that cannot work, before anything is started."""
     if not Path(work.data).is_file():
         raise UserError(f"{work.data} does not exist: run `make prep` first")
     if work.model.startswith("outputs/") and not (Path(work.model) / "config.json").is_file():
-        raise UserError(f"{work.model} does not exist: run `make train-{name}` first, or give --random-weights with --model for its speed alone")
-    pairs, each = len(work.load()[0]), work.gpus_each()
+        raise UserError(f"{work.model} does not exist: run {advise('train', name)} first, or give --random-weights with --model for its speed alone")
+    pairs, gpus = len(work.load()[0]), devices.gpus_per_engine(work.engine)
     if work.engines > pairs:
-        raise UserError(f"--engines {work.engines}: there are {pairs} pairs only: give at most {pairs}")
-    if work.engines > 1 < each:
-        raise UserError(f"--engines {work.engines}: each takes one GPU, but the settings spread one over {each}: leave either out")
+        raise UserError(f"--engines {work.engines}: there are only {pairs} pairs: give at most {pairs}")
+    if work.engines > 1 < gpus:
+        raise UserError(f"--engines {work.engines}: each takes one GPU, but the settings spread one engine over {gpus}: leave either out")
 
 
-def _run(part: str, work: Workload, spec: Path, folder: Path, base_url: str | None, port: int, timeout: float) -> dict:
-    """Return the runs of one part, made now where they are not there yet."""
-    out, log = folder / f"{part}.json", folder / f"{part}.log"
-    if not _is_done(part, work, out):
+def _run(part: str, work: Workload, folder: Path, base_url: str | None, port: int, timeout: float) -> dict:
+    """Return the runs of one part, made now unless they are there already."""
+    if not _is_done(part, work, folder):
         if part == "online":
-            _online(work, spec, out, log, base_url, port, timeout)
+            _online(work, folder, base_url, port, timeout)
         else:
-            _child(part, work, (str(spec), str(out)), log, timeout)
-    found = json.loads(out.read_text(encoding="utf-8"))
+            _child(part, work, folder, timeout)
+    found = json.loads((folder / f"{part}.json").read_text(encoding="utf-8"))
     (_refuse_failures if part == "online" else _refuse_endless)(part, work, found)
     return found
 
 
-def _is_done(part: str, work: Workload, out: Path) -> bool:
+def _is_done(part: str, work: Workload, folder: Path) -> bool:
     """Tell whether all runs of a part are there; those in which requests failed are not."""
+    out = folder / f"{part}.json"
     if part != "online" or not out.is_file():
         return out.is_file()
     runs = json.loads(out.read_text(encoding="utf-8"))
     return all(runs.get(key, {}).get("failed") == 0 for key in planned(work, len(work.load()[0])))
 
 
-def _online(work: Workload, spec: Path, out: Path, log: Path, base_url: str | None, port: int, timeout: float) -> None:
-    several = 1 if base_url else replicas(work)
-    settings = work.settings() | ({"data_parallel_size": several} if several > 1 else {})
-    with at(base_url) if base_url else serve(work.model, settings, port, out.with_name("server.log")) as server:
+def _online(work: Workload, folder: Path, base_url: str | None, port: int, timeout: float) -> None:
+    replicas = 1 if base_url else devices.replicas(work.engines)
+    options = work.options() | ({"data_parallel_size": replicas} if replicas > 1 else {})
+    with connect(base_url) if base_url else serve(work.model, options, port, folder / "server.log") as server:
         try:
-            _child("online", work, (str(spec), str(out), server.url, server.model, str(several)), log, timeout, server.check)
+            _child("online", work, folder, timeout, (server.url, server.model, str(replicas)), server.check)
         except UserError:
             time.sleep(2)
             server.check()  # a server that died says more than the client that lost it
@@ -131,8 +129,11 @@ def _online(work: Workload, spec: Path, out: Path, log: Path, base_url: str | No
         server.check()
 
 
-def _child(part: str, work: Workload, arguments: Sequence[str], log: Path, timeout: float, check: Callable[[], None] = lambda: None) -> None:
-    """Run the module of one part, showing the lines of its log that tell how far it is."""
+def _child(
+    part: str, work: Workload, folder: Path, timeout: float, more: Sequence[str] = (), check_server: Callable[[], None] = lambda: None
+) -> None:
+    """Run the module of one part with `more` arguments, and print the lines of its log that show its progress."""
+    out, log = folder / f"{part}.json", folder / f"{part}.log"
     print(f"{part}: loading (details: {log})", flush=True)
     added = process.follow(log)
 
@@ -140,26 +141,24 @@ def _child(part: str, work: Workload, arguments: Sequence[str], log: Path, timeo
         for line in next(added):
             if line.startswith(f"{part}, "):
                 print(line, flush=True)
-        check()
+        check_server()
 
-    with process.running([sys.executable, "-m", f"crm_dedup_plugin.benchmark.{MODULES[part]}", *arguments], log, _environment(work)) as child:
+    command = [sys.executable, "-m", f"crm_dedup_plugin.benchmark.{part}", str(folder / "workload.json"), str(out), *more]
+    environment = {**engine.environment(work.model), **os.environ, "PYTHONUNBUFFERED": "1"}
+    with process.running(command, log, environment) as child:
         process.wait(child, log, f"the {part} benchmark", timeout, watch)
     watch()
 
 
-def _environment(work: Workload) -> dict[str, str]:
-    return {**engine.environment(work.model), **os.environ, "PYTHONUNBUFFERED": "1"}
-
-
 def _refuse_endless(part: str, work: Workload, found: dict) -> None:
-    """Refuse the speed of a model that never ends an answer: it would be that of the limit of tokens."""
+    """Refuse the speed of a model that never ends an answer: it would only be the speed of reaching the limit of tokens."""
     runs = found["arms"]["full"] if part == "offline" else found["batch_1"]
     if not any(run["valid_json"] for run in runs):
         raise UserError(f"{part}: none of {runs[0]['pairs']} answers was valid JSON within {work.max_tokens} tokens: {ENDLESS}")
 
 
 def _refuse_failures(part: str, work: Workload, runs: dict[str, dict]) -> None:
-    """Refuse runs in which nothing was answered, or nothing as the schema asks."""
+    """Refuse runs in which nothing was answered, or nothing as the schema demands."""
     for key, run in runs.items():
         answered, level = run["vllm"]["completed"], f"{part}, {key.partition('/')[0]} at a time"
         if not answered:

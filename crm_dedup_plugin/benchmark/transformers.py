@@ -1,4 +1,4 @@
-"""Transformers' ``generate`` in one process under the same schema: what vLLM is measured against.
+"""The baseline for vLLM: Transformers' ``generate`` in one process, under the same schema.
 
 ``python -m crm_dedup_plugin.benchmark.transformers WORKLOAD.json OUT.json``: one pair at a time, then the largest batch that fits.
 """
@@ -12,8 +12,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from crm_dedup_plugin.benchmark.plan import Pair, Workload
+from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.inference import engine, grammar
+from crm_dedup_plugin.inference.engine import Pair
 from crm_dedup_plugin.pair import tokens
 from crm_dedup_plugin.pair.answer import parse
 from crm_dedup_plugin.storage import write_atomically
@@ -22,7 +23,7 @@ ALONE = 8  # pairs that are asked one at a time, at most
 
 
 def measure(model, tokenizer, work: Workload) -> dict:
-    """Return the runs of ``batch_1`` and ``batch_largest``; the second is None where no batch fits."""
+    """Return the runs of ``batch_1`` and ``batch_largest``; the latter is None if no batch fits."""
     pairs, _ = work.load()
     generate(model, tokenizer, pairs[:1], work, 1)
     alone = [_report(generate(model, tokenizer, pairs[: min(ALONE, work.baseline_pairs)], work, 1), at, work) for at in range(work.repeats)]
@@ -39,7 +40,7 @@ def measure(model, tokenizer, work: Workload) -> dict:
 
 
 def generate(model, tokenizer, pairs: Sequence[Pair], work: Workload, batch: int) -> dict:
-    """Return one run over `pairs`, the longest first, in static batches with padding on the left; raises MemoryError."""
+    """Return one run over `pairs`, the longest first, in static batches with padding on the left; raises MemoryError if one does not fit."""
     import torch
 
     began, texts, made = time.perf_counter(), [], 0
@@ -78,7 +79,7 @@ def _report(run: dict, repeat: int, work: Workload) -> dict:
 
 
 def load(work: Workload):
-    """Return the model, on the GPU where there is one, and its tokenizer; the weights are random where the workload says so."""
+    """Return the model, on the GPU if there is one, and its tokenizer; the weights are random if the workload says so."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 

@@ -25,7 +25,9 @@ THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, None)  # 
 DUPLICATE, POSSIBLE, NO_MATCH = range(len(LABELS))
 
 
-def measure(gold: Sequence[str], probs: np.ndarray, val_gold: Sequence[str], val_probs: np.ndarray, seed: int = 7) -> dict:
+def measure(
+    gold: Sequence[str], probs: np.ndarray, val_gold: Sequence[str], val_probs: np.ndarray, seed: int = 7, resamples: int | None = None
+) -> dict:
     """Return what `results/NAME/metrics.json` says under "calibration"; None stands for what is undefined."""
     truth, val_truth = _indices(gold, probs), _indices(val_gold, val_probs)
     raw = np.asarray(probs, dtype=float)
@@ -35,7 +37,7 @@ def measure(gold: Sequence[str], probs: np.ndarray, val_gold: Sequence[str], val
     threshold = merge_threshold(val_truth == DUPLICATE, val_cool[:, DUPLICATE])
 
     def over(statistic: Callable, *columns: np.ndarray) -> dict[str, float] | None:
-        return interval(lambda at: statistic(*(column[at] for column in columns)), len(truth), seed)
+        return interval(lambda at: statistic(*(column[at] for column in columns)), len(truth), seed, resamples)
 
     return {
         "pairs": len(truth),
@@ -116,12 +118,12 @@ def merge_cost(truth: np.ndarray, probs: np.ndarray, threshold: float | None, ra
     return float(np.mean(ratio * (merged & (truth != DUPLICATE)) + reviewed + missed))
 
 
-def interval(statistic: Callable[[np.ndarray], float], pairs: int, seed: int) -> dict[str, float] | None:
+def interval(statistic: Callable[[np.ndarray], float], pairs: int, seed: int, resamples: int | None = None) -> dict[str, float] | None:
     """Return a statistic of pair numbers with the 95% interval of a seeded bootstrap; None where it is undefined."""
     rng, value = np.random.default_rng(seed), float(statistic(np.arange(pairs)))
     if np.isnan(value):
         return None
-    drawn = [statistic(rng.integers(0, pairs, pairs)) for _ in range(RESAMPLES)]
+    drawn = [statistic(rng.integers(0, pairs, pairs)) for _ in range(resamples or RESAMPLES)]
     low, high = np.nanpercentile(drawn, (2.5, 97.5))
     # Resampling raises a calibration error, so that its interval may not reach down to the value.
     return {"value": value, "low": float(min(low, value)), "high": float(max(high, value))}

@@ -1,35 +1,26 @@
 """How sure a model is: the probability of each decision, before it writes one.
 
-``python -m crm_dedup_plugin.evaluation.probabilities MODEL OUT.json data/splits/val.jsonl`` writes, for each file,
-one row of three probabilities a pair, in the order of `schema.LABELS`; no record. Files of labelled pairs will do, too.
+``python -m crm_dedup_plugin.evaluation.probabilities MODEL OUT.json data/splits/val.jsonl`` writes, for each file, one row of
+three probabilities per pair, in the order of `pair.answer.LABELS`, and no record. Files of labelled pairs work too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from crm_dedup_plugin.evaluation import documents
-from crm_dedup_plugin.inference import engine
-from crm_dedup_plugin.pair import tokens
+from crm_dedup_plugin.inference import pool
+from crm_dedup_plugin.inference.engine import DECISION, Pair
 from crm_dedup_plugin.storage import write_atomically
 
 
-def probabilities(model: str, pairs: Sequence[tuple[dict, dict]]) -> list[list[float]]:
-    """Return (pairs, 3) probabilities that sum to 1: of the tokens with which the decisions begin, after the start of the answer."""
-    os.environ.update({**engine.environment(model), **os.environ})
-    from vllm import LLM, SamplingParams
-
-    llm = LLM(model=model, enable_prefix_caching=True, **engine.settings())
-    tokenizer = llm.get_tokenizer()
-    start, firsts = tokens.decision_ids(tokenizer)
-    prompts = [{"prompt_token_ids": ids + start} for ids in tokens.batch_prompt_ids(tokenizer, pairs)]
-    one = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=firsts, detokenize=False)
-    outputs = llm.generate(prompts, one, use_tqdm=False)
-    return [engine.normalised([output.outputs[0].logprobs[0][token].logprob for token in firsts]) for output in outputs]
+def probabilities(model: str, pairs: Sequence[Pair], engines: int = 1) -> list[list[float]]:
+    """Return (pairs, 3) probabilities, each row summing to 1."""
+    with pool.start(model, engines=engines) as opened:
+        return opened.ask(DECISION, pairs).answers
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -38,11 +29,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("model")
     parser.add_argument("out", type=Path)
     parser.add_argument("files", type=Path, nargs="+")
-    parser.add_argument("--limit", type=int, help="the first pairs of each file only")
+    parser.add_argument("--limit", type=int, help="measure only this many pairs of each file, the first ones")
+    parser.add_argument("--engines", type=int, default=1, help="engines that share the pairs (default: 1)")
     options = parser.parse_args(argv)
     rows = {str(path): documents.read_rows(path, "run `make prep` first")[: options.limit] for path in options.files}
     inputs = [row.get("input", row) for part in rows.values() for row in part]
-    found = iter(probabilities(options.model, [(pair["record_a"], pair["record_b"]) for pair in inputs]))
+    found = iter(probabilities(options.model, [(pair["record_a"], pair["record_b"]) for pair in inputs], options.engines))
     write_atomically(options.out, json.dumps({path: [next(found) for _ in part] for path, part in rows.items()}))
 
 

@@ -1,10 +1,10 @@
-"""What the lm-evaluation-harness tasks are made of; ``lm_eval_tasks/*/utils.py`` hands these on to the YAML files.
+"""The plugin surface for lm-evaluation-harness: what the YAML files in ``lm_eval_tasks/`` name, ``!function utils.NAME``.
 
-The first document of every task is a canary: it begins an answer that no grammar of ours allows. If it comes back
-as anything else than our JSON, decoding was not constrained and no number of the run would mean what it says.
+The first document of every task is a canary, whose prompt asks for something else than our JSON. If the answer is not
+our JSON, decoding was not constrained by the schema, and the run fails instead of printing numbers that mean nothing.
 
-The perturbed tasks compare with the answers of `crm_dedup` in the same run: the harness reads the answers of all
-tasks before it computes the metrics of any.
+The perturbed tasks compare their answers with those of `crm_dedup` in the same run. This works because the harness
+reads the answers of all tasks before it computes the metrics of any.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import datasets
 from crm_dedup_plugin.evaluation import answers, documents, metrics
 from crm_dedup_plugin.evaluation.answers import ATTACKS, FLIPS, REASONING, Item
 from crm_dedup_plugin.pair.answer import GRAMMAR, MAX_ANSWER_TOKENS, RESPONSE_FORMAT
+from crm_dedup_plugin.provenance import TASK_VERSION
 
-MAX_ANSWER_TOKENS = MAX_ANSWER_TOKENS
+__all__ = ["MAX_ANSWER_TOKENS", "RESPONSE_FORMAT", "TASK_VERSION"]  # handed to the YAML files
 LOWER_IS_BETTER = {"truncated", "reasoning_contradicts", *FLIPS, *ATTACKS}
 
 _plain: dict[str, str | None] = {}  # the decisions of `crm_dedup`, by the key of the document
@@ -92,10 +93,8 @@ def __getattr__(name: str):
         from vllm.sampling_params import StructuredOutputsParams
 
         return StructuredOutputsParams(json=GRAMMAR)
-    if name == "RESPONSE_FORMAT":
-        return RESPONSE_FORMAT
     if name == "LOGITS_PROCESSOR":
-        from crm_dedup_plugin.evaluation.hf import SchemaProcessor
+        from crm_dedup_plugin.evaluation.hf_grammar import SchemaProcessor
 
         return [SchemaProcessor(lambda: _model_name)]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,9 +13,10 @@ import shutil
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.hub import card, licences, pairs, privacy
+from crm_dedup_plugin.errors import UserError, advise
+from crm_dedup_plugin.hub import card, generated_pairs, licences, privacy
 from crm_dedup_plugin.provenance import digest, model_digest
+from crm_dedup_plugin.storage import results_of
 
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
 SETTINGS = ("config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
@@ -41,27 +42,29 @@ class Bundle(NamedTuple):
 
 def model(name: str, repo: str, base: str, licence: licences.Licence, dataset: str | None) -> Bundle:
     """Write the bundle of ``outputs/NAME-merged`` for `repo`; raises UserError where it must not be published."""
-    merged, results = Path(f"outputs/{name}-merged"), Path("results") / name
+    merged, results = Path(f"outputs/{name}-merged"), results_of(name)
     metrics = _metrics(name, merged, results)
     texts, documents = licences.documents(base, licence, repo)
     files = {**documents, **{path.name: path for path in _matching(merged, MODEL)}}
     files |= {f"results/{path.name}": path for path in _matching(results, RESULTS)}
     made = {key: _json(path) for key, path in (("training", results / "training.json"), ("benchmark", results / "benchmark.json"))}
-    facts = card.Facts(name, repo, base, licence, metrics, **made, source=_json(merged / "SOURCE.json"), pairs=pairs.read(), dataset=dataset)
+    facts = card.Facts(
+        name, repo, base, licence, metrics, **made, source=_json(merged / "SOURCE.json"), pairs=generated_pairs.read(), dataset=dataset
+    )
     texts["README.md"] = card.model(facts, {path.name: digest([path]) for path in _matching(merged, WEIGHTS)}, sorted(files))
     if dataset:  # the Hub shows such results where the data set is on it too
         texts[EVALUATION] = card.evaluation(facts)
     private = {name: _text(path) for name, path in files.items() if name.startswith("results/") and path.suffix != ".png"}
     settings = {path.name: _text(path) for path in _matching(merged, SETTINGS)}
     public = {name: text for name, text in texts.items() if name != "NOTICE"}
-    privacy.check(private | public, settings, pairs.FOLDER / "test.jsonl", repo, card.words())
+    privacy.check(private | public, settings, generated_pairs.FOLDER / "test.jsonl", repo, card.words())
     return Bundle("model", repo, write(Path(f"outputs/{name}-hub"), texts, files))
 
 
 def dataset(name: str, repo: str, model_repo: str) -> Bundle:
     """Write the bundle of the generated pairs for `repo`; raises UserError where they may be of real people."""
-    known = pairs.require_generated()
-    files = {f"{split}.jsonl": pairs.FOLDER / f"{split}.jsonl" for split in pairs.SPLITS}
+    known = generated_pairs.require_generated()
+    files = {f"{split}.jsonl": generated_pairs.FOLDER / f"{split}.jsonl" for split in generated_pairs.SPLITS}
     text = card.dataset(known, repo, model_repo)
     # Generated records are full of invented addresses and numbers, so only what tells of this machine is sought in them.
     privacy.check({"README.md": text}, {name: _text(path) for name, path in files.items()}, None, repo)
@@ -71,26 +74,26 @@ def dataset(name: str, repo: str, model_repo: str) -> Bundle:
 def _metrics(name: str, merged: Path, results: Path) -> dict:
     """Return the metrics of the merged model; raises UserError where they are another model's, or it is not a merged model."""
     if not (merged / "config.json").is_file() or not _matching(merged, WEIGHTS):
-        raise UserError(f"{merged} holds no merged model in safetensors: run `make train-{name}` first")
+        raise UserError(f"{merged} holds no merged model in safetensors: run {advise('train', name)} first")
     if (merged / "adapter_config.json").exists():
-        raise UserError(f"{merged} holds an adapter that is not merged: run `make train-{name}`, which merges it")
+        raise UserError(f"{merged} holds an adapter that is not merged: run {advise('train', name)}, which merges it")
     _check_weights(merged)
-    metrics, again = _json(results / "metrics.json"), f"run `make kpi-{name}` again"
+    metrics, again = _json(results / "metrics.json"), f"run {advise('kpi', name)} again"
     if metrics is None:
-        raise UserError(f"{results / 'metrics.json'} does not exist: a model is published with its results: run `make kpi-{name}` first")
+        raise UserError(f"{results / 'metrics.json'} does not exist: a model is published with its results: run {advise('kpi', name)} first")
     if metrics.get("valid_json") is None or not metrics.get("macro_f1"):
         raise UserError(f"{results / 'metrics.json'} does not say how many answers were valid: {again}")
-    sha256, test = model_digest(str(merged)), pairs.FOLDER / "test.jsonl"
+    sha256, test = model_digest(str(merged)), generated_pairs.FOLDER / "test.jsonl"
     if metrics.get("inputs", {}).get("model_sha256") != sha256:
         raise UserError(f"{results / 'metrics.json'} was measured on another model than {merged}: {again}")
     if test.is_file() and digest([test]) != metrics["inputs"].get("data_sha256"):
         raise UserError(f"{results / 'metrics.json'} was measured on other pairs than {test}: {again}")
     benchmark = _json(results / "benchmark.json")
     if benchmark and (benchmark.get("inputs") or {}).get("model_sha256") != sha256:
-        raise UserError(f"{results / 'benchmark.json'} was measured on another model than {merged}: run `make bench-{name}` again, or delete it")
+        raise UserError(f"{results / 'benchmark.json'} was measured on another model than {merged}: run {advise('bench', name)} again, or delete it")
     manifest = merged / "crm_dedup.json"
     if manifest.is_file() and _json(manifest) != _json(results / "training.json"):
-        raise UserError(f"{results / 'training.json'} is not of the training that made {merged}: run `make train-{name}` again")
+        raise UserError(f"{results / 'training.json'} is not of the training that made {merged}: run {advise('train', name)} again")
     return metrics
 
 
@@ -153,7 +156,7 @@ def _matching(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
 
 def _expected(name: str) -> bool:
     """Tell whether a path in a bundle is of those that bundles hold."""
-    own = (*MODEL, *(f"results/{one}" for one in RESULTS), *(f"{split}.jsonl" for split in pairs.SPLITS))
+    own = (*MODEL, *(f"results/{one}" for one in RESULTS), *(f"{split}.jsonl" for split in generated_pairs.SPLITS))
     rest = ("README.md", "NOTICE", EVALUATION, *licences.DOCUMENTS)
     return any(PurePosixPath(f"/{name}").match(f"/{one}") for one in (*own, *rest))
 

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.errors import UserError, advise
+from crm_dedup_plugin.storage import results_of
 
 LICENCES = {  # Hub id: the Hub's name of its licence
     "HuggingFaceTB/SmolLM2-135M-Instruct": "apache-2.0",
@@ -40,13 +41,13 @@ def base_model(name: str, merged: Path) -> str:
     """Return the Hub id of the model that `name` was trained from; raises UserError where nothing states it."""
     import yaml
 
-    config, training = Path("axolotl_configs") / f"{name}.yml", Path("results") / name / "training.json"
+    config, training = Path("axolotl_configs") / f"{name}.yml", results_of(name) / "training.json"
     if training.is_file():
         base = json.loads(training.read_text(encoding="utf-8"))["base_model"]
     elif config.is_file():
         base = yaml.safe_load(config.read_text(encoding="utf-8"))["base_model"]
     else:
-        raise UserError(f"neither {training} nor {config} says what {name} was trained from: train it with `make train-{name}`")
+        raise UserError(f"neither {training} nor {config} says what {name} was trained from: train it with {advise('train', name)}")
     if base.count("/") == 1 and not base.startswith((".", "/", "outputs/")) and not Path(base).exists():
         return base
     for source in (Path(base) / "SOURCE.json", merged / "SOURCE.json"):

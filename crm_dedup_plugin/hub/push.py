@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.hub import bundle, licences
 from crm_dedup_plugin.hub.bundle import Bundle
 
@@ -27,7 +27,7 @@ def push(name: str, repo: str | None = None, dataset: bool = False, dry_run: boo
         raise UserError(f"{name!r} is not the name of a model: give the one that it was trained under, as in `crm-dedup push smollm2-135m`")
     merged = Path(f"outputs/{name}-merged")
     if not merged.is_dir():
-        raise UserError(f"{merged} does not exist: run `make train-{name}` first")
+        raise UserError(f"{merged} does not exist: run {advise('train', name)} first")
     base = licences.base_model(name, merged)
     licence = licences.of(base)
     if repo is not None:

@@ -1,7 +1,7 @@
-"""Several engines side by side, each in a process of its own with its share of the pairs and of a GPU.
+"""One or several engines that answer as one: ``with pool.start(model, engines=2) as engines: engines.ask(DECISION, pairs).answers``.
 
-The process of one engine leaves a GPU idle while it fills masks and schedules; another engine uses the GPU meanwhile.
-Over several GPUs the engines are dealt out in turn, which is data parallelism.
+A single engine runs in this process. Several have a process each: while one fills masks and schedules, which leaves its GPU
+idle, another uses the GPU. Over several GPUs the engines are dealt out in turn, which is data parallelism.
 """
 
 from __future__ import annotations
@@ -13,93 +13,124 @@ import statistics
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
-from crm_dedup_plugin.benchmark.plan import Workload
+from crm_dedup_plugin import process
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import process
-from crm_dedup_plugin.inference.batch import Asker, load, peak_memory
-from crm_dedup_plugin.inference.devices import memory, variables
-
-COUNTS = ("pairs", "prompt_tokens", "output_tokens", "cached_tokens")
+from crm_dedup_plugin.inference import devices
+from crm_dedup_plugin.inference.engine import Batch, Engine, Pair, environment, gpu_memory
+from crm_dedup_plugin.pair.answer import GRAMMAR, MAX_ANSWER_TOKENS
 
 
-def share(pairs: Sequence, at: int, engines: int) -> list:
-    """Return the pairs of one engine, counted from 0."""
-    return list(pairs[at::engines])
+@contextlib.contextmanager
+def start(model: str, options: dict | None = None, engines: int = 1, schema: dict = GRAMMAR) -> Iterator[Engine | Pool]:
+    """Load `model` into so many engines and leave no process of them behind.
+
+    `options` are arguments of vLLM's engine. Sets the environment variables that vLLM needs, unless they are set already.
+    Raises UserError as soon as one of several engines fails.
+    """
+    os.environ.update({**environment(model), **os.environ})
+    gpus = devices.used_gpus(engines, options or {})
+    if engines == 1:
+        yield Engine(model, options, schema, len(gpus))
+        return
+    pool = Pool(gpus)
+    try:
+        pool.launch(engines)
+        pool.load(model, options or {}, schema)
+        yield pool
+    finally:
+        pool.end()
 
 
-def merged(runs: Sequence[dict], seconds: float) -> dict:
-    """Return the run of all engines, which took `seconds`, from those of their shares; answers are in the order of the pairs."""
-    counts = {key: sum(run[key] for run in runs) for key in COUNTS}
-    answers = [None] * counts["pairs"]
-    for at, run in enumerate(runs):
-        answers[at :: len(runs)] = run["answers"]
-    return {**counts, "seconds": seconds, "engine_seconds": statistics.mean(run["engine_seconds"] for run in runs), "answers": answers}
+def share(items: Sequence, at: int, engines: int) -> list:
+    """Return the items of engine number `at`, counted from 0."""
+    return list(items[at::engines])
 
 
-class Failed(NamedTuple):
-    """What a process says instead of an answer."""
+def merge(batches: Sequence[Batch], seconds: float) -> Batch:
+    """Return the batch of all engines, which took `seconds`, from the batches of their shares, in the order of the pairs."""
+    size = sum(len(batch.answers) for batch in batches)
+    answers, lengths = [None] * size, [0] * size
+    for at, batch in enumerate(batches):
+        answers[at :: len(batches)] = batch.answers
+        lengths[at :: len(batches)] = batch.lengths
+    return Batch(
+        answers,
+        lengths,
+        prompt_tokens=sum(batch.prompt_tokens for batch in batches),
+        cached_tokens=sum(batch.cached_tokens for batch in batches),
+        seconds=seconds,
+        engine_seconds=statistics.mean(batch.engine_seconds for batch in batches),
+    )
+
+
+class Failure(NamedTuple):
+    """What an engine's process sends instead of a result."""
 
     reason: str
 
 
-class Crew:
-    """The engines of a workload, asked as one."""
+class Pool:
+    """Several engines, each in a process of its own, with the interface of one `Engine`."""
 
-    def __init__(self, work: Workload, gpus: Sequence[str]):
-        self.work, self.gpus = work, gpus
-        self.workers: list[Any] = []
+    def __init__(self, gpus: Sequence[str] = ()):
+        self.gpus = gpus
         self.pipes: list[Connection] = []
+        self.workers: list[multiprocessing.Process] = []
 
-    def start(self) -> None:
-        """Load all engines: one alone, which compiles and finds how much cache its share of memory holds, then the others together.
-
-        vLLM finds it by watching how much memory is free, and would take what another engine allots meanwhile for its own.
-        Where the settings name the cache, ``kv_cache_memory_bytes``, there is nothing to find, and all load at once.
-        """
-        context, engines, cores = multiprocessing.get_context("spawn"), self.work.engines, len(os.sched_getaffinity(0))
+    def launch(self, engines: int, target: Callable[[Connection], None] | None = None) -> None:
+        """Start so many processes, each with its share of the GPUs and cores; they run `target`, or an engine."""
+        context, cores = multiprocessing.get_context("spawn"), len(os.sched_getaffinity(0))
         for at in range(engines):
-            mine, its = context.Pipe()
-            arguments = (its, self.work, at, variables(at, engines, self.gpus, cores))
-            worker = context.Process(target=_work, args=arguments, name=f"engine {at + 1} of {engines}")
+            ours, theirs = context.Pipe()
+            arguments = (target or _serve, theirs, devices.variables(at, engines, self.gpus, cores))
+            worker = context.Process(target=_run, args=arguments, name=f"engine {at + 1} of {engines}")
             worker.start()
-            its.close()
+            theirs.close()
             self.workers.append(worker)
-            self.pipes.append(mine)
-        settings = memory(self.work, self.gpus)
-        first = engines if "kv_cache_memory_bytes" in self.work.settings() else 1
-        self._send(range(first), settings)
-        facts, *_ = [self._receive(at) for at in range(first)]
-        if room := facts.pop("room"):
-            settings["kv_cache_memory_bytes"] = room
-        self._send(range(first, engines), settings)
+            self.pipes.append(ours)
+
+    def load(self, model: str, options: dict, schema: dict) -> None:
+        """Load all engines: the first alone, which compiles and finds how much cache fits its share of memory, then the others.
+
+        vLLM finds it by watching how much memory is free, and would mistake what another engine allocates meanwhile for its own.
+        Where the options name the size, ``kv_cache_memory_bytes``, there is nothing to find, and all engines load at once.
+        """
+        engines = len(self.workers)
+        given = options | devices.memory(engines, options, self.gpus)
+        first = engines if "kv_cache_memory_bytes" in options else 1
+        self._send(range(first), [(model, given, schema)] * first)
+        (facts, room), *_ = [self._receive(at) for at in range(first)]
+        if room:
+            given["kv_cache_memory_bytes"] = room
+        self._send(range(first, engines), [(model, given, schema)] * (engines - first))
         for at in range(first, engines):
             self._receive(at)
         self.facts = {**facts, "engines": engines, "gpus": len(self.gpus)}
 
-    def ask(self, kind: str, cache: str) -> dict:
-        """Return one run over all pairs, timed from the moment when all engines are ready until all answers are here, in order."""
-        everyone = range(self.work.engines)
-        self._send(everyone, (kind, cache))
-        for at in everyone:
-            self._receive(at)
-        began = time.perf_counter()
-        self._send(everyone, True)
-        run = merged([self._receive(at) for at in everyone], 0.0)
-        return {**run, "seconds": time.perf_counter() - began}
+    def ask(self, kind: str, pairs: Sequence[Pair], limits: int | Sequence[int] = MAX_ANSWER_TOKENS, read_cache: bool = True) -> Batch:
+        """Return what `Engine.ask` returns, timed from when all engines have their pairs until all answers are here."""
+        count = len(self.workers)
+
+        def own(at: int) -> tuple:
+            return kind, share(pairs, at, count), limits if isinstance(limits, int) else share(limits, at, count), read_cache
+
+        batches, seconds = self._call("ask", [own(at) for at in range(count)])
+        return merge(batches, seconds)
+
+    def reset_cache(self, pair: Pair | None = None) -> None:
+        """Empty the prefix cache of each engine, then fill it with the prompt of `pair` if one is given."""
+        self._call("reset_cache", [(pair,)] * len(self.workers))
 
     def peak_memory(self) -> int:
         """Return the bytes in use by all engines."""
-        if self.gpus:
-            return peak_memory(len(self.gpus))
-        self._send(range(self.work.engines), None)
-        return sum(self._receive(at) for at in range(self.work.engines))
+        return gpu_memory(len(self.gpus)) or sum(self._call("peak_memory", [()] * len(self.workers))[0])
 
     def end(self) -> None:
-        """End all processes: politely first, then by force, all of them after one and the same time."""
+        """End all processes: politely first, then by force, all after the same wait."""
         for worker in self.workers:
             worker.terminate()
         deadline = time.monotonic() + process.GRACE
@@ -108,66 +139,59 @@ class Crew:
             worker.kill()
             worker.join()
 
-    def _send(self, those: Sequence[int], message: Any) -> None:
-        for at in those:
-            with contextlib.suppress(BrokenPipeError):  # the next answer that is awaited tells why
+    def _call(self, method: str, arguments: Sequence[tuple]) -> tuple[list, float]:
+        """Return what a method of each engine returns, and the seconds from when all have their arguments."""
+        everyone = range(len(self.workers))
+        self._send(everyone, [(method, own) for own in arguments])
+        for at in everyone:
+            self._receive(at)
+        began = time.perf_counter()
+        self._send(everyone, [True] * len(everyone))
+        return [self._receive(at) for at in everyone], time.perf_counter() - began
+
+    def _send(self, engines: Sequence[int], messages: Sequence[Any]) -> None:
+        for at, message in zip(engines, messages, strict=True):
+            with contextlib.suppress(BrokenPipeError):  # the next `_receive` tells why
                 self.pipes[at].send(message)
 
     def _receive(self, at: int) -> Any:
-        """Return what one engine says; raises UserError as soon as any has ended."""
+        """Return the next message of an engine; raises UserError as soon as any engine has ended."""
         wait([self.pipes[at], *(worker.sentinel for worker in self.workers)])
         gone = next((one for one, worker in enumerate(self.workers) if not worker.is_alive()), at)
         which = at if self.pipes[at].poll() else gone
         found = None
         with contextlib.suppress(EOFError, ConnectionResetError):
             found = self.pipes[which].recv()
-            if which == at and not isinstance(found, Failed):
+            if which == at and not isinstance(found, Failure):
                 return found
         self.workers[which].join(process.GRACE)
-        reason = found.reason if isinstance(found, Failed) else process.how(self.workers[which].exitcode or 0)
+        reason = found.reason if isinstance(found, Failure) else process.how_it_ended(self.workers[which].exitcode or 0)
         raise UserError(f"{self.workers[which].name} {reason}")
 
 
-@contextlib.contextmanager
-def crew(work: Workload, gpus: Sequence[str]) -> Iterator[Crew]:
-    """Start the engines of a workload, and leave none behind."""
-    found = Crew(work, gpus)
-    try:
-        found.start()
-        yield found
-    finally:
-        found.end()
-
-
-def _work(pipe: Connection, work: Workload, at: int, environment: dict[str, str]) -> None:
+def _run(target, pipe: Connection, variables: dict[str, str]) -> None:
     process.end_with_parent()
     process.end_on_request()
-    os.environ.update(environment)
+    os.environ.update(variables)
     try:
-        _answer(pipe, work, at)
-    except EOFError:  # nobody asks any more
+        target(pipe)
+    except EOFError:  # the pool is gone
         return
     except Exception as error:
         traceback.print_exc()
-        pipe.send(Failed(f"failed: {type(error).__name__}: {error}"))
+        pipe.send(Failure(f"failed: {type(error).__name__}: {error}"))
         sys.exit(1)
 
 
-def _answer(pipe: Connection, work: Workload, at: int) -> None:
-    """Load an engine once the settings have come, then make a run of its share each time that one is asked for."""
-    import vllm  # noqa: F401 (takes seconds, while another engine is loaded)
+def _serve(pipe: Connection) -> None:
+    """Load an engine once its settings have come, then run its methods as they are called, each when told to begin."""
+    import vllm  # noqa: F401 (takes seconds, while the first engine is loaded)
 
-    pairs, other = work.load()
-    own, settings = share(pairs, at, work.engines), pipe.recv()
-    llm, facts = load(work, **settings)
-    asker = Asker(llm, work, other)
-    asker.warm_up(own)
-    rooms = llm.collective_rpc("kv_cache_room") if "worker_extension_cls" in settings else [None]
-    pipe.send({**facts, "room": rooms[0]})
-    while asked := pipe.recv():
-        asker.prepare(*asked)
+    model, options, schema = pipe.recv()
+    engine = Engine(model, options, schema)
+    pipe.send((engine.facts, engine.kv_cache_room() if "worker_extension_cls" in options else None))
+    while True:
+        method, arguments = pipe.recv()
         pipe.send(True)
         pipe.recv()
-        pipe.send(asker.run(own))
-    pipe.send(peak_memory(0))
-    pipe.recv()
+        pipe.send(getattr(engine, method)(*arguments))

@@ -1,4 +1,4 @@
-"""vLLM's OpenAI server for the length of a benchmark: started, waited for, and stopped whatever happens."""
+"""vLLM's OpenAI server: started, waited for, and stopped whatever happens."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import engine, process
+from crm_dedup_plugin.inference import engine
 
 HOST = "127.0.0.1"
 STARTUP = 900  # seconds
 
 
 class Server(NamedTuple):
-    """A server that answers: its address, the name of its model, and the check that it still runs (raises UserError)."""
+    """A server that is ready: its address, the name of its model, and a check that it still runs (raises UserError)."""
 
     url: str
     model: str
@@ -30,13 +31,16 @@ class Server(NamedTuple):
 
 
 @contextlib.contextmanager
-def serve(model: str, settings: dict, port: int, log: Path) -> Iterator[Server]:
-    """Start ``vllm serve`` on `port` (0: a free one) and stop it afterwards; raises UserError with its last lines where it fails."""
+def serve(model: str, options: dict, port: int, log: Path) -> Iterator[Server]:
+    """Start ``vllm serve`` on `port` (0: a free one) and stop it afterwards; raises UserError with its last lines if it fails.
+
+    `options` are arguments of vLLM's engine that replace or extend `engine.settings`.
+    """
     port = _port(port)
     print(f"online: starting the server (details: {log})", flush=True)
-    # Its caches can be emptied between two measurements in this mode only; it listens to this machine alone.
+    # Only in this mode can its caches be emptied between two measurements; it listens to this machine alone.
     variables = {**engine.environment(model), "VLLM_SERVER_DEV_MODE": "1", **os.environ}
-    with process.running(command(model, settings, port), log, variables) as child:
+    with process.running(command(model, engine.settings() | options, port), log, variables) as child:
 
         def check() -> None:
             if child.poll() is not None:
@@ -52,15 +56,15 @@ def serve(model: str, settings: dict, port: int, log: Path) -> Iterator[Server]:
 
 
 def command(model: str, settings: dict, port: int) -> list[str]:
-    """Return the command line of the server; `settings` are those of vLLM's engine."""
+    """Return the command line of the server for the arguments of vLLM's engine in `settings`."""
     flags = [part for key, value in settings.items() for part in _flag(key.replace("_", "-"), value)]
     quiet = ("--disable-uvicorn-access-log", "--no-enable-log-requests")
     return [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model, "--host", HOST, "--port", str(port), *flags, *quiet]
 
 
 @contextlib.contextmanager
-def at(url: str) -> Iterator[Server]:
-    """Take a server that runs already, and leave it running; raises UserError where nothing answers there."""
+def connect(url: str) -> Iterator[Server]:
+    """Use a server that is already running, and leave it running; raises UserError if nothing answers there."""
     url = url.rstrip("/").removesuffix("/v1")
     try:
         with urllib.request.urlopen(f"{url}/v1/models", timeout=10) as answer:

@@ -1,1 +1,1 @@
-"""What a data steward sees in two records, decides and writes: `fields`, `evidence`, `policy`, `reasoning`."""
+"""The policy: what the columns mean (`fields`), how values compare (`values`, `evidence`), what follows (`rules`), and why (`reasoning`)."""

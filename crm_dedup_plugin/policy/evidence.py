@@ -1,4 +1,4 @@
-"""What two records say of each other, field by field: the ground of every label, reasoning and check.
+"""Evidence: how two records compare, field by field. Every label, reasoning and check rests on it.
 
 >>> evidence = compare({"FirstName": "Bill", "Email": "b@x.example"}, {"First Name": "William", "Phone": "1"})
 >>> evidence.relations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from crm_dedup_plugin.policy import notes
 from crm_dedup_plugin.policy.fields import CONCEPTS, by_concept
-from crm_dedup_plugin.policy.names import SUFFIXES
-from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, company_parts, digits, email_domain, fold, is_role_inbox, person_words, relation
+from crm_dedup_plugin.policy.names import FREE_MAIL, SUFFIXES, company_parts, fold, is_role_inbox, person_words
+from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, digits, email_domain, host, is_acronym, relation
 
 ONLY_A, ONLY_B, FOUND = "only_a", "only_b", "found"
 AGREE = frozenset((SAME, FOUND))
@@ -24,13 +24,12 @@ _ORDER = {concept: number for number, concept in enumerate(CONCEPTS)}
 
 @dataclass
 class Evidence:
-    """The relation of each concept that either record has, in the order of `CONCEPTS`, and what else matters.
+    """The values of both records by concept, their relation in the order of `CONCEPTS`, and flags for what else matters.
 
-    A relation is same, close, differs, unclear (other script), only_a, only_b, or found: the value of one record
-    stands in another field of the other. `flags` holds role_inbox, swapped (first and last name exchanged), initial
-    (a given name is only a letter), same_first (full names that share the given name), part (one company name has
-    words more), legal (other legal forms), and what the
-    notes say: shared_email, shared_mobile, namesake, related (another company), head_office (another site), moved.
+    A relation is same, close, differs, unclear (other script), only_a, only_b, or found (the value of one record is in
+    another field of the other). Flags: role_inbox, swapped (first and last name exchanged), initial (a given name is only
+    a letter), same_first (full names that share the given name), part (one company name has more words), legal (two legal
+    forms); and from the notes: shared_email, shared_mobile, namesake, related (a company), head_office (elsewhere), moved.
     """
 
     a: dict[str, str]
@@ -40,16 +39,20 @@ class Evidence:
 
     @property
     def is_person(self) -> bool:
-        """Tell whether the records describe people; companies otherwise."""
+        """Tell whether the records describe people rather than companies."""
         return bool(_PERSONAL & (self.a.keys() | self.b.keys()))
 
     def get(self, concept: str) -> str | None:
         """Return the relation of a concept, None where neither record has it."""
         return self.relations.get(concept)
 
+    def sides(self) -> tuple[tuple[dict[str, str], dict[str, str]], ...]:
+        """Return (one record, the other) both ways round."""
+        return (self.a, self.b), (self.b, self.a)
+
 
 def compare(record_a: dict[str, str], record_b: dict[str, str]) -> Evidence:
-    """Return the evidence in two flat records with field names of any CRM."""
+    """Return the evidence of two flat records, whatever their field names."""
     a, b = _split_suffix(by_concept(record_a)), _split_suffix(by_concept(record_b))
     a, b = _align_names(a, b)
     evidence = Evidence(a, b)
@@ -60,13 +63,13 @@ def compare(record_a: dict[str, str], record_b: dict[str, str]) -> Evidence:
             evidence.relations[concept] = ONLY_A if concept in a else ONLY_B
     _look_elsewhere(evidence)
     _read_notes(evidence)
-    _see_swapped_names(evidence)
+    _compare_swapped_names(evidence)
     _flag(evidence)
     return evidence
 
 
 def _split_suffix(values: dict[str, str]) -> dict[str, str]:
-    """Return the values with Jr, Sr or III moved from the name to its own place."""
+    """Return the values with Jr, Sr or III moved from the name to a suffix of its own."""
     for concept in ("last", "name"):
         head, _, tail = values.get(concept, "").rpartition(" ")
         if head and (suffix := SUFFIXES.get(fold(tail))):
@@ -77,7 +80,7 @@ def _split_suffix(values: dict[str, str]) -> dict[str, str]:
 
 
 def _align_names(a: dict[str, str], b: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Where one record has a full name and the other its parts, compare full names."""
+    """Join first and last name where the other record has only a full name."""
     if ("name" in a) == ("name" in b):
         return a, b
     parts, whole = (a, b) if "name" in b else (b, a)
@@ -89,12 +92,12 @@ def _align_names(a: dict[str, str], b: dict[str, str]) -> tuple[dict[str, str], 
 
 
 def _look_elsewhere(evidence: Evidence) -> None:
-    """Find an e-mail or a number of one record in a phone, website or notes field of the other."""
+    """Look for the e-mail and mobile of one record in the phone, website and notes of the other."""
     relations = evidence.relations
     for concept in ("email", "mobile"):
         if relations.get(concept) in (None, SAME, CLOSE):
             continue
-        for one, other in ((evidence.a, evidence.b), (evidence.b, evidence.a)):
+        for one, other in evidence.sides():
             value = one.get(concept)
             places = [other.get("website" if concept == "email" else "phone", ""), _own_notes(other.get("notes", ""))]
             if value and any(_stands_in(concept, value, place) for place in places):
@@ -102,7 +105,7 @@ def _look_elsewhere(evidence: Evidence) -> None:
 
 
 def _own_notes(text: str) -> str:
-    """Return a note without the numbers and addresses that it says are somebody else's."""
+    """Return a note without the contact details that it says are somebody else's."""
     for kind, value in notes.read(text) if text else ():
         if kind == "others_contact":
             text = text.replace(value, "")
@@ -110,8 +113,8 @@ def _own_notes(text: str) -> str:
 
 
 def _read_notes(evidence: Evidence) -> None:
-    """Take into account whose name, company and address the notes of one record say they are."""
-    for one, other in ((evidence.a, evidence.b), (evidence.b, evidence.a)):
+    """Use what the notes of one record say about the name, company or address of the other."""
+    for one, other in evidence.sides():
         for kind, value in notes.read(one["notes"]) if "notes" in one else ():
             if kind in ("shared_email", "shared_mobile", "namesake"):
                 evidence.flags.add(kind)
@@ -120,6 +123,7 @@ def _read_notes(evidence: Evidence) -> None:
 
 
 def _connect(evidence: Evidence, kind: str, concept: str, value: str, one: dict[str, str], other: dict[str, str]) -> None:
+    """Flag or mark as found a value of the other record that a note connects with this one."""
     if concept == "last" and "name" in other and "name" in one:
         concept, value = "name", f"{(one['name'].split(',')[-1].split() or [''])[0]} {value}"
     if concept not in other or evidence.relations.get(concept) in (SAME, FOUND) or relation(concept, value, other[concept]) not in (SAME, CLOSE):
@@ -139,7 +143,7 @@ def _stands_in(concept: str, value: str, text: str) -> bool:
     return len(number) >= 7 and number in "".join(letter for letter in text if letter.isdigit())
 
 
-def _see_swapped_names(evidence: Evidence) -> None:
+def _compare_swapped_names(evidence: Evidence) -> None:
     a, b = evidence.a, evidence.b
     if not all(key in side for key in ("first", "last") for side in (a, b)) or evidence.get("first") == SAME:
         return
@@ -162,7 +166,7 @@ def _flag(evidence: Evidence) -> None:
     if "company" in a and "company" in b:
         (left, forms_a), (right, forms_b) = company_parts(a["company"]), company_parts(b["company"])
         spelled_together = "".join(left) == "".join(right)
-        if evidence.get("company") == CLOSE and len(left) != len(right) and not spelled_together and not _is_acronym(left, right):
+        if evidence.get("company") == CLOSE and len(left) != len(right) and not spelled_together and not is_acronym(left, right):
             flags.add("part")
         if forms_a and forms_b and forms_a != forms_b:
             flags.add("legal")
@@ -174,23 +178,7 @@ def _given(name: str) -> str:
     return words[0] if words else ""
 
 
-def _is_acronym(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
-    few, many = sorted((left, right), key=len)
-    return len(few) == 1 and len(many) > 1 and few[0] == "".join(word[0] for word in many)
-
-
 def shared_domain(evidence: Evidence) -> bool:
-    """Tell whether both e-mails, or an e-mail and a website, are of one company's domain."""
-    hosts = []
-    for side in (evidence.a, evidence.b):
-        names = {email_domain(side["email"])} if "email" in side else set()
-        if "website" in side:
-            names.add(side["website"].casefold().removeprefix("https://").removeprefix("http://").removeprefix("www.").split("/")[0])
-        hosts.append({name for name in names if name and name.split(".")[0] not in FREE_MAIL})
-    return bool(hosts[0] & hosts[1])
-
-
-FREE_MAIL = frozenset(
-    "gmail googlemail yahoo ymail hotmail outlook live msn icloud me aol proton protonmail mail gmx web t-online orange wanadoo free laposte libero "
-    "virgilio yandex qq 163 126 naver daum wp o2 onet seznam centrum rediffmail comcast verizon btinternet sky telenet ziggo bluewin".split()
-)
+    """Tell whether an e-mail or website of each record is on the domain of one company."""
+    a, b = ({email_domain(side.get("email", "")), host(side.get("website", ""))} for side in (evidence.a, evidence.b))
+    return any(domain and domain.split(".")[0] not in FREE_MAIL for domain in a & b)

@@ -1,13 +1,19 @@
-"""What a field of a CRM holds: from the names that Salesforce, HubSpot, Dynamics and spreadsheets use to one concept.
+"""What a column of a CRM is, from its name alone: the only place that decides it. The names are in vocabulary/field_names.yml.
 
 >>> concept_of("MobilePhone"), concept_of("address1_city"), concept_of("Colour")
 ('mobile', 'city', None)
+>>> kind_of("Assistant's Phone"), concept_of("Assistant's Phone")
+(<Kind.SOMEBODY_ELSE: 'somebody else'>, None)
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from enum import StrEnum
 from functools import lru_cache
+
+from crm_dedup_plugin.policy.vocabulary import load
 
 # Concept: what it is called in a sentence. The order is that in which a steward looks at a pair.
 CONCEPTS = {
@@ -17,96 +23,86 @@ CONCEPTS = {
     "role": "job title", "salutation": "salutation", "notes": "notes",
 }  # fmt: skip
 
-# Field names of contacts and accounts; several for one concept where an installation chooses.
-SCHEMAS: dict[str, dict[str, tuple[str, ...]]] = {
-    "salesforce": {
-        "first": ("FirstName",), "last": ("LastName",), "name": ("Name",), "suffix": ("Suffix",), "salutation": ("Salutation",),
-        "company": ("AccountName",), "email": ("Email",), "mobile": ("MobilePhone",), "birth": ("Birthdate",),
-        "tax": ("TaxId__c", "VAT_Number__c"), "phone": ("Phone",), "website": ("Website",), "street": ("MailingStreet", "BillingStreet"),
-        "postcode": ("MailingPostalCode", "BillingPostalCode"), "city": ("MailingCity", "BillingCity"),
-        "country": ("MailingCountry", "BillingCountry"), "role": ("Title",), "notes": ("Description",),
-    },
-    "hubspot": {
-        "first": ("firstname",), "last": ("lastname",), "name": ("full_name",), "suffix": ("suffix",), "salutation": ("salutation",),
-        "company": ("company",), "email": ("email",), "mobile": ("mobilephone",), "birth": ("date_of_birth",), "tax": ("tax_id", "vat_number"),
-        "phone": ("phone",), "website": ("website", "domain"), "street": ("address",), "postcode": ("zip",), "city": ("city",),
-        "country": ("country",), "role": ("jobtitle",), "notes": ("notes", "message"),
-    },
-    "dynamics": {
-        "first": ("firstname",), "last": ("lastname",), "name": ("fullname",), "suffix": ("suffix",), "salutation": ("salutation",),
-        "company": ("parentaccountname",), "email": ("emailaddress1",), "mobile": ("mobilephone",), "birth": ("birthdate",),
-        "tax": ("governmentid", "taxnumber"), "phone": ("telephone1",), "website": ("websiteurl",), "street": ("address1_line1",),
-        "postcode": ("address1_postalcode",), "city": ("address1_city",), "country": ("address1_country",), "role": ("jobtitle",),
-        "notes": ("description",),
-    },
-    "spreadsheet": {
-        "first": ("First Name", "Given name"), "last": ("Last Name", "Surname"), "name": ("Name", "Full Name", "Contact"),
-        "suffix": ("Suffix",), "salutation": ("Salutation", "Mr/Ms"), "company": ("Company", "Firm", "Organisation"),
-        "email": ("E-mail", "Email address"), "mobile": ("Mobile", "Cell", "Mobile No."), "birth": ("DOB", "Date of birth", "Born"),
-        "tax": ("Tax No.", "VAT ID"), "phone": ("Phone", "Tel.", "Telephone"), "website": ("Web", "Homepage", "URL"),
-        "street": ("Address", "Street"), "postcode": ("ZIP", "Postcode"), "city": ("City", "Town"), "country": ("Country",),
-        "role": ("Position", "Job Title"), "notes": ("Notes", "Comments", "Remarks"),
-    },
-}  # fmt: skip
-# Never in training: German, French and upper-case database names.
-UNSEEN_SCHEMAS: dict[str, dict[str, tuple[str, ...]]] = {
-    "german": {
-        "first": ("Vorname",), "last": ("Nachname",), "name": ("Ansprechpartner",), "suffix": ("Namenszusatz",), "salutation": ("Anrede",),
-        "company": ("Firma",), "email": ("E-Mail-Adresse",), "mobile": ("Mobilnummer",), "birth": ("Geburtsdatum",), "tax": ("Steuernummer",),
-        "phone": ("Telefon",), "website": ("Internetseite",), "street": ("Strasse",), "postcode": ("PLZ",), "city": ("Ort",),
-        "country": ("Land",), "role": ("Funktion",), "notes": ("Bemerkung",),
-    },
-    "database": {
-        "first": ("GIVEN_NM",), "last": ("FAMILY_NM",), "name": ("PARTY_NM",), "suffix": ("NM_SFX",), "salutation": ("NM_PFX",),
-        "company": ("ORG_NM",), "email": ("EMAIL_ADDR",), "mobile": ("CELL_PHN",), "birth": ("BIRTH_DT",), "tax": ("TAX_REG_NBR",),
-        "phone": ("PHN_NBR",), "website": ("WEB_URL",), "street": ("ADDR_LN1",), "postcode": ("POSTAL_CD",), "city": ("CITY_NM",),
-        "country": ("CTRY_CD",), "role": ("JOB_TTL",), "notes": ("CMNT_TXT",),
-    },
-}  # fmt: skip
 
-# Tried in this order on names that no schema has: the field of somebody's own spreadsheet.
-_PATTERNS = (
-    ("email", r"(^|_)e_?mail|mail($|_)|courriel|correo"), ("city", r"birth_?place"), ("mobile", r"mobil|cell|handy"),
-    ("phone", r"phone|(^|_)tel($|_|ephone|efon)|telefon|fax|phn"), ("birth", r"birth|dob|born|geb"),
-    ("website", r"web|url|domain|homepage"), ("postcode", r"zip|postal|postcode|plz"),
-    ("tax", r"vat|tax|steuer|govern|regist|(^|_)ein($|_)|nif|siret"),
-    ("notes", r"note|comment|remark|descr|bemerk"), ("city", r"city|town|suburb|(^|_)ort($|_)|locality"), ("country", r"country|ctry"),
-    ("street", r"street|address|addr|strasse|line1"), ("suffix", r"suffix"), ("salutation", r"salut|prefix|anrede"),
-    ("first", r"first|given|vorname|forename|fname"), ("last", r"last.?name|surname|family|nachname|lname"),
-    ("company", r"company|account|org|firm|employer|business|site.?name"), ("role", r"job|position|role|title|occupation|funktion"),
-    ("name", r"name|contact"),
-)  # fmt: skip
-_ADMINISTRATIVE = re.compile(
-    r"(^|_)(id|type|owner|status|state|date|count|method|source|stage|opt|opted|contacted|conversion|bounced|created|modified)($|_)"
+class Kind(StrEnum):
+    """What a column is. Only attributes and identifiers of the entity have a concept, and not all of them."""
+
+    ATTRIBUTE = "attribute"
+    ENTITY_ID = "identifier of the entity"
+    SYSTEM_ID = "identifier of the system"
+    SOMEBODY_ELSE = "somebody else"
+    ADMINISTRATION = "administration"
+
+
+_SCHEMA = {"name": [str], **{concept: [str] for concept in CONCEPTS}}
+_WORDS = load(
+    "field_names",
+    {
+        "schemas": {str: _SCHEMA},
+        "unseen_schemas": {str: _SCHEMA},
+        "names": {f"{concept}?": [str] for concept in CONCEPTS},
+        "kinds": [{f"{kind}?": [str] for kind in Kind}],
+        "concepts": [{f"{concept}?": re.Pattern for concept in ("none", *CONCEPTS)}],
+        "placeholders": [str],
+    },
 )
-_PATTERNS_COMPILED = tuple((concept, re.compile(pattern)) for concept, pattern in _PATTERNS)
+SCHEMAS: dict[str, dict[str, tuple[str, ...]]] = _WORDS["schemas"]
+UNSEEN_SCHEMAS: dict[str, dict[str, tuple[str, ...]]] = _WORDS["unseen_schemas"]  # never used for training
+_PLACEHOLDERS = frozenset(_WORDS["placeholders"])
 
-_PLACEHOLDERS = frozenset(
-    "n/a na none null nil unknown unbekannt inconnu tbd tba todo test xxx xx x - -- --- . .. ? ?? ??? 0 00 000 0000 00000 "
-    "000000 0000000 00000000 000000000 0000000000 1234567890 123456789 9999999999 1111111111 test@test.com none@none.com "
-    "noemail@noemail.com no@email.com a@a.com example@example.com 1900-01-01 01/01/1900 1970-01-01 asdf".split()
-    + ["not provided", "do not use", "no email", "see notes", "private", "confidential"]
-)  # fmt: skip
+
+def _phrases(phrases: tuple[str, ...]) -> re.Pattern:
+    """Return a pattern for any of the phrases, as whole words; * stands for any letters."""
+    pattern = "|".join(re.escape(phrase).replace(r"\*", "[a-z]*") for phrase in phrases)
+    return re.compile(rf"\b(?:{pattern})\b")
+
+
+_KINDS = tuple((Kind(kind), _phrases(phrases)) for entry in _WORDS["kinds"] for kind, phrases in entry.items())
+_CONCEPTS = tuple(item for entry in _WORDS["concepts"] for item in entry.items())
+
+
+def kind_of(name: str) -> Kind:
+    """Return what a column with this name is; an attribute of the entity where nothing shows otherwise."""
+    return _read(name)[0]
+
+
+def concept_of(name: str) -> str | None:
+    """Return the key of `CONCEPTS` that a column stands for, or None where it says nothing of the entity that the policy uses."""
+    return _read(name)[1]
 
 
 @lru_cache(maxsize=4096)
-def concept_of(name: str) -> str | None:
-    """Return the key of `CONCEPTS` that a field name stands for, or None where it says nothing."""
-    key = _key(name)
-    if key in _KNOWN:
-        return _KNOWN[key]
-    spaced = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
-    if _ADMINISTRATIVE.search(spaced) and not re.search("birth|tax|vat", spaced):
-        return None
-    return next((concept for concept, pattern in _PATTERNS_COMPILED if pattern.search(spaced)), None)
+def _read(name: str) -> tuple[Kind, str | None]:
+    words = _words(name)
+    concept = _KNOWN.get(words.replace(" ", ""))
+    kind = Kind.ATTRIBUTE if concept else next((kind for kind, pattern in _KINDS if pattern.search(words)), Kind.ATTRIBUTE)
+    if kind in (Kind.ATTRIBUTE, Kind.ENTITY_ID):
+        concept = concept or next((concept for concept, pattern in _CONCEPTS if pattern.search(words)), None)
+    if concept == "tax":
+        return Kind.ENTITY_ID, concept
+    return kind, concept if kind is Kind.ATTRIBUTE and concept != "none" else None
+
+
+def _words(name: str) -> str:
+    """Return the words of a name in any style (snake, camel, spaces), in lower case and without accents: "mailing street"."""
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})", " ", re.sub(r"['’](?=s\b)", "", plain))
+    return " ".join(re.findall(r"[^\W_]+", spaced.casefold()))
+
+
+_KNOWN = {
+    _words(name).replace(" ", ""): concept
+    for table in (*SCHEMAS.values(), *UNSEEN_SCHEMAS.values(), _WORDS["names"])
+    for concept, names in table.items()
+    for name in names
+}
 
 
 @lru_cache(maxsize=65536)
 def is_placeholder(value: str) -> bool:
     """Tell whether a value only fills a mandatory field: n/a, test@test.com, 0000."""
     text = value.strip().casefold()
-    digits = re.sub(r"[\s()+/.-]", "", text)
-    return text in _PLACEHOLDERS or digits in _PLACEHOLDERS or not text
+    return not text or text in _PLACEHOLDERS or re.sub(r"[\s()+/.-]", "", text) in _PLACEHOLDERS
 
 
 def by_concept(record: dict[str, str]) -> dict[str, str]:
@@ -117,15 +113,3 @@ def by_concept(record: dict[str, str]) -> dict[str, str]:
         if concept and not is_placeholder(value) and not (concept == "email" and "@" not in value):
             values.setdefault(concept, value)
     return values
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-_KNOWN = {
-    _key(name): concept
-    for schema in (*SCHEMAS.values(), *UNSEEN_SCHEMAS.values())
-    for concept, names in schema.items()
-    for name in names
-}  # fmt: skip

@@ -1,13 +1,14 @@
-"""Who a record is about, as far as a name beside an e-mail or a telephone tells: two such pairs belong on one side of a split."""
+"""Who a record is about: a name together with an e-mail or phone. Pairs that share one belong on the same side of a split."""
 
 from __future__ import annotations
 
 from crm_dedup_plugin.policy.fields import by_concept
-from crm_dedup_plugin.policy.values import company_parts, digits, fold, person_words
+from crm_dedup_plugin.policy.names import company_parts, fold, person_words
+from crm_dedup_plugin.policy.values import digits
 
 
 def identities(row: dict) -> set[tuple[str, str]]:
-    """Return a key for each name beside an e-mail, mobile or phone in either record of a row."""
+    """Return a key for each name with an e-mail, mobile or phone in either record of a row."""
     return {key for record in row["input"].values() for key in _of(by_concept(record))}
 
 

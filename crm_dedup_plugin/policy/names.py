@@ -1,47 +1,38 @@
-"""Words that a steward knows: short forms of names, titles, legal forms, desks that share an inbox."""
+"""The words of names, and those that do not count or count as equal: titles, legal forms, short forms, role inboxes.
+
+The lists are in the folder `vocabulary`; libraries add English nicknames and the legal forms of most countries.
+"""
 
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from anyascii import anyascii
 from cleanco import termdata
 from nicknames import NickNamer
 
-# Short forms in languages that the list of English nicknames does not have.
-_DIMINUTIVES = {
-    "johannes": "hans", "hannes": "hans", "alexander": "sascha alex", "aleksandr": "sasha alex", "aleksandra": "sasha", "friedrich": "fritz",
-    "heinrich": "heinz", "maximilian": "max", "matthias": "matze", "sebastian": "basti", "ulrich": "uli", "wolfgang": "wolf", "josef": "sepp",
-    "katharina": "kathi", "elisabeth": "lisa sissi", "margarete": "grete", "francisco": "paco pancho", "jose": "pepe", "ignacio": "nacho",
-    "manuel": "manolo", "rosario": "charo", "guadalupe": "lupe", "dolores": "lola", "enrique": "quique", "giuseppe": "beppe peppe",
-    "francesco": "franco cesco", "giovanni": "gianni", "luigi": "gigi", "francois": "fanfan", "frederic": "fred", "nicolas": "nico",
-    "alexandre": "alex", "dmitri": "dima", "dmitrii": "dima", "ekaterina": "katya", "ivan": "vanya", "mikhail": "misha", "nikolai": "kolya",
-    "natalya": "natasha", "vladimir": "volodya vova", "sergei": "seryozha", "evgenii": "zhenya", "evgeny": "zhenya", "maria": "masha mia",
-    "anna": "anya", "tatyana": "tanya", "yuri": "yura", "jan": "janek", "katarzyna": "kasia", "malgorzata": "gosia", "tomasz": "tomek",
-    "joao": "joca", "antonio": "toni tonio", "konstantinos": "kostas", "georgios": "giorgos", "dimitrios": "dimitris", "ioannis": "giannis",
-    "nikolaos": "nikos", "panagiotis": "takis", "johan": "jan", "cornelis": "kees", "hendrik": "henk", "wilhelmus": "wim", "petrus": "piet",
-    "mohammed": "mo", "muhammad": "mo", "abdullah": "abdul",
-}  # fmt: skip
-TITLES = frozenset("mr mrs ms miss dr prof professor sir herr frau dipl ing mba phd mag sr sra srta don dona m mme mlle esq".split())
-ROLE_INBOXES = frozenset(
-    "info office contact contacts sales hello mail post admin administration support service enquiries enquiry reception billing accounts "
-    "kontakt buero vertrieb einkauf contacto ventas contato accueil bonjour segreteria team hr jobs marketing help orders invoice noreply".split()
-)
-SUFFIXES = {"jr": "jr", "junior": "jr", "sr": "sr", "senior": "sr", "ii": "ii", "iii": "iii", "iv": "iv"}
-STREET_WORDS = {
-    "street": "st", "str": "st", "strasse": "st", "saint": "st", "road": "rd", "avenue": "ave", "av": "ave", "avda": "ave", "avenida": "ave",
-    "boulevard": "blvd", "bd": "blvd", "drive": "dr", "lane": "ln", "court": "ct", "place": "pl", "square": "sq", "highway": "hwy",
-    "suite": "ste", "apartment": "apt", "floor": "fl", "north": "n", "south": "s", "east": "e", "west": "w", "calle": "c", "platz": "pl",
-    "viale": "v", "via": "v", "straat": "st", "ulitsa": "ul", "ulica": "ul", "rua": "r", "rue": "r", "chemin": "ch", "parkway": "pkwy",
-}  # fmt: skip
+from crm_dedup_plugin.policy.vocabulary import load
+
+_LISTS = {str: [str]}  # the common form, then all forms
+_DIMINUTIVES = load("nicknames", _LISTS)
+TITLES = frozenset(load("titles", [str]))
+ROLE_INBOXES = frozenset(load("role_inboxes", [str]))
+FREE_MAIL = frozenset(load("free_mail", [str]))
+
+
+def _common_forms(vocabulary: str) -> dict[str, str]:
+    return {word: common for common, words in load(vocabulary, _LISTS).items() for word in words}
+
+
+SUFFIXES = _common_forms("suffixes")
+STREET_WORDS = _common_forms("street_words")
 
 
 @cache
 def short_forms(name: str) -> frozenset[str]:
     """Return the short forms of a given name, in plain lower-case letters."""
-    own = _DIMINUTIVES.get(name, "").split()
-    return frozenset(_english().nicknames_of(name)) | frozenset(own)
+    return frozenset(_english().nicknames_of(name)) | frozenset(_DIMINUTIVES.get(name, ()))
 
 
 @cache
@@ -50,24 +41,58 @@ def _english() -> NickNamer:
 
 
 def _legal_forms() -> dict[str, str]:
-    """Return each way to write a legal form, without signs and blanks, and one name for the form."""
-    forms = {}
-    for table in (termdata.terms_by_country, termdata.terms_by_type):
-        for terms in table.values():
-            for term in terms:
-                key = re.sub(r"[^a-z0-9]", "", anyascii(term).casefold())
-                if len(key) >= 2:
-                    forms[key] = _SYNONYMS.get(key, key)
-    return {**forms, **_SYNONYMS}
+    """Return each way to write a legal form, without punctuation and spaces, and the common name of the form."""
+    own = _common_forms("legal_forms")
+    tables = (*termdata.terms_by_country.values(), *termdata.terms_by_type.values())
+    keys = {re.sub(r"[^a-z0-9]", "", anyascii(term).casefold()) for terms in tables for term in terms}
+    return {key: key for key in keys if len(key) >= 2} | own
 
 
-_SYNONYMS = {
-    "incorporated": "inc", "inc": "inc", "corporation": "corp", "corp": "corp", "limited": "ltd", "ltd": "ltd", "privatelimited": "ltd",
-    "pvtltd": "ltd", "publiclimitedcompany": "plc", "gesellschaftmitbeschrankterhaftung": "gmbh", "aktiengesellschaft": "ag", "ag": "ag",
-    "gmbh": "gmbh", "gmbhandcokg": "gmbhcokg", "gmbhcokg": "gmbhcokg", "sociedadanonima": "sa", "societeanonyme": "sa", "sa": "sa",
-    "company": "co", "limitedliabilitycompany": "llc", "llc": "llc", "aktiebolag": "ab", "ab": "ab", "aps": "aps", "oy": "oy", "srl": "srl",
-    "spzoo": "spzoo", "spolkazoo": "spzoo", "sro": "sro", "bv": "bv", "nv": "nv", "sarl": "sarl", "sas": "sas", "spa": "spa", "ltda": "ltda",
-    "as": "as", "asa": "asa", "kg": "kg", "ohg": "ohg", "sl": "sl", "eurl": "eurl", "scrl": "scrl", "plc": "plc", "kk": "kk", "ooo": "ooo",
-    "zhushihuishe": "kk", "gongsi": "gongsi", "youxiangongsi": "gongsi",
-}  # fmt: skip
 LEGAL_FORMS = _legal_forms()
+
+
+@lru_cache(maxsize=200_000)
+def fold(text: str) -> str:
+    """Return the words of a value in plain lower-case Latin letters and digits."""
+    plain = text if text.isascii() else anyascii(text)
+    return " ".join(re.findall(r"[a-z0-9]+", plain.replace("'", "").replace("’", "").casefold()))
+
+
+def person_words(name: str) -> tuple[str, ...]:
+    """Return the words of a person's name without titles; all of them where there is nothing else (M., Don)."""
+    words = tuple(fold(name).split())
+    return tuple(word for word in words if word not in TITLES) or words
+
+
+@lru_cache(maxsize=100_000)
+def company_parts(name: str) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the words of a company's name without its legal form, and the forms found."""
+    text = re.sub(r"(?<=\b\w)\.(?=\w\b)", "", name.replace("&", " and ")).replace(".", " ")
+    words, forms = fold(text).split(), set()
+    for size in (3, 2, 1):
+        for at in range(len(words) - size, -1, -1):
+            form = LEGAL_FORMS.get("".join(words[at : at + size]))
+            if form and len(words) > size:
+                forms.add(form)
+                del words[at : at + size]
+    return tuple(word for word in words if word not in ("and", "the", "co")) or tuple(words), frozenset(forms)
+
+
+def is_role_inbox(email: str) -> bool:
+    """Tell whether an address belongs to a desk, not to a person: info@, sales@."""
+    return re.split(r"[@+.\d_-]", email.strip().casefold(), maxsplit=1)[0] in ROLE_INBOXES
+
+
+def script(text: str) -> str:
+    """Return "latin", or the script of the first other letter: "cyrillic", "greek", "arabic", "han" ..."""
+    for letter in text:
+        if letter > "\u024f" and letter.isalpha():
+            return next((name for first, last, name in _SCRIPTS if first <= letter <= last), "other")
+    return "latin"
+
+
+_SCRIPTS = (
+    ("\u0370", "\u03ff", "greek"), ("\u0400", "\u052f", "cyrillic"), ("\u0530", "\u058f", "armenian"), ("\u0590", "\u05ff", "hebrew"),
+    ("\u0600", "\u077f", "arabic"), ("\u0900", "\u097f", "devanagari"), ("\u0e00", "\u0e7f", "thai"), ("\u10a0", "\u10ff", "georgian"),
+    ("\u3040", "\u30ff", "kana"), ("\u3400", "\u9fff", "han"), ("\uac00", "\ud7af", "hangul"),
+)  # fmt: skip

@@ -1,7 +1,7 @@
-"""The policy of the three decisions, as data/README.md writes it down for people: evidence in, decision out.
+"""The policy: evidence in, decision out. data/README.md explains the same rules to people, with examples.
 
-A wrong merge cannot be undone and costs far more than a review: only evidence that stands by itself makes a
-DUPLICATE, only evidence of two entities a NO_MATCH, everything else is POSSIBLE.
+A wrong merge cannot be undone and costs far more than a review. So DUPLICATE needs evidence that stands by itself,
+NO_MATCH needs evidence of two entities, and everything else is POSSIBLE.
 """
 
 from __future__ import annotations
@@ -12,59 +12,59 @@ from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, UNCLEAR
 DUPLICATE, POSSIBLE, NO_MATCH = "DUPLICATE", "POSSIBLE", "NO_MATCH"
 _MISSING = frozenset((None, ONLY_A, ONLY_B))
 _COMPATIBLE = frozenset((SAME, CLOSE, FOUND))
-
-
-_TELLING = ("company", "email", "mobile", "phone", "street", "city", "website")
+_SHARED = {"email": {"role_inbox", "shared_email"}, "mobile": {"shared_mobile"}}  # flags by which it is not one person's alone
 
 
 def decide(evidence: Evidence) -> str:
-    """Return the decision that the records themselves carry, whatever the truth behind them."""
-    return _person(evidence) if evidence.is_person else _account(evidence)
+    """Return the decision that the records alone support, whatever the truth behind them."""
+    return _person(evidence) if evidence.is_person else _company(evidence)
+
+
+# -- people ---------------------------------------------------------------------------------------------------------------
 
 
 def _person(evidence: Evidence) -> str:
-    get = evidence.get
-    identifiers = _identifiers(evidence)
-    contradicted = any(get(concept) == DIFFERS for concept in ("birth", "tax", "suffix"))
     first, last = _names(evidence)
-    if first == DIFFERS:
-        return POSSIBLE if identifiers - {"birth"} and not contradicted else NO_MATCH
-    if contradicted:
+    identifiers = _identifiers(evidence)
+    strong = identifiers - {"birth"}  # many people share a birthday
+    contradicted = _differing(evidence, "birth", "tax", "suffix")
+    if first == DIFFERS:  # families, colleagues, twins
+        return POSSIBLE if strong and not contradicted else NO_MATCH
+    if contradicted:  # namesakes, father and son
         return POSSIBLE if identifiers else NO_MATCH
-    if last == DIFFERS:
-        if first in _COMPATIBLE and identifiers - {"birth"}:
+    if last == DIFFERS:  # people marry
+        if first in _COMPATIBLE and strong:
             return DUPLICATE
-        return POSSIBLE if identifiers or get("street") == SAME else NO_MATCH
+        return POSSIBLE if identifiers or evidence.get("street") == SAME else NO_MATCH
     if "namesake" in evidence.flags and not identifiers:
-        return NO_MATCH if any(get(concept) == DIFFERS for concept in _TELLING) else POSSIBLE
+        return NO_MATCH if _differing(evidence, "company", "email", "mobile", "phone", "street", "city", "website") else POSSIBLE
     if first in _COMPATIBLE and last in _COMPATIBLE:
-        if identifiers - {"birth"} or (identifiers and "initial" not in evidence.flags):
-            return DUPLICATE
-        if len(_circumstances(evidence)) >= 2 and "initial" not in evidence.flags:
+        full_name = "initial" not in evidence.flags
+        if strong or (full_name and (identifiers or len(_circumstances(evidence)) >= 2)):
             return DUPLICATE
         return NO_MATCH if _only_the_name(evidence) else POSSIBLE
-    # A name is missing on one side, or stands there in a script that cannot be compared.
-    unclear = UNCLEAR in (first, last)
-    return DUPLICATE if len(identifiers) >= (1 if unclear else 2) else POSSIBLE
+    # A name is missing in one record, or is in a script that cannot be compared.
+    enough = 1 if UNCLEAR in (first, last) else 2
+    return DUPLICATE if len(identifiers) >= enough else POSSIBLE
 
 
 def _names(evidence: Evidence) -> tuple[str | None, str | None]:
-    """Return the relations of given and family name; a full name stands for both."""
+    """Return the relations of first and last name, None where missing; a full name stands for both."""
     whole = evidence.get("name")
     if whole in _MISSING:
-        return tuple(None if evidence.get(part) in _MISSING else evidence.get(part) for part in ("first", "last"))
+        first, last = (evidence.get(part) for part in ("first", "last"))
+        return None if first in _MISSING else first, None if last in _MISSING else last
     return SAME if "same_first" in evidence.flags else whole, whole
 
 
 def _identifiers(evidence: Evidence) -> set[str]:
     """Return what agrees and belongs to one person alone."""
     agreeing = {concept for concept in ("email", "mobile", "tax", "birth") if evidence.get(concept) in AGREE}
-    shared = {"email": {"role_inbox", "shared_email"}, "mobile": {"shared_mobile"}}
-    return {concept for concept in agreeing if not shared.get(concept, set()) & evidence.flags}
+    return {concept for concept in agreeing if not _SHARED.get(concept, set()) & evidence.flags}
 
 
 def _circumstances(evidence: Evidence) -> set[str]:
-    """Return what agrees and can be shared: employer, job, home. Several details of one employer are one."""
+    """Return what agrees but can be shared: employer, home, job. Several details of one employer count once."""
     get, found = evidence.get, set()
     if get("company") in _COMPATIBLE or get("website") == SAME or shared_domain(evidence):
         found.add("employer")
@@ -80,60 +80,66 @@ def _circumstances(evidence: Evidence) -> set[str]:
 
 
 def _only_the_name(evidence: Evidence) -> bool:
-    """Tell whether nothing but the name agrees, and three other things are known to differ."""
+    """Tell whether nothing but the name agrees, and at least three other details differ."""
     others = [evidence.get(concept) for concept in ("company", "email", "mobile", "phone", "street", "postcode", "city", "website", "role")]
     return others.count(DIFFERS) >= 3 and not _COMPATIBLE & set(others)
 
 
-def _account(evidence: Evidence) -> str:
-    get = evidence.get
-    agreeing = {concept for concept in ("phone", "street") if get(concept) in AGREE}
-    if get("website") in AGREE or shared_domain(evidence):
-        agreeing.add("web")
-    elsewhere = get("street") == DIFFERS or (get("city") == DIFFERS and "moved" not in evidence.flags)
-    if get("company") in _MISSING:
+# -- companies ------------------------------------------------------------------------------------------------------------
+
+
+def _company(evidence: Evidence) -> str:
+    name, tax, flags = evidence.get("company"), evidence.get("tax"), evidence.flags
+    contacts = _contacts(evidence)
+    other_site = evidence.get("street") == DIFFERS or (evidence.get("city") == DIFFERS and "moved" not in flags)
+    if name in _MISSING:
         return POSSIBLE
-    if "related" in evidence.flags:
-        return POSSIBLE if get("tax") == SAME else NO_MATCH
-    if get("company") == FOUND and get("tax") != DIFFERS:
-        return DUPLICATE if agreeing or get("tax") == SAME else POSSIBLE
-    if get("company") == DIFFERS:
-        return _other_name(evidence, agreeing)
-    if get("tax") == DIFFERS:
-        exact = get("company") == SAME and not evidence.flags & {"legal", "part"}
-        return POSSIBLE if exact and len(agreeing) >= 2 and not elsewhere else NO_MATCH
-    if "head_office" in evidence.flags:
+    if "related" in flags:  # a subsidiary or a customer
+        return POSSIBLE if tax == SAME else NO_MATCH
+    if name == FOUND and tax != DIFFERS:  # renamed, as the notes say
+        return DUPLICATE if contacts or tax == SAME else POSSIBLE
+    if name == DIFFERS:
+        return _other_name(evidence, contacts)
+    if tax == DIFFERS:
+        exact = name == SAME and not flags & {"legal", "part"}
+        return POSSIBLE if exact and len(contacts) >= 2 and not other_site else NO_MATCH
+    if "head_office" in flags:  # a branch, as the notes say
         return NO_MATCH
-    if elsewhere:
-        return _elsewhere(evidence, agreeing)
-    if get("tax") == SAME:
+    if other_site:
+        return _other_site(evidence, contacts)
+    if tax == SAME:
         return DUPLICATE
-    if evidence.flags & {"legal", "part"} or get("company") == UNCLEAR:
-        return POSSIBLE if agreeing or not _differing(evidence) else NO_MATCH
-    if len(agreeing) >= 2 or (agreeing and SAME in (get("city"), get("postcode"))):
+    if flags & {"legal", "part"} or name == UNCLEAR:
+        return POSSIBLE if contacts or not _differing(evidence, *_DETAILS) else NO_MATCH
+    if len(contacts) >= 2 or (contacts and SAME in (evidence.get("city"), evidence.get("postcode"))):
         return DUPLICATE
-    return NO_MATCH if not agreeing and len(_differing(evidence)) >= 2 else POSSIBLE
+    return NO_MATCH if not contacts and len(_differing(evidence, *_DETAILS)) >= 2 else POSSIBLE
 
 
-def _other_name(evidence: Evidence, agreeing: set[str]) -> str:
-    """Two names: a company that has changed its name, or two that share a house."""
+def _contacts(evidence: Evidence) -> set[str]:
+    """Return which of phone, street and web domain agree."""
+    agreeing = {concept for concept in ("phone", "street") if evidence.get(concept) in AGREE}
+    return agreeing | ({"web"} if evidence.get("website") in AGREE or shared_domain(evidence) else set())
+
+
+def _other_name(evidence: Evidence, contacts: set[str]) -> str:
+    """Decide on two names: a company that was renamed, or two at one address."""
     if evidence.get("tax") == SAME:
-        return DUPLICATE if agreeing else POSSIBLE
-    if evidence.get("tax") != DIFFERS and "phone" in agreeing and len(agreeing) >= 2:
-        return POSSIBLE
-    return NO_MATCH
+        return DUPLICATE if contacts else POSSIBLE
+    return POSSIBLE if evidence.get("tax") != DIFFERS and "phone" in contacts and len(contacts) >= 2 else NO_MATCH
 
 
-def _elsewhere(evidence: Evidence, agreeing: set[str]) -> str:
-    """One name at two addresses: a branch, or the same company after it moved."""
-    if "phone" in agreeing:
+def _other_site(evidence: Evidence, contacts: set[str]) -> str:
+    """Decide on one name at two addresses: a branch, or a company that moved."""
+    if "phone" in contacts:
         return DUPLICATE if evidence.get("tax") == SAME else POSSIBLE
     if evidence.get("phone") == DIFFERS:
         return NO_MATCH
-    if evidence.get("tax") == SAME or agreeing:
-        return POSSIBLE
-    return NO_MATCH if len(_differing(evidence)) >= 2 else POSSIBLE
+    return POSSIBLE if evidence.get("tax") == SAME or contacts or len(_differing(evidence, *_DETAILS)) < 2 else NO_MATCH
 
 
-def _differing(evidence: Evidence) -> list[str]:
-    return [concept for concept in ("street", "city", "phone", "website", "email") if evidence.get(concept) == DIFFERS]
+_DETAILS = ("street", "city", "phone", "website", "email")
+
+
+def _differing(evidence: Evidence, *concepts: str) -> list[str]:
+    return [concept for concept in concepts if evidence.get(concept) == DIFFERS]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import product
 
-from anyascii import anyascii
 from rapidfuzz import fuzz
 from rapidfuzz.distance import OSA
 
-from crm_dedup_plugin.policy.names import LEGAL_FORMS, ROLE_INBOXES, STREET_WORDS, TITLES, short_forms
+from crm_dedup_plugin.policy.names import STREET_WORDS, company_parts, fold, person_words, script, short_forms
 
 SAME, CLOSE, DIFFERS, UNCLEAR = "same", "close", "differs", "unclear"
 
@@ -22,67 +22,27 @@ _MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun j
 _VOWELS = re.compile(r"[aeiouyw]|(.)(?=\1)")
 
 
-@lru_cache(maxsize=200_000)
-def fold(text: str) -> str:
-    """Return the words of a value in plain lower-case Latin letters and digits."""
-    plain = text if text.isascii() else anyascii(text)
-    return " ".join(re.findall(r"[a-z0-9]+", plain.replace("'", "").replace("’", "").casefold()))
-
-
 def digits(number: str) -> str:
     """Return the digits of a phone number without extension and leading zeros."""
     return "".join(str(int(sign)) for sign in _EXTENSION.sub("", number) if sign.isdecimal()).lstrip("0")
 
 
-def script(text: str) -> str:
-    """Return "latin", or the script of the first other letter: "cyrillic", "greek", "arabic", "han" ..."""
-    for letter in text:
-        if letter > "\u024f" and letter.isalpha():
-            return next((name for first, last, name in _SCRIPTS if first <= letter <= last), "other")
-    return "latin"
-
-
 @lru_cache(maxsize=200_000)
 def relation(concept: str, a: str, b: str) -> str:
-    """Return how two values of one concept compare; the order of `a` and `b` makes no difference."""
+    """Return how two values of one concept compare: `SAME`, `CLOSE`, `DIFFERS` or `UNCLEAR`, whatever the order of `a` and `b`."""
     if a == b:
         return SAME
     return _RELATIONS.get(concept, _text)(a, b) if a < b else _RELATIONS.get(concept, _text)(b, a)
 
 
-def is_role_inbox(email: str) -> bool:
-    """Tell whether an address belongs to a desk, not to a person: info@, sales@."""
-    return re.split(r"[@+.\d_-]", email.strip().casefold(), maxsplit=1)[0] in ROLE_INBOXES
-
-
 def email_domain(email: str) -> str:
-    """Return what stands behind the @, in lower case, or ""."""
+    """Return the part after the @ in lower case, or ""."""
     return email.rpartition("@")[2].strip().casefold() if "@" in email else ""
 
 
 def host(website: str) -> str:
     """Return the host of a web address, without www."""
     return re.sub(r"^(?:https?://)?(?:www\.)?", "", website.strip().casefold()).split("/")[0].split("?")[0]
-
-
-@lru_cache(maxsize=100_000)
-def company_parts(name: str) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Return the words of a company's name without its legal form, and the forms found."""
-    text = re.sub(r"(?<=\b\w)\.(?=\w\b)", "", name.replace("&", " and ")).replace(".", " ")
-    words, forms = fold(text).split(), set()
-    for size in (3, 2, 1):
-        for at in range(len(words) - size, -1, -1):
-            form = LEGAL_FORMS.get("".join(words[at : at + size]))
-            if form and len(words) > size:
-                forms.add(form)
-                del words[at : at + size]
-    return tuple(word for word in words if word not in ("and", "the", "co")) or tuple(words), frozenset(forms)
-
-
-def person_words(name: str) -> tuple[str, ...]:
-    """Return the words of a person's name without titles; all of them where there is nothing else, as in M. or Don."""
-    words = tuple(fold(name).split())
-    return tuple(word for word in words if word not in TITLES) or words
 
 
 def _name(a: str, b: str) -> str:
@@ -150,11 +110,11 @@ def _company(a: str, b: str) -> str:
         return _across_scripts("".join(left), "".join(right), script(a), script(b))
     if "".join(left) == "".join(right) or sorted(left) == sorted(right):
         return SAME
-    return CLOSE if _words_fit(left, right) or _acronym(left, right) or _acronym(right, left) else DIFFERS
+    return CLOSE if _words_fit(left, right) or is_acronym(left, right) else DIFFERS
 
 
 def _words_fit(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
-    """Tell whether every word of the shorter name stands in the longer one, misspelt or shortened at most."""
+    """Tell whether every word of the shorter name is in the longer one, at most misspelt or shortened."""
     few, many = sorted((left, right), key=len)
     fits = [any(word == other or _abbreviates(word, other) or _misspelt(word, other) for other in many) for word in few]
     return bool(few) and all(fits)
@@ -169,8 +129,10 @@ def _misspelt(a: str, b: str) -> bool:
     return min(len(a), len(b)) >= 4 and OSA.distance(a, b) <= (1 if max(len(a), len(b)) < 7 else 2)
 
 
-def _acronym(words: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    return len(words) >= 2 and len(other) == 1 and "".join(word[0] for word in words) == other[0]
+def is_acronym(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
+    """Tell whether one name is a single word of the initials of the other: ibm, International Business Machines."""
+    few, many = sorted((left, right), key=len)
+    return len(few) == 1 < len(many) and few[0] == "".join(word[0] for word in many)
 
 
 def _phone(a: str, b: str) -> str:
@@ -202,16 +164,26 @@ def _website(a: str, b: str) -> str:
 
 
 def _tax(a: str, b: str) -> str:
-    left, right = (fold(text).replace(" ", "").upper() for text in (a, b))
-    short, long = sorted((left, right), key=len)
-    if left == right or (len(short) >= 6 and long.endswith(short) and long[: -len(short)].isalpha()):
+    """Compare tax numbers, with or without the letters of the country in front."""
+    short, long = sorted((_code(a), _code(b)), key=len)
+    country = long[: -len(short)] if len(short) >= 6 and long.endswith(short) else ""
+    return SAME if country.isalpha() else _postcode(a, b)
+
+
+def _postcode(a: str, b: str) -> str:
+    left, right = _code(a), _code(b)
+    if left == right:
         return SAME
     return CLOSE if OSA.distance(left, right) <= 1 else DIFFERS
 
 
+def _code(text: str) -> str:
+    return fold(text).replace(" ", "")
+
+
 @lru_cache(maxsize=100_000)
 def dates(text: str) -> frozenset[tuple[int, int, int]]:
-    """Return every (year, month, day) that a written date may mean."""
+    """Return every (year, month, day) that a written date can mean."""
     named = re.sub(r"[A-Za-z]{3,}", lambda word: str(_MONTHS.get(word[0][:3].lower(), "")), text)
     parts = [int(part) for part in re.findall(r"\d+", named)]
     if len(parts) == 1 and len(re.sub(r"\D", "", text)) == 8:
@@ -227,10 +199,6 @@ def dates(text: str) -> frozenset[tuple[int, int, int]]:
     return frozenset((y, m, d) for y, m, d in orders if 1 <= m <= 12 and 1 <= d <= 31)
 
 
-def _eight_digits(year: int, month: int, day: int) -> str:
-    return f"{year:04d}{month:02d}{day:02d}"
-
-
 def _birth(a: str, b: str) -> str:
     left, right = dates(a), dates(b)
     if not left or not right:
@@ -238,7 +206,8 @@ def _birth(a: str, b: str) -> str:
     if left & right:
         return SAME
     swapped = any((y, d, m) in right for y, m, d in left)
-    near = min(OSA.distance(_eight_digits(*x), _eight_digits(*y)) for x in left for y in right) <= 1
+    written = ([f"{y:04d}{m:02d}{d:02d}" for y, m, d in days] for days in (left, right))
+    near = min(OSA.distance(x, y) for x, y in product(*written)) <= 1
     return CLOSE if swapped or near else DIFFERS
 
 
@@ -269,19 +238,7 @@ def _text(a: str, b: str) -> str:
     return CLOSE if fuzz.token_sort_ratio(left, right) >= 84 else DIFFERS
 
 
-def _postcode(a: str, b: str) -> str:
-    left, right = (fold(text).replace(" ", "") for text in (a, b))
-    if left == right:
-        return SAME
-    return CLOSE if OSA.distance(left, right) <= 1 else DIFFERS
-
-
 _RELATIONS = {
     "first": _name, "last": _name, "name": _full_name, "company": _company, "phone": _phone, "mobile": _phone, "email": _email,
     "website": _website, "tax": _tax, "birth": _birth, "street": _street, "postcode": _postcode,
 }  # fmt: skip
-_SCRIPTS = (
-    ("\u0370", "\u03ff", "greek"), ("\u0400", "\u052f", "cyrillic"), ("\u0530", "\u058f", "armenian"), ("\u0590", "\u05ff", "hebrew"),
-    ("\u0600", "\u077f", "arabic"), ("\u0900", "\u097f", "devanagari"), ("\u0e00", "\u0e7f", "thai"), ("\u10a0", "\u10ff", "georgian"),
-    ("\u3040", "\u30ff", "kana"), ("\u3400", "\u9fff", "han"), ("\uac00", "\ud7af", "hangul"),
-)  # fmt: skip

@@ -1,7 +1,7 @@
-"""Every row of the comparison, from ``results/*/``, and which rows can stand beside each other.
+"""What is compared: the results of your own runs, the committed ones for reference, and which of them are comparable.
 
-Numbers are compared where they were measured on the same pairs (the hash of the data and how many of them) and, for models,
-with the same code and prompt. Baselines have no prompt.
+Numbers are comparable where they were measured on the same pairs (the hash of the data, and the number of pairs) and, for
+models, with the same task and prompt. Baselines have no prompt. Of two results with the same name, your own counts.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.reporting.results import Benchmark, Metrics, Share, read
 
 CONFIGS = Path("axolotl_configs")
@@ -21,12 +21,13 @@ METRICS, BENCHMARK = "metrics.json", "benchmark.json"
 
 @dataclass(frozen=True)
 class Row:
-    """One model or baseline; `notes` say what its numbers must not be read without."""
+    """One model or baseline; `notes` are the caveats of its numbers, `reference` marks a committed result among your own."""
 
     name: str
     metrics: Metrics | None = None
     benchmark: Benchmark | None = None
     notes: list[str] = field(default_factory=list)
+    reference: bool = False
 
     @property
     def baseline(self) -> bool:
@@ -70,34 +71,36 @@ class Comparison:
         return [row for row in self.rows if row.metrics]
 
 
-def load(names: Sequence[str], results: Path) -> Comparison:
-    """Return all that is under `results`, or the rows of these names; raises UserError on broken files and mixed names."""
-    if not names:
-        found = compare_rows(_rows(_folders(results)))
-        if not found.rows:
-            raise UserError(f"{results} holds no results: run `make demo`, or `make kpi-MODEL`, first")
-        ran = {row.name for row in (*found.rows, *(row for row, _ in found.others))}
-        missing = [path.stem for path in sorted(CONFIGS.glob("*.yml")) if path.stem not in ran]
-        nested = {folder.name: _folders(folder) for folder in sorted(results.iterdir()) if folder.is_dir() and not _has_results(folder)}
-        elsewhere = {name: compare_rows(_rows(folders)) for name, folders in nested.items() if folders}
-        return Comparison(found.rows, found.others, missing, elsewhere)
-    folders = [results / name for name in dict.fromkeys(names)]
-    for folder in folders:
-        if not _has_results(folder):
-            raise UserError(f"{folder / METRICS} does not exist: run {shlex.quote(f'make kpi-{folder.name}')} first, or name another")
-    rows = _rows(folders)
-    _check_one_group(rows)
-    return compare_rows(rows)
+def load(names: Sequence[str], places: Sequence[Path]) -> Comparison:
+    """Return all results under `places` (your own first, then the committed), or those of `names`.
+
+    Raises UserError where there are none, where a file is broken and where `names` cannot be compared.
+    """
+    if names:
+        rows = _rows([_named(name, places) for name in dict.fromkeys(names)], places[0])
+        _check_one_group(rows)
+        return compare_rows(rows)
+    rows = _rows(_folders(places), places[0])
+    if not rows:
+        raise UserError(f"{' and '.join(map(str, places))} hold{'s' * (len(places) == 1)} no results: run `make demo`, or `make kpi-MODEL`, first")
+    found = compare_rows(rows)
+    missing = [path.stem for path in sorted(CONFIGS.glob("*.yml")) if path.stem not in {row.name for row in rows}]
+    elsewhere = {name: compare_rows(_rows(_folders([place / name for place in places]), places[0] / name)) for name in _nested(places)}
+    if others := [row for row, _ in found.others if row.reference]:  # measured on other pairs than your own
+        elsewhere[str(places[-1])] = compare_rows(others)
+    kept = [(row, reason) for row, reason in found.others if not row.reference]
+    return Comparison(found.rows, kept, missing, {name: part for name, part in elsewhere.items() if part.rows})
 
 
 def compare_rows(rows: Sequence[Row]) -> Comparison:
-    """Put aside what was measured on other pairs, or with other code, than most models; mark other versions.
+    """Set aside what was measured on other pairs, or with another task, than most of your models; note other versions.
 
-    The reference is the group of most models (of most rows, where there is no model); of equal groups the one of more
-    pairs, then the first hash. Rows with speed alone are kept.
+    What counts is the largest group of your models (of all your rows if there is no model, of the committed ones if you
+    have none); among groups of one size the one with more pairs, then the first hash. Rows that have only a speed stay.
     """
-    models = [row for row in rows if row.metrics and not row.baseline]
-    data = _most([row.data for row in models or rows if row.data])
+    own = [row for row in rows if not row.reference] or rows
+    models = [row for row in own if row.metrics and not row.baseline]
+    data = _most([row.data for row in models or own if row.data])
     task = _most([(row.task, 0) for row in models if row.data == data])
     kept, others = [], []
     for row in rows:
@@ -111,31 +114,56 @@ def compare_rows(rows: Sequence[Row]) -> Comparison:
     return Comparison(kept, others, [])
 
 
+def marks(row: Row) -> str:
+    """Return how the speed of a row was measured, if not in the usual way."""
+    speed = row.benchmark
+    if not speed:
+        return ""
+    return ", ".join(["random weights"] * speed.random_weights + ["quick"] * speed.quick + ([speed.quantization] if speed.quantization else []))
+
+
 def describe(data: tuple[str, int]) -> str:
     return f"{data[1]} pairs of the data {data[0][:8]}"
 
 
-def _folders(results: Path) -> list[Path]:
-    return [folder for folder in sorted(results.glob("*/")) if _has_results(folder)]
+def _folders(places: Sequence[Path]) -> list[Path]:
+    """Return the folders with results, one for each name: that of the first place which has it."""
+    found = {folder.name: folder for place in reversed(places) for folder in place.glob("*/") if _has_results(folder)}
+    return [found[name] for name in sorted(found)]
+
+
+def _nested(places: Sequence[Path]) -> list[str]:
+    """Return the names of the folders that hold results in folders of their own, as demo/ does."""
+    return sorted({folder.name for place in places for folder in place.glob("*/") if not _has_results(folder)})
+
+
+def _named(name: str, places: Sequence[Path]) -> Path:
+    for folder in (place / name for place in places):
+        if _has_results(folder):
+            return folder
+    raise UserError(f"{places[0] / name / METRICS} does not exist: run {advise('kpi', name)} first, or name another")
 
 
 def _has_results(folder: Path) -> bool:
     return (folder / METRICS).is_file() or (folder / BENCHMARK).is_file()
 
 
-def _rows(folders: Sequence[Path]) -> list[Row]:
-    """Return models before baselines, by name, and last what has speed alone."""
-    return sorted(map(_row, folders), key=lambda row: (not row.metrics, row.baseline, row.name))
+def _rows(folders: Sequence[Path], own: Path) -> list[Row]:
+    """Return models before baselines, by name, and last those that have only a speed; what is not under `own` is for reference."""
+    rows = [replace(_row(folder), reference=not folder.is_relative_to(own)) for folder in folders]
+    return sorted(rows, key=lambda row: (not row.metrics, row.baseline, row.name))
 
 
 def _row(folder: Path) -> Row:
     name, metrics, benchmark, notes = folder.name, None, None, []
     if (folder / METRICS).is_file():
-        metrics = read(folder / METRICS, Metrics, f"run `make kpi-{name}` (of a baseline `scripts/measure_baselines.py`) again, or remove the folder")
+        metrics = read(
+            folder / METRICS, Metrics, f"run {advise('kpi', name)} (of a baseline `scripts/measure_baselines.py`) again, or remove the folder"
+        )
     if (folder / BENCHMARK).is_file():
-        benchmark = read(folder / BENCHMARK, Benchmark, f"run `make bench-{name}` again, or remove the file")
+        benchmark = read(folder / BENCHMARK, Benchmark, f"run {advise('bench', name)} again, or remove the file")
     if benchmark and metrics and not benchmark.random_weights:
-        again = f"run `make bench-{name}` again"
+        again = f"run {advise('bench', name)} again"
         if benchmark.inputs.model_sha256 != metrics.inputs.model_sha256:
             notes.append(f"its speed is not shown: {BENCHMARK} is of another model than {METRICS} ({again})")
             benchmark = None

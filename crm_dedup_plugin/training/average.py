@@ -11,9 +11,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.storage import write_atomically
-from crm_dedup_plugin.training.run import MANIFEST, write_report
+from crm_dedup_plugin.training.train import MANIFEST, write_report
 
 
 def average(name: str, parents: Sequence[str]) -> Path:
@@ -48,7 +48,7 @@ def average(name: str, parents: Sequence[str]) -> Path:
 
 def _history(folder: Path, parent: str) -> dict:
     if not (folder / MANIFEST).is_file():
-        raise UserError(f"{folder} is no trained model: run `crm-dedup train MODEL --name {parent}` first")
+        raise UserError(f"{folder} is no trained model: run {advise('train', parent)} first")
     return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
 
 

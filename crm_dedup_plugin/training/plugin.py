@@ -6,6 +6,7 @@ and leaves a mark when a run has reached its last step.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -19,7 +20,7 @@ from axolotl.integrations.base import BasePlugin
 from axolotl.loaders import load_tokenizer
 from transformers.trainer_pt_utils import AcceleratorConfig
 
-from crm_dedup_plugin.pair import answer, prompt, record, tokens
+from crm_dedup_plugin.pair import probe, prompt, tokens
 from crm_dedup_plugin.storage import write_atomically
 from crm_dedup_plugin.training import formatter, shared_prefix
 from crm_dedup_plugin.training.collator import FlexibleCollator, LocatingCollator
@@ -133,7 +134,7 @@ def keep_gradients(model: torch.nn.Module) -> None:
 
 
 def fingerprint(cfg: dict) -> str:
-    """Return a hash of all that decides what is learnt: the settings, the data files and the text of the prompt."""
+    """Return a hash of all that decides what is learnt: the settings, the data files and the tokens that the formatter makes of the probe pairs."""
     digest = hashlib.sha256()
     settings = {key: value for key, value in dict(cfg).items() if key not in ("axolotl_config_path", "dataset_prepared_path")}
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
@@ -141,9 +142,18 @@ def fingerprint(cfg: dict) -> str:
         path = Path(source["path"])
         if path.is_file():
             digest.update(path.read_bytes())
-    for module in (prompt, record, answer, tokens, formatter):
-        digest.update(Path(module.__file__).read_bytes())
+    digest.update(probe.fingerprint().encode())
+    digest.update(probe.sha256(_examples()).encode())
     return digest.hexdigest()[:16]
+
+
+@functools.cache
+def _examples() -> list[dict]:
+    """Return the tokens and labels of the first probe pairs, their records in the order of the prompt."""
+    strategy = formatter.CrmDedupStrategy(None, probe.Characters(), False, None)
+    pairs = [(prompt.in_order(*row["input"].values()), row["output"]) for row in probe.rows()[:4]]
+    lines = [{"input": {"record_a": a, "record_b": b}, "output": output} for (a, b), output in pairs]
+    return [strategy.tokenize_prompt({"text": json.dumps(line)}) for line in lines]
 
 
 def claim(output_dir: Path, key: str) -> None:

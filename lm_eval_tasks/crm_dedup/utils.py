@@ -1,4 +1,4 @@
-"""Hands `crm_dedup_plugin.evaluation.task` on to the YAML files: ``!function utils.NAME``."""
+"""The names that the YAML files of all tasks refer to, ``!function utils.NAME``: those of `crm_dedup_plugin.evaluation.task`."""
 
 from crm_dedup_plugin.evaluation import task
 

@@ -2,7 +2,7 @@
 
     .venv/bin/python scripts/experiments/engine_settings.py MODEL [--random-weights]
 
-Keeps ``results/tuning.json``, from which ``scripts/update_readme.py`` fills the tables of ``results/tuning.md``; a try that is
+Keeps ``results/tuning.json``, from which ``scripts/update_documents.py`` fills the tables of ``results/tuning.md``; a try that is
 there is not repeated. Predictions were written before the runs.
 """
 
@@ -16,11 +16,12 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from crm_dedup_plugin.benchmark import summary
-from crm_dedup_plugin.benchmark.hardware import detect
+from crm_dedup_plugin import process
+from crm_dedup_plugin.benchmark import summarise
 from crm_dedup_plugin.benchmark.plan import Workload
+from crm_dedup_plugin.benchmark.roofline import detect
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import engine, process
+from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.provenance import digest, versions
 from crm_dedup_plugin.storage import write_atomically
 
@@ -118,8 +119,8 @@ def _measure(work: Workload, variables: dict[str, str]) -> dict:
 
 
 def _arm(runs: list[dict]) -> dict:
-    rate, outside = summary.rates(runs)["value"], summary.outside(runs)
-    return {"pairs_per_second": rate, "outside_the_engine": outside, "valid_json": runs[0].get("valid_json"), **summary.tokens(runs)}
+    rate, outside = summarise.rates(runs)["value"], summarise.outside(runs)
+    return {"pairs_per_second": rate, "outside_the_engine": outside, "valid_json": runs[0].get("valid_json"), **summarise.mean_tokens(runs)}
 
 
 def _rates(one: dict) -> str:

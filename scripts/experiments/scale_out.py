@@ -20,9 +20,9 @@ from pathlib import Path
 
 import result_entries
 
-from crm_dedup_plugin.benchmark.hardware import detect
+from crm_dedup_plugin.benchmark.roofline import detect
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.evaluation import documents, run
+from crm_dedup_plugin.evaluation import documents, evaluate
 from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.provenance import digest, versions
 
@@ -35,7 +35,7 @@ def measure(model: str, copies: int, tasks: list[str], limit: int | None) -> dic
     options = ["--limit", str(limit)] if limit else []
     with tempfile.TemporaryDirectory(prefix="scale-out-") as folder:
         log = Path(folder) / "log"
-        command = run.lm_eval_command(model, folder, tasks, {"data": str(documents.TEST_SPLIT)}, options, copies)
+        command = evaluate.lm_eval_command(model, folder, tasks, {"data": str(documents.TEST_SPLIT)}, options, copies)
         environment = {**engine.environment(model), **os.environ, "RAY_DEDUP_LOGS": "0"}
         began = time.monotonic()
         with log.open("wb") as file:
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--name", help="of the entry (that of the folder)")
     parser.add_argument("--random-weights", action="store_true", help="say in the results that it was never trained")
     parser.add_argument("--copies", type=int, nargs="+", default=[1, 2], metavar="N", help="(1 2)")
-    parser.add_argument("--tasks", nargs="+", default=[run.MAIN, *run.RATES], metavar="TASK")
+    parser.add_argument("--tasks", nargs="+", default=[evaluate.MAIN, *evaluate.RATES], metavar="TASK")
     parser.add_argument("--limit", type=int, metavar="PAIRS", help="the first pairs of each task only")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--force", action="store_true", help="repeat what is there")
@@ -99,7 +99,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     name = options.name or Path(options.model).name
     for copies in options.copies:
-        run._check_copies(copies)
+        evaluate.check_options(copies=copies)
     for copies in options.copies:
         if not options.force and (name, copies) in map(_key, result_entries.read(options.results)):
             print(f"{name}, {copies} copies: is there already")

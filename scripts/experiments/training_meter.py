@@ -14,7 +14,7 @@ import torch
 from axolotl.integrations.base import BasePlugin
 from transformers import TrainerCallback
 
-from crm_dedup_plugin.benchmark.hardware import detect
+from crm_dedup_plugin.benchmark.roofline import detect
 from crm_dedup_plugin.storage import write_atomically
 from crm_dedup_plugin.training.formatter import IGNORE
 

@@ -24,7 +24,7 @@ import yaml
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.provenance import digest, versions
-from crm_dedup_plugin.training import run as training
+from crm_dedup_plugin.training import train as training
 
 RESULTS = Path("results/training_speed.json")
 HERE = Path(__file__).resolve().parent

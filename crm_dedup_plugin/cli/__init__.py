@@ -1,0 +1,57 @@
+"""The command ``crm-dedup``: one subcommand a stage, in one module a group. Heavy packages are imported only where a stage needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+from crm_dedup_plugin import __version__
+from crm_dedup_plugin.cli import data, measure, publish, train
+from crm_dedup_plugin.cli.parser import Program
+from crm_dedup_plugin.errors import UserError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one subcommand; return 0, or another code after printing what went wrong and what to do about it."""
+    options, rest = program().parser.parse_known_args(argv)
+    if unknown := [word for word in rest if not (options.passes and word.startswith("--"))]:
+        options.parser.error(f"unknown arguments: {' '.join(unknown)}")
+    options.extra = rest
+    if options.verbose:
+        os.environ["CRM_DEDUP_VERBOSE"] = "1"
+    verbose = bool(os.environ.get("CRM_DEDUP_VERBOSE"))
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has read enough, as in `| head`
+        return 141
+    except (UserError, ValueError, OSError, ModuleNotFoundError) as error:
+        if verbose:
+            traceback.print_exc()
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("crm_dedup_plugin"):
+            raise
+        print(f"error: {_explained(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"interrupted: {options.again}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return f"the package {error.name} is not installed: run `make setup`, then use .venv/bin/crm-dedup"
+    said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+    return f"{said or type(error).__name__} (--verbose shows where)"
+
+
+def program() -> Program:
+    """Return the parser with all commands, in the order of a pair's life."""
+    made = Program("crm-dedup", "Teach small language models to deduplicate CRM records.", __version__)
+    for stage in (data, train, measure, publish):
+        stage.add(made)
+    return made

@@ -1,0 +1,83 @@
+"""Commands that make and show labelled pairs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+from crm_dedup_plugin.cli.parser import NOTHING_WRITTEN, Program, above_zero, one_of
+from crm_dedup_plugin.errors import UserError
+
+AUGMENTATIONS = ("shuffled", "injected", "renamed", "oversampled", "plain", "brief")
+
+
+def add(program: Program) -> None:
+    """Add synth, prepare, prompt and schema."""
+    command = program.add(
+        "data", "synth", "Generate labelled pairs of CRM records from an invented world.", "synth --n 50000", _run_synth, NOTHING_WRITTEN
+    )
+    command.option("--n", "How many pairs to generate.", 50_000, type=above_zero(int), metavar="PAIRS")
+    command.option("--seed", "The seed of all random choices.", 7)
+    command.option("--out", "The file to write.", Path("data/all.jsonl"))
+    command.option("--compact", "Use few fields and few countries, which a small model learns in minutes.", False)
+    command.option("--unseen", "Use countries, scripts, field names and damage that training never shows.", False)
+    command.option("--lists", "Generate lists that do not come from a CRM: registers, directories, bare names.", False)
+    command.option("--force", "Replace the file if it exists.", False)
+
+    command = program.add(
+        "data", "prepare", "Check labelled pairs and split them into train, val and test.", "prepare --seed 7", _run_prepare, NOTHING_WRITTEN
+    )
+    command.option("--data", "The labelled pairs, one JSON object a line.", Path("data/all.jsonl"))
+    command.option("--out", "The folder for the splits.", Path("data/splits"))
+    shares = {"type": float, "nargs": 3, "metavar": ("TRAIN", "VAL", "TEST")}
+    command.option("--fractions", "The share of each split.", (0.8, 0.1, 0.1), "0.8 0.1 0.1", **shares)
+    command.option("--seed", "The seed of all random choices.", 7)
+    command.option("--demo", "Generate this many demo pairs instead of reading --data.", None, "read --data", type=int, metavar="PAIRS")
+    command.values("--also", "Files with more labelled pairs, which are used for training only.", "none", Path, "FILE")
+    kinds = ", ".join(AUGMENTATIONS)
+    command.values("--augment", f"Further variants of the training pairs ({kinds}).", "none", one_of(lambda: AUGMENTATIONS), "KIND")
+
+    command = program.add(
+        "data", "prompt", "Print the prompt for the first pair of a file.", "prompt data/splits/test.jsonl", _run_prompt, NOTHING_WRITTEN
+    )
+    command.add_argument("file", type=Path, metavar="FILE", help="A file of labelled pairs, such as data/splits/test.jsonl.")
+    program.add("data", "schema", "Print the JSON schema of an answer.", "schema", _run_schema, NOTHING_WRITTEN)
+
+
+def _run_prepare(options) -> None:
+    from crm_dedup_plugin.dataset.prepare import prepare
+
+    augment, also = tuple(options.augment or ()), tuple(options.also or ())
+    summary = prepare(options.data, options.out, options.fractions, options.seed, options.demo, augment, also)
+    for name, part in summary["splits"].items():
+        decisions = ", ".join(f"{label} {count}" for label, count in part["decisions"].items())
+        print(f"{options.out / name}.jsonl: {part['pairs']} pairs ({decisions})")
+
+
+def _run_synth(options) -> None:
+    from crm_dedup_plugin.dataset.synth.write import write
+    from crm_dedup_plugin.reporting import dataset_card
+
+    kinds = [name for name in ("compact", "unseen", "lists") if getattr(options, name)]
+    if len(kinds) > 1:
+        raise UserError(f"--{' and --'.join(kinds)} cannot be combined: leave one out")
+    card = write(options.n, options.seed, options.out, "".join(kinds), options.force)
+    print(f"{options.out}: {card['pairs']} pairs; card: {dataset_card.write(card, options.out)}")
+
+
+def _run_prompt(options) -> None:
+    from crm_dedup_plugin.dataset.prepare import validate
+    from crm_dedup_plugin.pair.prompt import build
+
+    if not options.file.is_file():
+        raise UserError(f"{options.file} is not a file: name a file of labelled pairs, such as data/splits/test.jsonl")
+    with options.file.open("rb") as lines:
+        rows, _ = validate(itertools.islice(lines, 1), str(options.file))
+    print(build(**rows[0]["input"]))
+
+
+def _run_schema(options) -> None:
+    from crm_dedup_plugin.pair.answer import SCHEMA
+
+    print(json.dumps(SCHEMA, indent=2))

@@ -1,0 +1,22 @@
+"""The command that publishes a model."""
+
+from __future__ import annotations
+
+from crm_dedup_plugin.cli.parser import ONWARD, Program, name
+
+
+def add(program: Program) -> None:
+    """Add push."""
+    explanation = "Publish a merged model with its card and results on the Hugging Face Hub."
+    command = program.add("publish", "push", explanation, "push smollm2-135m --dry-run", _run_push, ONWARD)
+    name(command)
+    command.option("--repo", "The repository on the Hub.", None, "yours, named after the model", metavar="USER/NAME")
+    command.option("--dataset", "Publish the generated pairs too.", False)
+    command.option("--public", "Let everybody see the repository.", False)
+    command.option("--dry-run", "Write the folder and print the plan, but upload nothing.", False)
+
+
+def _run_push(options) -> None:
+    from crm_dedup_plugin.hub.push import push
+
+    push(options.name, options.repo, options.dataset, options.dry_run, options.public)

@@ -1,0 +1,132 @@
+"""Child processes that never outlive the command that started them, and what their logs say when they fail."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from crm_dedup_plugin.errors import UserError
+
+GRACE = 20  # seconds between asking a process to stop and killing it
+TAIL = 12  # lines of a log that an error shows
+REASON = "Error: "  # begins the line in which a child names the reason for its failure
+_PR_SET_PDEATHSIG = 1
+CURES = {  # pattern in a log: what to change
+    r"out of memory|OutOfMemory|Cannot allocate memory": "out of memory: give --engine max_num_seqs=64 max_num_batched_tokens=4096, "
+    "or fewer --engines",
+    r"engine \d+ of \d+ was killed by SIGKILL": "the machine may be out of memory: give fewer --engines",
+    r"No available memory for the cache blocks|KV cache.*(larger|is needed)": "no room for the KV cache: give --engine "
+    "max_model_len=2048, or gpu_memory_utilization=0.95, or fewer --engines; without a GPU, set VLLM_CPU_KVCACHE_SPACE to more GiB",
+    r"greater than the derived max_model_len": "the model is made for shorter texts: give --engine max_model_len=4096, or less",
+    r"[Aa]ddress already in use": "the port is taken: name another one with --port, or leave it out",
+    r"does not appear to have|is not a valid model identifier|Repository Not Found": "name a folder or a Hub id with --model",
+}
+
+_NOISE = re.compile(r"nanobind:| - leaked | - \.\.\. skipped|See https://nanobind")
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], log: Path, env: dict[str, str]) -> Iterator[subprocess.Popen]:
+    """Run a command in a session of its own, write its output to `log`, and leave no process of it behind."""
+    with log.open("wb") as sink:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": sink, "stderr": subprocess.STDOUT}
+        child = subprocess.Popen(command, env=env, start_new_session=True, preexec_fn=end_with_parent, **streams)
+    try:
+        yield child
+    finally:
+        stop(child)
+
+
+def stop(child: subprocess.Popen) -> None:
+    """End a process and all that it started: politely first, then, after `GRACE` seconds, by force."""
+    _signal(child, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(GRACE)
+    _signal(child, signal.SIGKILL)
+    child.wait()
+
+
+def wait(child: subprocess.Popen, log: Path, what: str, timeout: float, watch: Callable[[], None] = lambda: None) -> None:
+    """Wait for a child to succeed, calling `watch` twice a second; raises UserError if it fails or takes longer than `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while child.poll() is None:
+        watch()
+        if time.monotonic() > deadline:
+            raise UserError(f"{what} was not ready after {timeout:.0f} seconds: give it longer with --timeout, or ask for less.\n{tail(log)}")
+        time.sleep(0.5)
+    if child.returncode:
+        raise failure(what, child.returncode, log)
+
+
+def failure(what: str, code: int, log: Path) -> UserError:
+    """Return the error for a child that ended: how, why, what to change where that is known, and the last lines of its log."""
+    hint = cure(log) or ("the machine may be out of memory: ask for less at once" if code == -signal.SIGKILL else "")
+    found = ": ".join(part for part in (f"{what} {how_it_ended(code)}", reason(log), hint) if part)
+    return UserError(f"{found}. The last lines of {log}:\n{tail(log)}")
+
+
+def how_it_ended(code: int) -> str:
+    """Return in words how a process ended."""
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+
+
+def reason(log: Path) -> str:
+    """Return the reason that a child gave for its failure, or nothing; processes that it started may have printed more since."""
+    return next((line.removeprefix(REASON) for line in reversed(lines(log)) if line.startswith(REASON)), "")
+
+
+def tail(log: Path) -> str:
+    """Return the last lines of a log."""
+    return "\n".join(f"  {line[:300]}" for line in lines(log)[-TAIL:])
+
+
+def lines(log: Path) -> list[str]:
+    """Return the lines of a log, each state of a progress bar as one, without the leak reports that a library prints at exit."""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    return [line for line in re.split(r"[\r\n]+", text) if line.strip() and not _NOISE.match(line)]
+
+
+def follow(log: Path) -> Iterator[list[str]]:
+    """Yield, each time it is asked, the complete lines that were added to a log since the last time; never ends."""
+    at, rest = 0, b""
+    while True:
+        with log.open("rb") as source:
+            source.seek(at)
+            new = source.read()
+        at += len(new)
+        *whole, rest = re.split(rb"[\r\n]+", rest + new)
+        yield [line.decode("utf-8", "replace") for line in whole if line.strip()]
+
+
+def cure(log: Path) -> str:
+    """Return what to change if the log shows a known failure, or nothing."""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    return next((advice for pattern, advice in CURES.items() if re.search(pattern, text)), "")
+
+
+def _signal(child: subprocess.Popen, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, number)  # a session's group has the number of its first process
+
+
+def end_with_parent() -> None:
+    """Have the kernel ask this process to end as soon as its parent is gone."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def end_on_request() -> None:
+    """Make SIGTERM end this process as ``sys.exit`` does, so that its own children are ended too."""
+
+    def leave(number: int, _) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)

@@ -1,0 +1,3 @@
+"""As in vLLM."""
+
+from argparse import ArgumentParser as FlexibleArgumentParser  # noqa: F401
