@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from crm_dedup_plugin.cli import main
 from crm_dedup_plugin.dataset import augment as augmentation
-from crm_dedup_plugin.dataset import renaming
 from crm_dedup_plugin.dataset.augment import KINDS, augment
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy import attacks, reasoning
@@ -85,17 +84,17 @@ def test_renamed_fields_go_by_names_of_no_schema_and_hold_their_values():
             changed += before["input"][side] != row["input"][side]
     assert 0.2 < changed / (2 * len(ROWS)) < 0.4
     whole = {names[0]: "x" for names in SCHEMAS["salesforce"].values()}
-    drawn = {name for seed in range(500) for record in renaming.rename((whole, whole), Random(seed)) for name in record}
+    drawn = {name for seed in range(500) for record in augmentation.rename((whole, whole), Random(seed)) for name in record}
     assert len(drawn) > 400 and not unseen & {name.lower().replace("_", "") for name in drawn}
 
 
 @given(st.dictionaries(st.sampled_from(sorted(concept for concept in CONCEPTS)), st.text(min_size=1), min_size=1), st.integers())
 def test_renaming_loses_no_field(values, seed):
     record = {SCHEMAS["spreadsheet"][concept][0]: value for concept, value in values.items()}
-    for renamed in renaming.rename((record, record), Random(seed)):
+    for renamed in augmentation.rename((record, record), Random(seed)):
         assert list(renamed.values()) == list(record.values())
     foreign = {**record, "Colour": "red"}
-    assert renaming.rename((foreign, record), Random(seed)) == (foreign, record)
+    assert augmentation.rename((foreign, record), Random(seed)) == (foreign, record)
 
 
 def test_plain_reasonings_say_the_same_fields_in_the_same_words():
@@ -165,5 +164,5 @@ def test_one_name_beside_one_address_is_one_identity_whatever_the_format():
 @pytest.mark.parametrize("kind", ["plain", "brief"])
 def test_many_rows_are_explained_by_several_processes_as_by_one(kind, monkeypatch):
     alone = augment(ROWS, ("injected", kind))
-    monkeypatch.setattr(augmentation, "_MANY", 10)
+    monkeypatch.setattr(augmentation, "PARALLEL_FROM", 10)
     assert augment(ROWS, ("injected", kind)) == alone

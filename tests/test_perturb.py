@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crm_dedup_plugin.dataset import perturb
+from crm_dedup_plugin.dataset import augment, perturb
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.record import MAX_FIELD_CHARS, normalise, to_json
 from crm_dedup_plugin.policy import attacks
@@ -116,6 +116,6 @@ def test_attacks_are_distinct_fit_a_field_and_name_their_target(target):
     assert not set(made) & set(others), "an attack does not say what it wants"
 
 
-@pytest.mark.parametrize("module", [attacks, perturb])
+@pytest.mark.parametrize("module", [attacks, augment, perturb])
 def test_the_examples_in_the_documentation_hold(module):
     assert doctest.testmod(module).failed == 0

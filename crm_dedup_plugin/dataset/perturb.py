@@ -1,6 +1,6 @@
 """Changes to a pair of records that must not change what a steward decides: order, field names, hidden instructions.
 
-Records are normalised text fields (`records.normalise`); every function returns a new pair and leaves its own alone.
+Records are normalised (`pair.record.normalise`). Every function returns a new pair and leaves the given one alone.
 
 >>> swap(({"Name": "Ann"}, {"Name": "Bo"}))
 ({'Name': 'Bo'}, {'Name': 'Ann'})
@@ -36,7 +36,7 @@ def shuffle(pair: Pair, rng: Random) -> Pair:
 def inject(pair: Pair, rng: Random, attacks: Sequence[Attack], target: str) -> Pair:
     """Return the pair with one attack that asks for `target` in one field of one record.
 
-    What the field held stays readable beside it, and the attack is never cut off by the limits of a record.
+    The field keeps what it held, and the limits of a record never cut the attack.
     """
     text, side = rng.choice(attacks).text(target), rng.randrange(2)
     attacked = _inject(pair[side], rng, text)

@@ -17,7 +17,7 @@ SPLITS = ("train", "val", "test")
 
 
 class SplitError(UserError):
-    """Rows that cannot be split as asked; the message names the shortage and the cure."""
+    """Rows that cannot be split as asked; the message says what is missing and what to do."""
 
 
 def split(
@@ -25,11 +25,10 @@ def split(
 ) -> dict[str, list[dict]]:
     """Return the rows of each of `SPLITS`, in a seeded random order.
 
-    `keys` names what else, beside clusters and records, must not be on two sides, as `entities` does.
+    `keys` returns what a row must not share with another side, in addition to its `entities`.
 
     Groups of connected pairs are placed one by one, the largest first, each where it brings the counts of every
-    decision nearest to `fractions`. Raises SplitError where a fraction makes no sense or a decision would be
-    missing on one side.
+    decision nearest to `fractions`. Raises SplitError if a fraction makes no sense or if a side would lack a decision.
     """
     if len(fractions) != len(SPLITS) or not (min(fractions) > 0 and abs(sum(fractions) - 1) <= 1e-6):
         raise SplitError(f"fractions {fractions} must be three positive numbers that add up to 1, as in 0.8 0.1 0.1")
@@ -57,7 +56,7 @@ def split(
 
 
 def connected(rows: list[dict], keys: Callable[[dict], set] | None = None) -> list[list[int]]:
-    """Return groups of row numbers: two rows share a group if a chain of shared clusters, equal records or `keys` joins them."""
+    """Return groups of row numbers: a chain of shared clusters, equal records or `keys` joins the rows of a group."""
     parent = list(range(len(rows)))
 
     def root(node: int) -> int:
@@ -78,13 +77,13 @@ def connected(rows: list[dict], keys: Callable[[dict], set] | None = None) -> li
 
 
 def entities(row: dict) -> set[tuple[str, str]]:
-    """Return the keys of all that must not be on two sides: the clusters of a row, and its two records."""
+    """Return what a row must not share with another side, as keys: its clusters and its two records."""
     clusters = (row.get(name) for name in ("cluster_a", "cluster_b"))
     return {("cluster", str(cluster)) for cluster in clusters if cluster is not None and str(cluster).strip()} | contents(row)
 
 
 def contents(row: dict) -> set[tuple[str, str]]:
-    """Return the keys of the two records of a row: what means the same in another file too, which clusters do not."""
+    """Return the keys of the two records of a row. They mean the same in every file; names of clusters do not."""
     return {("record", identity(row["input"][name])) for name in ("record_a", "record_b")}
 
 
