@@ -54,7 +54,7 @@ def save_figure(figure, path: Path) -> Path:
     """Write a matplotlib figure as PNG to `path`, whole or not at all, the same bytes each time; return `path`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        figure.savefig(partial, format="png", dpi=120, metadata={"Software": None})
+        figure.savefig(partial, format="png", dpi=160, metadata={"Software": None})
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -23,7 +23,7 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import calibration, documents, linking, metrics
 from crm_dedup_plugin.evaluation.calibration import auroc, interval
 from crm_dedup_plugin.provenance import digest
-from crm_dedup_plugin.reporting import quality_tables
+from crm_dedup_plugin.reporting import tables
 from crm_dedup_plugin.storage import write_atomically
 
 NAMES = ("majority", "strings", "boosting", "splink")
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
             target = options.results / f"baseline-{name}" / "metrics.json"
             target.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(target, json.dumps(result | {"inputs": _inputs(options), "command": _command(options)}, indent=2) + "\n")
-        print(quality_tables.table(results))
+        print(tables.quality(results))
     except (UserError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

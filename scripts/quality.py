@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial, reduce
+from collections.abc import Callable, Sequence
+from functools import reduce
 from operator import getitem
 from pathlib import Path
 
-from tabulate import tabulate
-
-from crm_dedup_plugin.reporting import quality_tables
+from crm_dedup_plugin.reporting.tables import interval, precise, rate
+from crm_dedup_plugin.reporting.tables import quality as quality_table
+from crm_dedup_plugin.reporting.tables import table as _table
 
 MEAN = "mean of three"
 MODELS = {"base": "smollm2-135m-base", "fine-tuned": "smollm2-135m", MEAN: "smollm2-135m-mean"}
@@ -65,7 +65,6 @@ REPEATED = (  # what another training should come near to
     "macro F1", "F1 DUPLICATE", "precision DUPLICATE", UNSEEN, LINKED, "fields shuffled: decisions changed", "injections: decisions moved",
     "reasonings whose every claim is true", "calibration error, scaled", "coverage at 99% precision",
 )  # fmt: skip
-_precise = partial(quality_tables.share, digits=3)  # what is rare differs in thousandths
 
 
 def measured(folder: Path) -> dict[str, dict]:
@@ -103,29 +102,45 @@ def compared(found: dict[str, dict]) -> str:
     return f"**On these pairs {' and '.join(better)} {'is' if len(better) == 1 else 'are'} better than the fine-tuned model ({ours:.2f}).**"
 
 
+def headline(results: Path, speed: dict) -> str:
+    """Return the few numbers that the README shows of the models and baselines; `speed` is a benchmark of the fine-tuned model."""
+    found = measured(results)
+    shown = {
+        "macro F1": "macro F1",
+        "precision DUPLICATE": "precision DUPLICATE",
+        "macro F1, unseen kinds": UNSEEN,
+        "F1 of links, public lists": LINKED,
+    }
+    arms = speed["offline"]
+    fast = "{} ({} with one token)".format(*(rate(arms[arm]["pairs_per_second"]["value"]) for arm in ("full", "decision")))
+    rows = [[title, *(interval(NUMBERS[name](one)) for name in shown.values())] for title, one in found.items()]
+    speeds = {"fine-tuned": fast, MEAN: "the same"}
+    return _table(["", *shown, f"pairs/s on one {speed['hardware']['name']}"], [[*row, speeds.get(row[0], DASH)] for row in rows])
+
+
 def full(results: Path) -> str:
     """Return what the model that was trained on the generated set reaches, on its kinds of pairs, on unseen ones, and on each public benchmark."""
     found, trained = measured(results), training(results)
-    tuned = found["fine-tuned"] = _spanned(found["fine-tuned"], [*metrics(results, SEEDS).values()])
+    tuned = found["fine-tuned"] = spanned(found["fine-tuned"], [*metrics(results, SEEDS).values()])
     calibration, unseen = tuned["calibration"], tuned["tasks"]["crm_dedup_unseen"]
     merges = calibration["merge_at_99"]
     links = {title: result["linking"] for title, result in found.items()}
     rows = [
-        [name, part["pairs"], *(quality_tables.share(one["slices"][name]["f1"]) for one in links.values())]
+        [name, part["pairs"], *(interval(one["slices"][name]["f1"]) for one in links.values())]
         for name, part in links["fine-tuned"]["slices"].items()
     ]
-    rows.append(["mean", links["fine-tuned"]["pairs"], *(quality_tables.share(one["mean_f1"]) for one in links.values())])
-    others = ", ".join(f"{title} {quality_tables.share(NUMBERS[UNSEEN](part))}" for title, part in found.items() if title != "fine-tuned")
+    rows.append(["mean", links["fine-tuned"]["pairs"], *(interval(one["mean_f1"]) for one in links.values())])
+    others = ", ".join(f"{title} {interval(NUMBERS[UNSEEN](part))}" for title, part in found.items() if title != "fine-tuned")
     answers = tuned["pairs"] + sum(task["pairs"] for task in tuned["tasks"].values())
     return (
-        f"{quality_tables.table(found)}\n\n"
+        f"{quality_table(found)}\n\n"
         f"{tuned['pairs']} test pairs, 95% intervals; those of the fine-tuned model span {len(SEEDS) + 1} trainings with different seeds. "
         f"Training took {trained['seconds'] / 60:.0f} minutes on one {trained['machine']}, the "
         f"evaluation of {answers:,} answers {tuned['seconds'] / 60:.0f}. {compared(found)} "
-        f"Macro F1 on {unseen['pairs']} pairs of unseen kinds: {quality_tables.share(NUMBERS[UNSEEN](tuned))} ({others}); **there "
-        f"{quality_tables.share(unseen['precision_duplicate'])} of its merges are right.** "
-        f"Expected calibration error {quality_tables.share(calibration['ece_calibrated'])} after scaling; at the threshold that validation gives for 99% "  # noqa: E501
-        f"precision, {quality_tables.share(merges['coverage'])} of the duplicates are merged without a person, and {quality_tables.share(merges['precision'])} "  # noqa: E501
+        f"Macro F1 on {unseen['pairs']} pairs of unseen kinds: {interval(NUMBERS[UNSEEN](tuned))} ({others}); **there "
+        f"{interval(unseen['precision_duplicate'])} of its merges are right.** "
+        f"Expected calibration error {interval(calibration['ece_calibrated'])} after scaling; at the threshold that validation gives for 99% "
+        f"precision, {interval(merges['coverage'])} of the duplicates are merged without a person, and {interval(merges['precision'])} "
         f"of those {merges['merged']} merges are right. Weakest slices: {weakest(tuned)}.\n\n"
         f"F1 of links between public pairs, which none of them was trained on; each links from a threshold on that is the best for "
         f"{links['fine-tuned']['held_out']['pairs']} held-out generated pairs of lists:\n\n"
@@ -145,7 +160,7 @@ def goals(results: Path) -> str:
 
     def row(what: str, goal: str = DASH, baseline: bool = False) -> list[str]:
         find = NUMBERS[what]
-        return [what, goal, *(_precise(find(one)) for one in ways), _precise(find(boosting)) if baseline else DASH]
+        return [what, goal, *(precise(find(one)) for one in ways), precise(find(boosting)) if baseline else DASH]
 
     rows = [
         row("macro F1", "0.93, and 0.05 above boosting", baseline=True),
@@ -166,7 +181,7 @@ def goals(results: Path) -> str:
         row("one token decides as the full answer"),
     ]
     heads = ["what", "goal", "now", *OTHERS, "boosting"]
-    return f"{_table(heads, rows)}\nWeakest slices: {weakest(tuned)}.\n"
+    return f"{_table(heads, rows)}\n\nWeakest slices: {weakest(tuned)}.\n"
 
 
 def public(results: Path) -> str:
@@ -215,18 +230,18 @@ def _repeated(results: Path, first: str, others: dict[str, str]) -> str:
     for what in REPEATED:
         here, *there = map(NUMBERS[what], (shown, *more))
         within = (f"{one['value']:.3f}, {'in' if here['low'] <= one['value'] <= here['high'] else 'out'}" for one in there)
-        rows.append([what, _precise(here), *within])
+        rows.append([what, precise(here), *within])
     return _table(heads, rows)
 
 
-def _spanned(first: object, others: Sequence) -> object:
+def spanned(first: object, others: Sequence) -> object:
     """Return a result with each interval widened to those of other trainings: what another one should come within."""
     if not isinstance(first, dict) or not all(isinstance(other, dict) for other in others):
         return first
     if {"value", "low", "high"} <= first.keys():
         every = (first, *others)
         return first | {"low": min(one["low"] for one in every), "high": max(one["high"] for one in every)}
-    return {key: _spanned(part, [other.get(key) for other in others]) for key, part in first.items()}
+    return {key: spanned(part, [other.get(key) for other in others]) for key, part in first.items()}
 
 
 def hardness(results: Path) -> str:
@@ -236,10 +251,6 @@ def hardness(results: Path) -> str:
         noted = [part["accuracy"]["value"] for key, part in found["slices"].items() if key.startswith("note_")]
         plain = [part["accuracy"]["value"] for key, part in found["slices"].items() if not key.startswith("note_")]
         shares = [NUMBERS[what](found) for what in ("macro F1", UNSEEN, MERGED, LINKED)]
-        rows.append([name, *map(quality_tables.share, shares), f"{sum(plain) / len(plain):.2f}", f"{sum(noted) / len(noted):.2f}"])
+        rows.append([name, *map(interval, shares), f"{sum(plain) / len(plain):.2f}", f"{sum(noted) / len(noted):.2f}"])
     heads = ["", "macro F1", "macro F1, unseen", "public: mean F1 of merges", "of links", "accuracy, mean of slices", "of `note_*` slices"]
     return _table(heads, rows)
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence]) -> str:
-    return f"{tabulate(rows, headers=heads, tablefmt='github', disable_numparse=True)}\n"

@@ -6,7 +6,9 @@ HYPOTHESIS_PROFILE=thorough looks at ten times as many examples.
 """
 
 import atexit
+import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
@@ -95,3 +97,20 @@ def tokenizer(base_model):
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(base_model)
+
+
+@pytest.fixture(scope="session")
+def generated() -> Callable[[str, int], list[dict]]:
+    """Return the first rows of the generated set of a kind ("full", "compact", "unseen"), seed 7; each row is made once. Do not change them."""
+    from crm_dedup_plugin.dataset.synth.generate import Settings, generate
+
+    most = 100_000
+    kinds = {"full": Settings(), "compact": Settings(compact=True), "unseen": Settings(unseen=True)}
+    more = {kind: generate(most, 7, settings) for kind, settings in kinds.items()}
+    made = {kind: [] for kind in kinds}
+
+    def first(kind: str, count: int) -> list[dict]:
+        made[kind] += itertools.islice(more[kind], max(count - len(made[kind]), 0))
+        return made[kind][:count]
+
+    return first

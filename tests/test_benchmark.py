@@ -22,7 +22,7 @@ from crm_dedup_plugin.inference import devices, engine, pool, server
 from crm_dedup_plugin.inference.engine import Batch, Reply
 from crm_dedup_plugin.pair import prompt, tokens
 from crm_dedup_plugin.pair.answer import GRAMMAR, Answer, dump
-from crm_dedup_plugin.reporting import speed_figures_old, speed_tables
+from crm_dedup_plugin.reporting import speed_figures, speed_tables
 
 H100 = roofline.Hardware("NVIDIA H100 80GB HBM3", "cuda", *roofline.SHEETS["H100"], "data sheet")
 QWEN = types.SimpleNamespace(
@@ -265,10 +265,10 @@ def test_the_table_names_several_engines():
     level = {"batch_size": 1, "pairs_per_second": summarise.spread([2.0])}
     rest = {"offline": None, "transformers": {"batch_1": level}, "online": None, "agreement": None, "schema_cost": None, "speedup": None}
     result = {"model": "m", "random_weights": False, "pairs": 4, "hardware": H100._asdict(), "dtype": "bfloat16", **rest}
-    assert speed_tables.table(result).startswith("m, 4 pairs, NVIDIA H100 80GB HBM3, bfloat16\n")
-    assert speed_tables.table({**result, "engines": 1, "gpus": 1}) == speed_tables.table(result)
-    assert ", 2 x NVIDIA H100 80GB HBM3, bfloat16, 4 engines side by side\n" in speed_tables.table({**result, "engines": 4, "gpus": 2})
-    assert ", fp8 weights, bfloat16, 3 engines side by side under MPS\n" in speed_tables.table(
+    assert speed_tables.benchmark(result).startswith("m, 4 pairs, NVIDIA H100 80GB HBM3, bfloat16\n")
+    assert speed_tables.benchmark({**result, "engines": 1, "gpus": 1}) == speed_tables.benchmark(result)
+    assert ", 2 x NVIDIA H100 80GB HBM3, bfloat16, 4 engines side by side\n" in speed_tables.benchmark({**result, "engines": 4, "gpus": 2})
+    assert ", fp8 weights, bfloat16, 3 engines side by side under MPS\n" in speed_tables.benchmark(
         {**result, "engines": 3, "mps": True, "quantization": "fp8"}
     )
 
@@ -331,11 +331,11 @@ def test_plots_are_drawn_of_what_there_is(tmp_path):
     found = {"arms": {"full": [{"pairs": 4, "seconds": 2.0, "engine_seconds": 1.9, **dict.fromkeys(("prompt_tokens", "output_tokens"), 400)}]}}
     found["arms"]["full"][0] |= {"cached_tokens": 0, "valid_json": 1.0, "truncated": 0.0}
     arms = summarise.offline(found | {"max_num_seqs": 8, "engines": 1, "gpus": 1}, SHAPE, H100, 2.5)
-    drawn_of = {"random_weights": True, "quick": True, "hardware": H100._asdict(), "online": [level], "offline": arms}
-    drawn = speed_figures_old.draw(drawn_of, tmp_path, "a model")
+    drawn_of = {"inputs": {"data_sha256": "d"}, "random_weights": True, "quick": True, "hardware": H100._asdict(), "online": [level], "offline": arms}
+    drawn = speed_figures.draw(drawn_of, tmp_path, "a model")
     assert [path.name for path in drawn] == ["throughput.png", "latency.png", "limit.png"]
     assert all(path.stat().st_size > 5000 for path in drawn)
-    assert speed_figures_old.draw(drawn_of | {"online": None, "offline": None}, tmp_path, "x") == []
+    assert speed_figures.draw(drawn_of | {"online": None, "offline": None}, tmp_path, "x") == []
 
 
 def test_the_question_over_the_wire_is_the_one_of_training(tmp_path):

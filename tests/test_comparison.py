@@ -17,11 +17,11 @@ from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.reporting import comparison as loading
 from crm_dedup_plugin.reporting import page, selection_rule
 from crm_dedup_plugin.reporting import speed_figures as figures
-from crm_dedup_plugin.reporting.canvas import looks, shown
-from crm_dedup_plugin.reporting.columns import percent, rate
 from crm_dedup_plugin.reporting.comparison import compare_rows, load
+from crm_dedup_plugin.reporting.figures import looks, shown
 from crm_dedup_plugin.reporting.page import compare
 from crm_dedup_plugin.reporting.recommendation import recommend
+from crm_dedup_plugin.reporting.tables import percent, rate
 
 HOSTILE = "<img src=x onerror=alert(1)> | `$x^2$` [a](b)\n*"
 LONG = "<svg onload=alert(2)>\"'&{{ 7 * 7 }}" + "x" * 90
@@ -140,7 +140,7 @@ def test_the_pages_show_every_number_with_its_interval(tmp_path):
         assert f"{value} ({low}–{high})" in markdown and f">{value}<small>{low}–{high}</small>" in html
     for text in ("10.0 (9.00–11.0)", "50.0 (45.0–55.0)", "320 (288–352)", "9.10", "43.0%", "NVIDIA H100"):
         assert text in markdown
-    assert html.count("data:image/svg+xml") == 7
+    assert html.count("data:image/svg+xml") == 9
 
 
 def test_links_of_public_pairs_have_a_column_where_any_were_measured(tmp_path, pages):
@@ -397,7 +397,7 @@ def test_models_that_break_the_schema_or_have_no_probabilities_do_not_win():
     [
         ((("mine", quality(2, covered=0.9)), ("baseline-x", baseline(20, 0.1))), "Take mine."),
         ((("mine", quality(30, covered=0.1)), ("baseline-x", baseline(1, 0.9))), "Take baseline-x: it is a baseline, and no language model"),
-        ((("mine", quality(3, covered=0.6)), ("baseline-x", baseline(2, 0.6))), "or mine: these pairs cannot tell it"),
+        ((("mine", quality(3, covered=0.6)), ("baseline-x", baseline(2, 0.6))), "or mine: these pairs do not show which of the two is better"),
         ((("mine", {**quality(), "valid_json": 0.5}), ("baseline-x", baseline())), "no language model here qualifies"),
         ((("mine", {**quality(), "valid_json": 0.5}),), "No recommendation: no row qualifies."),
     ],
@@ -411,11 +411,13 @@ def test_the_recommendation_says_where_another_row_links_lists_better():
         parts = (("mine", quality(2, covered=0.9), mine), ("baseline-x", baseline(20, 0.1), other))
         return " ".join(recommend(compare_rows(rows(*((name, {**part, "linking": links and {"mean_f1": links}}) for name, part, links in parts)))))
 
-    warning = "Not for lists that are no CRM: there baseline-x links better, with an F1 of 0.90 (0.88–0.92) against 0.77 (0.75–0.79) on public ones."
+    warning = (
+        "For lists that do not come from a CRM, baseline-x links better, with an F1 of 0.90 (0.88–0.92) against 0.77 (0.75–0.79) on public ones."
+    )
     low, high, near = span(0.77, 0.02), span(0.9, 0.02), span(0.8, 0.02)
     assert said(low, high).endswith(warning)
     for mine, other in ((high, low), (low, near), (low, low), (None, high), (low, None), (None, None)):
-        assert "Not for lists" not in said(mine, other)
+        assert "For lists that" not in said(mine, other)
 
 
 def test_long_names_that_differ_at_the_end_stay_apart():

@@ -1,5 +1,6 @@
 """The comparison page in a real browser: it works from a file, offline, sorted by click and key, narrow, and in the dark."""
 
+import base64
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,19 @@ INK = """image => {
   let drawn = 0;
   for (let at = 0; at < pixels.length; at += 4) drawn += pixels[at] + pixels[at + 1] + pixels[at + 2] < 600;
   return drawn;
+}"""
+SHADES = """async source => {
+  const image = Object.assign(new Image(), {src: "data:image/png;base64," + source});
+  await image.decode();
+  const canvas = Object.assign(document.createElement("canvas"), {width: image.width, height: image.height}), context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0);
+  const pixels = context.getImageData(0, 0, image.width, image.height).data;
+  let dark = 0, bright = 0;
+  for (let at = 0; at < pixels.length; at += 4) {
+    const sum = pixels[at] + pixels[at + 1] + pixels[at + 2];
+    dark += sum < 240; bright += sum > 560;
+  }
+  return [dark, bright];
 }"""
 CONTRAST = """() => {
   const light = color => {
@@ -94,7 +108,7 @@ def test_a_click_sorts_and_another_turns_it_round(open_page):
 @pytest.mark.parametrize("key", ["Enter", "Space"])
 def test_the_keyboard_sorts_too(open_page, key):
     page = open_page()
-    head = page.locator("#numbers thead th", has_text="flips, swapped")
+    head = page.locator("#numbers thead th", has_text="flips, records swapped")
     head.get_by_role("button").focus()
     page.keyboard.press(key)
     assert head.get_attribute("aria-sort") == "ascending"
@@ -148,7 +162,10 @@ def test_the_text_can_be_read(open_page, scheme):
     back = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (back == "rgb(18, 23, 29)") == (scheme == "dark")
     assert page.evaluate(CONTRAST) >= 4.5
-    assert page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor") == "rgb(255, 255, 255)"
+    card = page.locator(".card").first
+    card.scroll_into_view_if_needed()
+    dark, bright = page.evaluate(SHADES, base64.b64encode(card.screenshot()).decode())
+    assert (dark > bright) == (scheme == "dark") and min(dark, bright) > 500  # the text of a figure stands out from its card
 
 
 def test_links_within_the_page_lead_somewhere(open_page):

@@ -17,6 +17,8 @@ from crm_dedup_plugin.hub import card
 from crm_dedup_plugin.pair import prompt
 from crm_dedup_plugin.pair.answer import GRAMMAR, MAX_ANSWER_TOKENS, Answer, dump
 from crm_dedup_plugin.reporting import card_tables
+from crm_dedup_plugin.reporting.metric_names import CALIBRATION, QUALITY
+from crm_dedup_plugin.reporting.tables import interval
 
 
 @pytest.fixture
@@ -44,10 +46,10 @@ def test_the_cards_hold_the_metadata_of_the_hub(root):
 def test_the_card_shows_the_numbers_their_intervals_and_their_limits(root):
     text = dry()
     measured = json.loads(Path("outputs/results/tiny/metrics.json").read_text())
-    for key, title in card_tables.ROWS.items():
-        assert re.search(rf"\| {title} +\| {re.escape(card_tables.share(measured[key]))} +\|", text), title
+    for key, (title, *_) in QUALITY.items():
+        assert re.search(rf"\| {title} +\| {re.escape(interval(measured[key]))} +\|", text), title
     assert "A demonstration, not a model to merge your CRM with" in text and "30 test pairs" in text
-    assert f"the decision changes for {card_tables.percent(measured['flip_rate'])} of the pairs" in text
+    assert f"the decision changes for {card_tables.whole_percent(measured['flip_rate'])} of the pairs" in text
     assert "`hard` 0.87 (15 pairs)" in text
     assert prompt.RUBRIC in text and Path("axolotl_configs/tiny.yml").read_text().strip() in text
     assert all(sha256(root / "outputs/tiny-merged" / shard) in text for shard in SHARDS)
@@ -59,7 +61,7 @@ def test_the_card_shows_the_numbers_their_intervals_and_their_limits(root):
 def test_calibration_and_benchmark_are_shown_where_they_were_measured(root):
     assert "How sure it is" not in dry() and "How fast it is" not in dry()
     one = {"value": 0.5, "low": 0.25, "high": 0.75}
-    calibration = {key: one for key in card_tables.CALIBRATION} | {"pairs": 30, "temperature": 1.5}
+    calibration = {key: one for key in CALIBRATION} | {"pairs": 30, "temperature": 1.5}
     merges = {"threshold": 0.875, "merged": 12, "precision": one, "coverage": one}
     measure(root, calibration={**calibration, "merge_at_99": merges})
     benchmark = {
@@ -72,12 +74,12 @@ def test_calibration_and_benchmark_are_shown_where_they_were_measured(root):
     write(root / "outputs/results/tiny/benchmark.json", json.dumps(benchmark))
     text = dry()
     assert "0.500 (0.250-0.750)" in text and "reaches 0.875" in text and "merged 12 of the test pairs" in text
-    assert "| 1,234 (1.25-2,000) |" in text and "12 (11-13)" in text and "vLLM on a processor, float32" in text and "a quick run" in text
+    assert "| 1,234 (1.25-2,000) |" in text and "12.0 (11.0-13.0)" in text and "vLLM on a processor, float32" in text and "a quick run" in text
     assert "crm-dedup bench tiny --quick" in text
     measure(root, calibration={**calibration, "merge_at_99": {**merges, "threshold": None, "merged": 0, "precision": None}})
     assert "nothing should be merged without a person" in dry()
     write(root / "outputs/results/tiny/benchmark.json", json.dumps({key: benchmark[key] for key in ("inputs", "online")}))
-    assert "vLLM on a machine that was not recorded" in dry() and "12 (11-13)" in dry()
+    assert "vLLM on a machine that was not recorded" in dry() and "12.0 (11.0-13.0)" in dry()
     write(root / "outputs/results/tiny/benchmark.json", json.dumps({**dict.fromkeys(benchmark), "inputs": benchmark["inputs"]}))
     assert "How fast it is" not in dry()
     benchmark["inputs"]["model_sha256"] = "0" * 64
@@ -137,4 +139,4 @@ def parsed_by_vllm(asked: dict) -> tuple[dict, float]:
 
 
 def test_slice_names_cannot_leave_their_table():
-    assert card_tables._code("a`b|c\nd") == "`a b c d`"
+    assert card_tables.code("a`b|c\nd") == "`a b c d`"

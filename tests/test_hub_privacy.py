@@ -8,7 +8,7 @@ import yaml
 from hub_workspace import REPO, dry, enter, measure, refused, sha256, write
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.hub import licences, pairs, privacy
+from crm_dedup_plugin.hub import generated_pairs, licences, privacy
 
 
 @pytest.fixture
@@ -68,9 +68,9 @@ def test_only_generated_pairs_are_published(root):
     assert "YOUR_PAIRS.jsonl" in text
     made = {"command": "crm-dedup synth --n 90 --seed 7", "sha256": "f" * 64}
     write(root / "data/all.card.json", json.dumps(made))
-    assert pairs.read().commands is None
+    assert generated_pairs.read().commands is None
     write(root / "data/splits/summary.json", json.dumps({**summary, "source": "data/all.jsonl", "source_sha256": "f" * 64}))
-    assert pairs.read().commands == ("crm-dedup synth --n 90 --seed 7 --out data/all.jsonl", "crm-dedup prepare --seed 7")
+    assert generated_pairs.read().commands == ("crm-dedup synth --n 90 --seed 7 --out data/all.jsonl", "crm-dedup prepare --seed 7")
     dry(dataset=True)
     assert "f" * 64 in Path("outputs/tiny-hub-dataset/README.md").read_text()
     with Path("data/splits/val.jsonl").open("a") as file:

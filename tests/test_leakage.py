@@ -10,7 +10,6 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from crm_dedup_plugin.dataset.splits import connected, split
-from crm_dedup_plugin.dataset.synth.generate import Settings, generate
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.record import identity
 from crm_dedup_plugin.policy.fields import CONCEPTS, by_concept
@@ -24,13 +23,13 @@ TOKEN = "migrated"
 
 
 @pytest.fixture(scope="module")
-def parts() -> dict[str, list[dict]]:
-    return split(list(generate(PAIRS, seed=7)), FRACTIONS)
+def parts(generated) -> dict[str, list[dict]]:
+    return split(generated("full", PAIRS), FRACTIONS)
 
 
 @pytest.fixture(scope="module")
-def compact() -> dict[str, list[dict]]:
-    return split(list(generate(PAIRS, seed=7, settings=Settings(compact=True))), FRACTIONS)
+def compact(generated) -> dict[str, list[dict]]:
+    return split(generated("compact", PAIRS), FRACTIONS)
 
 
 def records(rows: list[dict]) -> list[dict]:

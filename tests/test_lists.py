@@ -1,4 +1,4 @@
-"""Pairs from lists that are no CRM: right labels, real damage, and added to training without touching what is held out."""
+"""Pairs from lists that are no CRM: right labels, real mistakes, and added to training without touching what is held out."""
 
 import json
 import random
@@ -7,9 +7,10 @@ import pytest
 
 from crm_dedup_plugin.cli import main
 from crm_dedup_plugin.dataset.prepare import validate
-from crm_dedup_plugin.dataset.synth import damage
-from crm_dedup_plugin.dataset.synth.generate import Dice, pools, worlds
-from crm_dedup_plugin.dataset.synth.lists import LISTS, generate, subsidiary
+from crm_dedup_plugin.dataset.synth import mistakes
+from crm_dedup_plugin.dataset.synth.company_cases import list_subsidiary
+from crm_dedup_plugin.dataset.synth.generate import Dice, countries, worlds
+from crm_dedup_plugin.dataset.synth.lists import LISTS, generate
 from crm_dedup_plugin.pair.record import normalise
 from crm_dedup_plugin.policy.attacks import EVAL
 from crm_dedup_plugin.policy.identity import identities
@@ -83,19 +84,19 @@ def test_people_have_given_names_that_not_every_entry_tells(rows):
 
 
 def test_no_two_firms_of_a_list_differ_in_their_legal_form_alone():
-    world = next(iter(worlds(1, lambda: pools(5, ["en_GB"])["en_GB"], Dice(5))))[1]
-    drawn = [subsidiary(world) for _ in range(60)]
-    assert all(scene.left["trade"] != scene.right["trade"] and not scene.same for scene in drawn)
+    world = next(iter(worlds(1, lambda: countries(5, ["en_GB"])[0], Dice(5))))[1]
+    drawn = [list_subsidiary(world) for _ in range(60)]
+    assert all(case.left["trade"] != case.right["trade"] and not case.same for case in drawn)
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
-def test_damage_grows_with_its_level_and_empties_nothing(level):
+def test_mistakes_grow_with_their_level_and_empty_nothing(level):
     names = {"first": "Margaret", "last": "O'Sullivan-Brandt", "company": "Lee and Sons Company Limited"}
     texts = {**names, "birth": "1962-03-14", "street": "12 North Harbour Street", "postcode": "90210"}
-    worn = [damage.wear(texts, random.Random(seed), level) for seed in range(300)]
-    assert all(one.keys() == texts.keys() and all(one.values()) for one in worn)
-    changed = [sum(texts[key].lower() != value.lower() for key, value in one.items()) for one in worn]
-    milder = [damage.wear(texts, random.Random(seed), level - 1) for seed in range(300)]
+    made = [mistakes.in_list_record(texts, random.Random(seed), level) for seed in range(300)]
+    assert all(one.keys() == texts.keys() and all(one.values()) for one in made)
+    changed = [sum(texts[key].lower() != value.lower() for key, value in one.items()) for one in made]
+    milder = [mistakes.in_list_record(texts, random.Random(seed), level - 1) for seed in range(300)]
     assert sum(changed) > 1.3 * sum(sum(texts[key].lower() != value.lower() for key, value in one.items()) for one in milder)
 
 

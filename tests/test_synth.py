@@ -10,11 +10,11 @@ from collections import Counter
 
 import pytest
 
-from crm_dedup_plugin.dataset.synth import noise, render, scenarios, words
-from crm_dedup_plugin.dataset.synth.generate import Settings, generate, locale_of
-from crm_dedup_plugin.dataset.synth.pools import Pool
-from crm_dedup_plugin.pair import record
+from crm_dedup_plugin.dataset.synth import formats, mistakes
+from crm_dedup_plugin.dataset.synth.countries import LOCALES, UNSEEN_LOCALES, Country
+from crm_dedup_plugin.dataset.synth.generate import CASES, Settings, generate, locale_of
 from crm_dedup_plugin.pair.answer import LABELS, dump, parse
+from crm_dedup_plugin.pair.record import check, identity, normalise
 from crm_dedup_plugin.policy import rules
 from crm_dedup_plugin.policy.evidence import FOUND, compare, shared_domain
 from crm_dedup_plugin.policy.fields import SCHEMAS, UNSEEN_SCHEMAS, concept_of
@@ -40,8 +40,8 @@ def decision(row: dict) -> str:
 
 
 @pytest.fixture(scope="module")
-def made() -> dict[str, list[dict]]:
-    return {kind: list(generate(COUNTS[kind], seed=7, settings=one)) for kind, one in KINDS.items()}
+def made(generated) -> dict[str, list[dict]]:
+    return {kind: generated(kind, count) for kind, count in COUNTS.items()}
 
 
 @pytest.fixture(params=KINDS)
@@ -72,7 +72,7 @@ def test_fewer_rows_are_the_start_of_more(made):
 
 def test_another_seed_gives_other_rows(made):
     other = list(generate(300, seed=8))
-    keys = [{record.identity(record) for row in some for record in pair(row)} for some in (made["full"][:300], other)]
+    keys = [{identity(record) for row in some for record in pair(row)} for some in (made["full"][:300], other)]
     assert len(keys[0] & keys[1]) == 0
     assert [decision(row) for row in other] == [decision(row) for row in made["full"][:300]]
 
@@ -105,22 +105,22 @@ def test_every_row_is_what_training_reads(rows):
 
 
 def test_every_record_is_normalised_already(rows):
-    bad = [record for row in rows for record in pair(row) if record.normalise(record.check(record)) != (record, [])]
+    bad = [record for row in rows for record in pair(row) if normalise(check(record)) != (record, [])]
     assert bad[:3] == []
 
 
 def test_ids_are_unique_and_name_their_locale(rows):
     assert len({row["id"] for row in rows}) == len(rows)
-    assert {locale_of(row) for row in rows} <= {*words.LOCALES, *words.UNSEEN_LOCALES}
+    assert {locale_of(row) for row in rows} <= {*LOCALES, *UNSEEN_LOCALES}
 
 
 def test_a_row_does_not_hold_one_record_twice(rows):
-    twice = sum(record.identity(pair(row)[0]) == record.identity(pair(row)[1]) for row in rows)
+    twice = sum(identity(pair(row)[0]) == identity(pair(row)[1]) for row in rows)
     assert twice / len(rows) < 0.01
 
 
 def test_records_do_not_repeat(rows):
-    seen = Counter(record.identity(record) for row in rows for record in pair(row))
+    seen = Counter(identity(record) for row in rows for record in pair(row))
     assert sum(count - 1 for count in seen.values()) / (2 * len(rows)) < 0.03
 
 
@@ -133,17 +133,15 @@ def test_each_decision_is_a_third(rows):
 
 def test_every_slice_occurs(made):
     counts = Counter(row["slice"] for row in made["full"])
-    written = {
-        one.__name__ for table in (scenarios.BY_DECISION, scenarios.NOTED) for kind in table.values() for some in kind.values() for one in some
-    }
+    written = {one.__name__ for kind in CASES.values() for table in (kind.BY_DECISION, kind.BY_NOTES) for some in table.values() for one in some}
     assert set(counts) == written and len(counts) >= 15
     assert min(counts.values()) >= 5 and max(counts.values()) / 3000 < 0.15
 
 
 def test_every_locale_occurs(made):
     found = Counter(map(locale_of, made["full"]))
-    assert set(found) == set(words.LOCALES) and len(found) >= 15
-    assert set(map(locale_of, made["unseen"])) == set(words.UNSEEN_LOCALES)
+    assert set(found) == set(LOCALES) and len(found) >= 15
+    assert set(map(locale_of, made["unseen"])) == set(UNSEEN_LOCALES)
 
 
 def test_people_and_companies_occur_under_each_decision(rows):
@@ -186,59 +184,59 @@ def test_compact_records_are_short_and_full_ones_are_not(made):
 def test_unseen_rows_share_no_locale_and_no_field_name_with_training(made):
     names = {kind: {name for row in made[kind] for record in pair(row) for name in record} for kind in KINDS}
     assert not names["unseen"] & (names["full"] | names["compact"])
-    assert not set(words.LOCALES) & set(words.UNSEEN_LOCALES)
+    assert not set(LOCALES) & set(UNSEEN_LOCALES)
     assert {name for schema in UNSEEN_SCHEMAS.values() for written in schema.values() for name in written} >= names["unseen"]
     assert {name for schema in SCHEMAS.values() for written in schema.values() for name in written} >= names["full"]
     assert all(concept_of(name) for some in names.values() for name in some)
 
 
 def test_unseen_rows_share_no_record_with_training(made):
-    keys = {kind: {record.identity(record) for row in made[kind] for record in pair(row)} for kind in KINDS}
+    keys = {kind: {identity(record) for row in made[kind] for record in pair(row)} for kind in KINDS}
     assert not keys["unseen"] & (keys["full"] | keys["compact"])
 
 
-def test_unseen_damage_is_not_among_the_damage_of_training():
-    trained = {damage for some in noise.BY_CONCEPT.values() for damage in some}
-    assert not trained & set(noise.UNSEEN) and len(noise.UNSEEN) >= 3
+def test_unseen_mistakes_are_not_among_the_mistakes_of_training():
+    trained = {mistake for some in mistakes.IN_CRM.values() for mistake in some}
+    assert not trained & set(mistakes.UNSEEN) and len(mistakes.UNSEEN) >= 3
 
 
-# -- pools --------------------------------------------------------------------------------------------------------
+# -- countries --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module", params=["en_US", "de_DE", "ar_SA", "ko_KR", "hu_HU"])
-def pool(request) -> Pool:
-    return Pool(request.param, 7)
+def country(request) -> Country:
+    return Country(request.param, 7)
 
 
 def written(concept: str, value: object, form: int = 0) -> str:
     """Write a canonical value as a clerk with the given habit of telephone numbers does."""
-    habits = render.Habits(random.Random(1), SCHEMAS["salesforce"], True, False)
+    habits = formats.Habits(random.Random(1), SCHEMAS["salesforce"], True, False)
     habits.phone = form
-    return render.text(concept, value, habits)
+    return formats.text(concept, value, habits)
 
 
 @pytest.mark.parametrize("kind", ["mobile", "fixed"])
-def test_no_telephone_number_is_given_out_twice(pool, kind):
-    numbers = [digits(written("phone", pool.phone(kind))) for _ in range(3000)]
+def test_no_telephone_number_is_given_out_twice(country, kind):
+    numbers = [digits(written("phone", country.phone(kind))) for _ in range(3000)]
     assert len(set(numbers)) == len(numbers)
 
 
-def test_no_tax_number_and_no_full_name_is_given_out_twice(pool):
-    taxes = [pool.tax() for _ in range(3000)]
+def test_no_tax_number_and_no_full_name_is_given_out_twice(country):
+    taxes = [country.tax() for _ in range(3000)]
     assert len(set(taxes)) == len(taxes)
-    drawn = [(last, first) for last, given in (pool.family() for _ in range(len(pool.last))) for first in dict.fromkeys(given)]
+    drawn = [(last, first) for last, given in (country.family() for _ in range(len(country.last))) for first in dict.fromkeys(given)]
     assert len(set(drawn)) == len(drawn)
 
 
-def test_the_ways_to_write_a_number_are_one_number(pool):
+def test_the_ways_to_write_a_number_are_one_number(country):
     for _ in range(200):
-        number = pool.phone("mobile")
+        number = country.phone("mobile")
         texts = [written("mobile", number, form) for form in range(4)]
         assert {relation("phone", one, other) for one in texts for other in texts} == {SAME}, texts
 
 
-def test_addresses_have_what_a_record_needs(pool):
+def test_addresses_have_what_a_record_needs(country):
     rng = random.Random(1)
     for _ in range(50):
-        address = pool.address(rng)
+        address = country.address(rng)
         assert set(address) == {"street", "city", "postcode", "country"} and all(value.strip() for value in address.values())

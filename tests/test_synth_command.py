@@ -2,11 +2,17 @@
 
 import hashlib
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 from crm_dedup_plugin.cli import main
 from crm_dedup_plugin.dataset.prepare import prepare
+from crm_dedup_plugin.dataset.synth.write import write
+from crm_dedup_plugin.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +65,15 @@ def test_force_replaces_the_file(tmp_path):
     assert len(rows(out)) == 6
 
 
-@pytest.mark.parametrize(("options", "cure"), [(["--n", "0"], "at least 1"), (["--compact", "--unseen"], "leave one out")])
-def test_what_makes_no_sense_is_refused(tmp_path, capsys, options, cure):
-    assert main(["synth", "--out", str(tmp_path / "all.jsonl"), *options]) == 1
-    assert cure in capsys.readouterr().err
+def test_what_makes_no_sense_is_refused(tmp_path, capsys):
+    out = tmp_path / "all.jsonl"
+    with pytest.raises(SystemExit, match="2"):
+        main(["synth", "--out", str(out), "--n", "0"])
+    assert "--n: 0 is not a whole number above 0" in capsys.readouterr().err
+    assert main(["synth", "--out", str(out), "--compact", "--unseen"]) == 1
+    assert "leave one out" in capsys.readouterr().err
+    with pytest.raises(UserError, match="at least 1"):
+        write(0, 7, out)
     assert not list(tmp_path.iterdir())
 
 
@@ -70,3 +81,21 @@ def test_unseen_pairs_come_from_other_countries(tmp_path, written):
     assert main(["synth", "--n", "60", "--unseen", "--out", str(tmp_path / "unseen.jsonl")]) == 0
     places = [{row["id"].split("-")[1] for row in rows(path)} for path in (written, tmp_path / "unseen.jsonl")]
     assert not places[0] & places[1]
+
+
+@pytest.mark.parametrize("before", [None, "mine\n"], ids=["new", "--force"])
+def test_an_interrupted_run_says_that_it_starts_again_and_leaves_nothing_behind(tmp_path, before):
+    out = tmp_path / "all.jsonl"
+    if before:
+        out.write_text(before)
+    command = [sys.executable, "-m", "crm_dedup_plugin", "synth", "--n", "500000", "--out", str(out), "--force"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    partial, deadline = tmp_path / ".all.jsonl.part", time.monotonic() + 120
+    while not (partial.exists() and partial.stat().st_size) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "interrupted: run the same command again to start over; nothing was written"
+    assert [path.name for path in tmp_path.iterdir()] == ([out.name] if before else [])
+    assert not before or out.read_text() == before

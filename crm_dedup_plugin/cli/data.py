@@ -56,13 +56,14 @@ def _run_prepare(options) -> None:
 
 
 def _run_synth(options) -> None:
-    from crm_dedup_plugin.dataset.synth.command import synthesise
+    from crm_dedup_plugin.dataset.synth.write import write
+    from crm_dedup_plugin.reporting import dataset_card
 
     kinds = [name for name in ("compact", "unseen", "lists") if getattr(options, name)]
     if len(kinds) > 1:
         raise UserError(f"--{' and --'.join(kinds)} cannot be combined: leave one out")
-    card = synthesise(options.n, options.seed, options.out, "".join(kinds), options.force)
-    print(f"{options.out}: {card['pairs']} pairs; card: {options.out.with_name(options.out.stem)}.card.md")
+    card = write(options.n, options.seed, options.out, "".join(kinds), options.force)
+    print(f"{options.out}: {card['pairs']} pairs; card: {dataset_card.write(card, options.out)}")
 
 
 def _run_prompt(options) -> None:

@@ -85,20 +85,20 @@ def _key_value(text: str) -> str:
 
 def _run_kpi(options) -> None:
     from crm_dedup_plugin.evaluation.evaluate import evaluate
-    from crm_dedup_plugin.reporting import quality_tables
+    from crm_dedup_plugin.reporting import quality_figures, tables
     from crm_dedup_plugin.storage import RESULTS
 
     selection = {"tasks": options.tasks, "probabilities": not options.no_probabilities, "limit": options.limit, "per_file": options.per_file}
     result = evaluate(options.name, options.model, options.extra, options.force, copies=options.data_parallel_size, **selection)
     folder = RESULTS / options.name
-    pictures = quality_tables.pictures(result, folder, options.name)
-    print(quality_tables.table({options.name: result}), quality_tables.slices(result), quality_tables.tasks(result), sep="\n\n")
+    pictures = quality_figures.draw(result, folder, options.name)
+    print(tables.quality({options.name: result}), tables.slices(result), tables.tasks(result), sep="\n\n")
     print(f"\nwritten: {', '.join(map(str, (folder / 'metrics.json', *pictures)))}")
 
 
 def _run_bench(options) -> None:
     from crm_dedup_plugin.benchmark import plan, run
-    from crm_dedup_plugin.reporting import speed_figures_old, speed_tables
+    from crm_dedup_plugin.reporting import speed_figures, speed_tables
     from crm_dedup_plugin.storage import RESULTS
 
     options.parts, options.engine = tuple(options.parts or PARTS), tuple(options.engine or ())
@@ -106,14 +106,15 @@ def _run_bench(options) -> None:
     settings = {"base_url": options.base_url, "port": options.port, "price": options.price_per_hour, "quick": options.quick}
     result = run.bench(options.name, work, options.parts, force=options.force, timeout=options.timeout, command=words, **settings)
     folder = RESULTS / options.name
-    speed_figures_old.draw(result, folder, options.name)
-    print("", speed_tables.table(result), f"written: {folder / 'benchmark.json'}", sep="\n\n")
+    speed_figures.draw(result, folder, options.name)
+    print("", speed_tables.benchmark(result), f"written: {folder / 'benchmark.json'}", sep="\n\n")
 
 
 def _run_table(options) -> None:
-    from crm_dedup_plugin.reporting import quality_tables
+    from crm_dedup_plugin.reporting import tables
+    from crm_dedup_plugin.reporting.results import load
 
-    print(quality_tables.table({name: quality_tables.load(name) for name in options.names}))
+    print(tables.quality({name: load(name) for name in options.names}))
 
 
 def _run_compare(options) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from crm_dedup_plugin.errors import UserError, advise
-from crm_dedup_plugin.hub import card, licences, pairs, privacy
+from crm_dedup_plugin.hub import card, generated_pairs, licences, privacy
 from crm_dedup_plugin.provenance import digest, model_digest
 from crm_dedup_plugin.storage import results_of
 
@@ -48,21 +48,23 @@ def model(name: str, repo: str, base: str, licence: licences.Licence, dataset: s
     files = {**documents, **{path.name: path for path in _matching(merged, MODEL)}}
     files |= {f"results/{path.name}": path for path in _matching(results, RESULTS)}
     made = {key: _json(path) for key, path in (("training", results / "training.json"), ("benchmark", results / "benchmark.json"))}
-    facts = card.Facts(name, repo, base, licence, metrics, **made, source=_json(merged / "SOURCE.json"), pairs=pairs.read(), dataset=dataset)
+    facts = card.Facts(
+        name, repo, base, licence, metrics, **made, source=_json(merged / "SOURCE.json"), pairs=generated_pairs.read(), dataset=dataset
+    )
     texts["README.md"] = card.model(facts, {path.name: digest([path]) for path in _matching(merged, WEIGHTS)}, sorted(files))
     if dataset:  # the Hub shows such results where the data set is on it too
         texts[EVALUATION] = card.evaluation(facts)
     private = {name: _text(path) for name, path in files.items() if name.startswith("results/") and path.suffix != ".png"}
     settings = {path.name: _text(path) for path in _matching(merged, SETTINGS)}
     public = {name: text for name, text in texts.items() if name != "NOTICE"}
-    privacy.check(private | public, settings, pairs.FOLDER / "test.jsonl", repo, card.words())
+    privacy.check(private | public, settings, generated_pairs.FOLDER / "test.jsonl", repo, card.words())
     return Bundle("model", repo, write(Path(f"outputs/{name}-hub"), texts, files))
 
 
 def dataset(name: str, repo: str, model_repo: str) -> Bundle:
     """Write the bundle of the generated pairs for `repo`; raises UserError where they may be of real people."""
-    known = pairs.require_generated()
-    files = {f"{split}.jsonl": pairs.FOLDER / f"{split}.jsonl" for split in pairs.SPLITS}
+    known = generated_pairs.require_generated()
+    files = {f"{split}.jsonl": generated_pairs.FOLDER / f"{split}.jsonl" for split in generated_pairs.SPLITS}
     text = card.dataset(known, repo, model_repo)
     # Generated records are full of invented addresses and numbers, so only what tells of this machine is sought in them.
     privacy.check({"README.md": text}, {name: _text(path) for name, path in files.items()}, None, repo)
@@ -81,7 +83,7 @@ def _metrics(name: str, merged: Path, results: Path) -> dict:
         raise UserError(f"{results / 'metrics.json'} does not exist: a model is published with its results: run {advise('kpi', name)} first")
     if metrics.get("valid_json") is None or not metrics.get("macro_f1"):
         raise UserError(f"{results / 'metrics.json'} does not say how many answers were valid: {again}")
-    sha256, test = model_digest(str(merged)), pairs.FOLDER / "test.jsonl"
+    sha256, test = model_digest(str(merged)), generated_pairs.FOLDER / "test.jsonl"
     if metrics.get("inputs", {}).get("model_sha256") != sha256:
         raise UserError(f"{results / 'metrics.json'} was measured on another model than {merged}: {again}")
     if test.is_file() and digest([test]) != metrics["inputs"].get("data_sha256"):
@@ -154,7 +156,7 @@ def _matching(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
 
 def _expected(name: str) -> bool:
     """Tell whether a path in a bundle is of those that bundles hold."""
-    own = (*MODEL, *(f"results/{one}" for one in RESULTS), *(f"{split}.jsonl" for split in pairs.SPLITS))
+    own = (*MODEL, *(f"results/{one}" for one in RESULTS), *(f"{split}.jsonl" for split in generated_pairs.SPLITS))
     rest = ("README.md", "NOTICE", EVALUATION, *licences.DOCUMENTS)
     return any(PurePosixPath(f"/{name}").match(f"/{one}") for one in (*own, *rest))
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crm_dedup_plugin import __version__
+from crm_dedup_plugin.hub.generated_pairs import Pairs
 from crm_dedup_plugin.hub.licences import DOCUMENTS, Licence
-from crm_dedup_plugin.hub.pairs import Pairs
 from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.pair import prompt
 from crm_dedup_plugin.pair.answer import GRAMMAR
-from crm_dedup_plugin.reporting import card_tables
+from crm_dedup_plugin.reporting import card_tables, metric_names
+from crm_dedup_plugin.reporting.metric_names import QUALITY, ROBUSTNESS
 
 TEMPLATES = ("model_card.md.jinja", "dataset_card.md.jinja")
 SMALL_TRAINING, SMALL_TEST = 5_000, 1_000  # pairs below which a model, or a number, only demonstrates
@@ -24,6 +25,7 @@ EXAMPLE = (
     {"Name": "Ann Lee", "Email": "ann@lee.example", "City": "Leeds"},
     {"First Name": "Anne", "Last Name": "Lee", "E-mail": "ann@lee.example"},
 )
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
 _TASKS = {"macro_f1": "f1", "accuracy": "accuracy", "precision_duplicate": "precision", "recall_duplicate": "recall"}  # the Hub's metrics
 
 
@@ -49,9 +51,8 @@ class Facts(NamedTuple):
 
 
 def words() -> str:
-    """Return the words of the cards that are nobody's: the templates and the titles in the tables."""
-    titles = (card_tables.ROWS, card_tables.ROBUSTNESS, card_tables.SHARES, card_tables.CALIBRATION, card_tables.ARMS)
-    return " ".join((*map(_template, TEMPLATES), *(title for part in titles for title in part.values())))
+    """Return the words that every card holds, and that belong to nobody: the templates and the names of the metrics."""
+    return " ".join((*map(_template, TEMPLATES), *metric_names.titles()))
 
 
 def model(facts: Facts, weights: dict[str, str], files: list[str]) -> str:
@@ -89,7 +90,7 @@ def model(facts: Facts, weights: dict[str, str], files: list[str]) -> str:
         "versions": metrics.get("versions") or {},
     }
     card = ModelCard.from_template(
-        _metadata(facts), template_str=_template(TEMPLATES[0]), **shown, **card_tables.of(facts.name, metrics, facts.benchmark)
+        _metadata(facts), template_str=_template(TEMPLATES[0]), **shown, **card_tables.model(facts.name, metrics, facts.benchmark)
     )
     return _tidy(card.content)
 
@@ -104,7 +105,7 @@ def dataset(pairs: Pairs, repo: str, model_repo: str) -> str:
         license="apache-2.0",
         annotations_creators=["machine-generated"],
         task_categories=["text-classification"],
-        size_categories=[card_tables.size_category(total)],
+        size_categories=[size_category(total)],
         pretty_name="Generated pairs of CRM records",
         tags=["entity-resolution", "deduplication", "record-linkage", "crm", "synthetic"],
         configs=[
@@ -120,6 +121,11 @@ def dataset(pairs: Pairs, repo: str, model_repo: str) -> str:
         "version": __version__,
     }
     return _tidy(DatasetCard.from_template(data, template_str=_template(TEMPLATES[1]), **shown).content)
+
+
+def size_category(pairs: int) -> str:
+    """Return the Hub's name for a size."""
+    return next((name for limit, name in SIZES if pairs < limit), "n>10M")
 
 
 def evaluation(facts: Facts) -> str:
@@ -152,11 +158,11 @@ def _metadata(facts: Facts):
             **task,
             **test,
             metric_type=_TASKS.get(key, key),
-            metric_name=f"{title}, 95% interval {card_tables.bounds(metric)}",
-            metric_value=metric["value"],
+            metric_name=f"{metric.title}, 95% interval {value['low']:.2f}-{value['high']:.2f}",
+            metric_value=value["value"],
         )
-        for key, title in {**card_tables.ROWS, **card_tables.ROBUSTNESS}.items()
-        if (metric := facts.metrics.get(key))
+        for key, metric in {**QUALITY, **ROBUSTNESS}.items()
+        if (value := facts.metrics.get(key))
     ]
     return ModelCardData(
         language=list(facts.trained_on.languages) or None if facts.trained_on else None,

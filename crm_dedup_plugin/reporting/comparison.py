@@ -114,6 +114,14 @@ def compare_rows(rows: Sequence[Row]) -> Comparison:
     return Comparison(kept, others, [])
 
 
+def marks(row: Row) -> str:
+    """Return how the speed of a row was measured, if not in the usual way."""
+    speed = row.benchmark
+    if not speed:
+        return ""
+    return ", ".join(["random weights"] * speed.random_weights + ["quick"] * speed.quick + ([speed.quantization] if speed.quantization else []))
+
+
 def describe(data: tuple[str, int]) -> str:
     return f"{data[1]} pairs of the data {data[0][:8]}"
 

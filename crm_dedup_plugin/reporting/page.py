@@ -11,14 +11,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
-from tabulate import tabulate
 
 from crm_dedup_plugin.reporting import quality_figures, speed_figures
-from crm_dedup_plugin.reporting.canvas import looks
-from crm_dedup_plugin.reporting.columns import DASH, QUALITY, SPEED, Cell, Column, present
-from crm_dedup_plugin.reporting.comparison import Comparison, Row, describe, load
+from crm_dedup_plugin.reporting.comparison import Comparison, describe, load
+from crm_dedup_plugin.reporting.comparison_table import COLUMNS, DASH, Cell, Column, by_slice, lines, present
+from crm_dedup_plugin.reporting.figures import looks
 from crm_dedup_plugin.reporting.recommendation import HOW, recommend, subject
 from crm_dedup_plugin.reporting.selection_rule import RULE, choose
+from crm_dedup_plugin.reporting.tables import table
 from crm_dedup_plugin.storage import EVIDENCE, RESULTS, write_atomically
 
 PAGE = "model_comparison"
@@ -61,13 +61,13 @@ def clean(text: str) -> str:
 
 
 def rich(text: str) -> Markup:
-    """Return text as HTML, with what stands in backticks as code."""
+    """Return text as HTML; what is in backticks becomes code."""
     parts = clean(text).split("`")
     return Markup("").join(Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts))
 
 
 def markdown(text: str) -> str:
-    """Return text as Markdown, in which nothing but what stands in backticks is markup.
+    """Return text as Markdown in which nothing but the backticks is markup.
 
     >>> markdown("a_b | `make kpi-a_b`")
     'a\\\\_b \\\\| `make kpi-a_b`'
@@ -78,17 +78,21 @@ def markdown(text: str) -> str:
 
 
 def _by_model(rows: Sequence[dict], columns: Sequence[Column]) -> str:
-    """Return a Markdown table with a column a row of the comparison: numbers are many, models are few."""
-    heads = [markdown(row["name"]) + "".join(f" [{number}]" for number in row["notes"]) for row in rows]
-    lines = [[markdown(column.title), *(_plain(row["cells"][at]) for row in rows)] for at, column in enumerate(columns)]
+    """Return a Markdown table with one column for each row of the comparison: there are many numbers and few models."""
+    heads = [_head(row) for row in rows]
+    cells = [[markdown(column.metric.title), *(_plain(row["cells"][at]) for row in rows)] for at, column in enumerate(columns)]
     if any(row["machine"] for row in rows):
-        lines.append(["speed on", *(markdown(row["machine"]) or DASH for row in rows)])
-    return tabulate(lines, headers=["", *heads], tablefmt="github", disable_numparse=True)
+        cells.append(["speed on", *(markdown(row["machine"]) or DASH for row in rows)])
+    return table(["", *heads], cells)
 
 
-def _by_slice(lines: Sequence[dict], names: Sequence[str]) -> str:
-    cells = [[markdown(line["name"]), line["pairs"], *map(_plain, line["cells"])] for line in lines]
-    return tabulate(cells, headers=["slice", "pairs", *map(markdown, names)], tablefmt="github", disable_numparse=True)
+def _head(row: dict) -> str:
+    return markdown(row["name"]) + " (reference)" * ("reference" in row["labels"]) + "".join(f" [{number}]" for number in row["notes"])
+
+
+def _by_slice(slices: Sequence[dict], names: Sequence[str]) -> str:
+    cells = [[markdown(line["name"]), line["pairs"], *map(_plain, line["cells"])] for line in slices]
+    return table(["slice", "pairs", *map(markdown, names)], cells)
 
 
 def _plain(cell: Cell) -> str:
@@ -98,7 +102,7 @@ def _plain(cell: Cell) -> str:
 def _context(found: Comparison) -> dict[str, Any]:
     notes = list(dict.fromkeys(note for row in found.rows for note in row.notes))
     look, measured = looks(found.rows), found.measured
-    columns = present((*QUALITY, *SPEED), found.rows)
+    columns, slices = present(COLUMNS, found.rows), by_slice(measured)
     choice = choose(found.rows)
     return {
         "subject": subject(found),
@@ -107,21 +111,24 @@ def _context(found: Comparison) -> dict[str, Any]:
         "rule": RULE,
         "out": [(row.name, reason) for row, reason in choice.out] if choice.winner else [],
         "columns": columns,
-        "absent": [column.title for column in (*QUALITY, *SPEED) if column not in columns],
-        "rows": table(found.rows, columns, notes),
+        "absent": [column.metric.title for column in COLUMNS if column not in columns],
+        "rows": lines(found.rows, columns, notes),
         "notes": notes,
         "machines": list(speed_figures.machines(found.rows)),
         "missing": [(name, f"make train-{name} kpi-{name} bench-{name}") for name in found.missing],
         "others": [(row.name, reason, row.command) for row, reason in found.others],
         "elsewhere": [_elsewhere(name, part, measured[0].data if measured else None) for name, part in found.elsewhere.items()],
-        "overview": quality_figures.overview(measured, look) if measured else None,
+        "overview": quality_figures.overview(measured, look) if measured else [],
         "curves": quality_figures.precision_recall(measured, look),
         "reliability": [one for row in measured if (one := quality_figures.reliability(row, look))],
         "confusion": [quality_figures.confusion(row) for row in measured],
         "robustness": quality_figures.robustness(measured, look),
-        "heat": heat(measured),
+        "heat": {"lines": slices[:MOST_SLICES], "all": len(slices)},
         "speed": [
-            {"name": name, "front": speed_figures.front(name, rows, look), "load": speed_figures.load(name, rows, look)}
+            {
+                "front": speed_figures.front(name, rows, look),
+                "load": [one for draw in (speed_figures.throughput, speed_figures.latency) if (one := draw(name, rows, look))],
+            }
             for name, rows in speed_figures.machines(found.rows).items()
         ],
         "names": [row.name for row in measured],
@@ -130,44 +137,11 @@ def _context(found: Comparison) -> dict[str, Any]:
     }
 
 
-def table(rows: Sequence[Row], columns: Sequence[Column], notes: Sequence[str]) -> list[dict]:
-    """Return what the table shows: names, numbers of notes, cells, and the machine of the speeds."""
-    machines = list(speed_figures.machines(rows).items())
-    place = {row.name: (number, machine) for number, (machine, part) in enumerate(machines) for row in part}
-    return [
-        {
-            "name": row.name,
-            "kind": "baseline" if row.baseline else "model",
-            "notes": [notes.index(note) + 1 for note in row.notes],
-            "cells": [column.cell(row) for column in columns],
-            "group": place.get(row.name, (len(machines), ""))[0],
-            "machine": place.get(row.name, (len(machines), ""))[1],
-        }
-        for row in rows
-    ]
-
-
-def heat(rows: Sequence[Row]) -> dict:
-    """Return the accuracy of each row in each slice, the slices weakest on average first."""
-    names = sorted({name for row in rows for name in row.metrics.slices})
-    lines = []
-    for name in names:
-        parts = [row.metrics.slices.get(name) for row in rows]
-        known = [part.accuracy.value for part in parts if part]
-        cells = [
-            Cell(f"{part.accuracy.value:.2f}", f"{part.accuracy.low:.2f}{DASH}{part.accuracy.high:.2f}", part.accuracy.value) if part else Cell(DASH)
-            for part in parts
-        ]
-        lines.append({"name": name, "pairs": max(part.pairs for part in parts if part), "mean": sum(known) / len(known), "cells": cells})
-    lines.sort(key=lambda line: (line["mean"], line["name"]))
-    return {"lines": lines[:MOST_SLICES], "all": len(lines)}
-
-
 def _elsewhere(name: str, found: Comparison, above: tuple[str, int] | None) -> dict:
-    columns = present(QUALITY, found.rows)
+    columns = present([column for column in COLUMNS if not column.speed], found.rows)
     notes = list(dict.fromkeys(note for row in found.rows for note in row.notes))
     data = next((row.data for row in found.measured), None)
     about = f"{describe(data) if data else 'No quality'}: " + ("the same as above, " if data == above else "other pairs than above, ")
-    about += "in a folder of its own, so not ranked with the rest."
+    about += "so not ranked with the rest."
     others = [(row.name, reason) for row, reason in found.others]
-    return {"name": name, "about": about, "columns": columns, "rows": table(found.rows, columns, notes), "notes": notes, "others": others}
+    return {"name": name, "about": about, "columns": columns, "rows": lines(found.rows, columns, notes), "notes": notes, "others": others}

@@ -1,16 +1,18 @@
-"""What of ``metrics.json`` and ``benchmark.json`` is compared, as pydantic models: a file that is broken or half written is named.
+"""What is read from ``metrics.json`` and ``benchmark.json``, as pydantic models: an error names the broken file.
 
-``read(Path("results/smollm2-135m/metrics.json"), Metrics, "run `make kpi-smollm2-135m` again")``
+``read(folder / "metrics.json", Metrics, "run `make kpi-smollm2-135m` again")``; ``load("smollm2-135m")`` returns all of its metrics.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
-from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.errors import UserError, advise
+from crm_dedup_plugin.storage import results_of
 
 Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Positive = Annotated[FiniteFloat, Field(ge=0)]
@@ -18,9 +20,14 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Part(BaseModel):
-    """A part of a file; keys that are not compared are passed over."""
+    """A part of a file; keys that nobody reads here are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, protected_namespaces=())
+
+    @classmethod
+    def of(cls, result: dict):
+        """Return what a result in memory holds, as if it had been read from a file."""
+        return cls.model_validate_json(json.dumps(result))
 
 
 class Interval(Part):
@@ -55,7 +62,7 @@ class Slice(Part):
 
 
 class Merges(Part):
-    """Automatic merges from a threshold on that was chosen on the validation pairs."""
+    """Automatic merges above a threshold that was chosen on the validation pairs."""
 
     threshold: FiniteFloat | None = None
     merged: Count
@@ -96,7 +103,7 @@ class Calibration(Part):
 
 
 class Linking(Part):
-    """Links between the records of public pairs, from a threshold that held-out lists gave; the mean of the files."""
+    """Links between the records of public pairs, above a threshold chosen on held-out lists; the mean of the files."""
 
     mean_f1: Share
 
@@ -109,7 +116,7 @@ class Inputs(Part):
 
 
 class Metrics(Part):
-    """The quality of a model, or of a baseline, which has neither JSON nor a task."""
+    """The quality of a model, or of a baseline, which has no task and answers without JSON."""
 
     model: str
     inputs: Inputs
@@ -144,19 +151,23 @@ class Latency(Part):
 
 
 class Arm(Part):
-    """One way of answering many pairs at once: the whole JSON object, or the decision alone."""
+    """One way to answer many pairs at once: the whole JSON object, or only the decision."""
 
     pairs_per_second: Interval | None = None
+    limit_pairs_per_second: Positive | None = None
     share_of_limit: Positive | None = None
     cost_per_million_pairs: Positive | None = None
 
 
 class Load(Part):
-    """What a server does under so many requests at a time."""
+    """What a server does with this many concurrent requests."""
 
     concurrency: Annotated[int, Field(gt=0)]
     pairs_per_second: Interval | None = None
+    goodput: Interval | None = None
     ttft_ms: Latency | None = None
+    tpot_ms: Latency | None = None
+    itl_ms: Latency | None = None
     e2el_ms: Latency | None = None
 
 
@@ -179,8 +190,17 @@ class Benchmark(Part):
     def arm(self, name: str) -> Arm:
         return (self.offline or {}).get(name) or Arm()
 
+    @property
+    def full(self) -> Arm:
+        return self.arm("full")
+
+    @property
+    def decision(self) -> Arm:
+        return self.arm("decision")
+
+    @property
     def alone(self) -> Load | None:
-        """Return what was measured at one request at a time."""
+        """What was measured with one request at a time."""
         return next((load for load in self.online or () if load.concurrency == 1), None)
 
 
@@ -188,7 +208,7 @@ Form = TypeVar("Form", bound=Part)
 
 
 def read(path: Path, form: type[Form], cure: str) -> Form:
-    """Return what a file holds; raises UserError naming the file, the place in it and the cure, never what stands there."""
+    """Return what a file holds; raises UserError with the file, the place in it and the cure, but never with the value there."""
     try:
         return form.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -197,3 +217,11 @@ def read(path: Path, form: type[Form], cure: str) -> Form:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(f"{path}: {place}: {first['msg'][:200]}: {cure}") from None
+
+
+def load(name: str) -> dict:
+    """Return the whole metrics.json of one model; raises UserError if there is none."""
+    path = results_of(name) / "metrics.json"
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: run {advise('kpi', name)} first")
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Which row to take, by a rule that is printed beside the answer, and which rows no other beats in both speed and quality."""
+"""The selection rule, which is printed with its result, and the Pareto front of speed and quality."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from crm_dedup_plugin.reporting.results import Interval
 
 PRECISION = 0.99
 RULE = (
-    "Only rows measured on the same pairs count, and of the models only those whose answers are all valid JSON. "
+    "Only rows measured on the same pairs count, and only models whose answers are all valid JSON. "
     "First comes the share of duplicates that can be merged without a person at 99% precision (coverage; the threshold is chosen on validation "
-    "pairs, and coverage counts as 0 where 99% lies above the interval of the precision that the test pairs show). "
-    "Of all rows whose interval of coverage overlaps with that of the best, the one with the highest macro F1 is taken. "
-    "Rows whose intervals overlap with those of the winner in both are named as ties. Where no row has a coverage, macro F1 alone decides."
+    "pairs, and coverage counts as 0 if the whole interval of the precision on the test pairs lies below 99%). "
+    "Among the rows whose coverage interval overlaps with that of the best, the one with the highest macro F1 is selected. "
+    "Rows whose intervals overlap with those of the winner in both numbers are ties. If no row has a coverage, macro F1 alone decides."
 )
 
 
 class Choice(NamedTuple):
-    """The winner, the rows that cannot be told from it, and why others could not win (row, reason)."""
+    """The winner, the rows that tie with it, and why others could not win (row, reason)."""
 
     winner: Row | None
     ties: list[Row]
@@ -27,7 +27,7 @@ class Choice(NamedTuple):
 
 
 def choose(rows: Sequence[Row]) -> Choice:
-    """Apply `RULE` to rows that can be compared."""
+    """Apply `RULE` to comparable rows."""
     out = [(row, reason) for row in rows if (reason := _unfit(row))]
     fit = [row for row in rows if not _unfit(row)]
     if not fit:
@@ -41,13 +41,13 @@ def choose(rows: Sequence[Row]) -> Choice:
 
 
 def coverage(row: Row) -> Interval:
-    """Return the coverage that counts: 0 where the merges on the test pairs were surely less precise than they should be."""
+    """Return the coverage that counts: 0 if the merges on the test pairs were certainly less precise than `PRECISION`."""
     reached = row.metrics.calibration.merge_at_99.precision
     return Interval(value=0.0, low=0.0, high=0.0) if reached and reached.high < PRECISION else row.coverage
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the numbers of the points (speed, quality) that no other beats in one and equals in the other, the slowest first."""
+    """Return the indices of the points (speed, quality) that no other point dominates, the slowest first."""
     front, best = [], float("-inf")
     for number in sorted(range(len(points)), key=lambda at: (-points[at][0], -points[at][1])):
         if points[number][1] > best or (front and points[number] == points[front[-1]]):

@@ -2,7 +2,7 @@
 
     .venv/bin/python scripts/experiments/engine_settings.py MODEL [--random-weights]
 
-Keeps ``results/tuning.json``, from which ``scripts/update_readme.py`` fills the tables of ``results/tuning.md``; a try that is
+Keeps ``results/tuning.json``, from which ``scripts/update_documents.py`` fills the tables of ``results/tuning.md``; a try that is
 there is not repeated. Predictions were written before the runs.
 """
 

@@ -1,20 +1,24 @@
-"""A small world: companies with sites and sisters, their people, and the people's families and lives.
+"""A small invented world: a company or two, their people, and the people's families.
 
-Every pair of records, duplicate or not, is taken from one of these. Values are canonical here; `noise` and `render`
-turn them into what a CRM holds. Names are (native, Latin), phone numbers are the ways to write one number.
+A case, true or misleading, is two states of such a world. Values are kept here in one form, by concept; `mistakes`
+and `formats` turn them into what a record shows. Names are (native, Latin); telephone numbers are what `Country.phone` returns.
 """
-
-from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from anyascii import anyascii
 
-from crm_dedup_plugin.dataset.synth.pools import Pool
-from crm_dedup_plugin.dataset.synth.words import LATIN_LEGAL, ROLES, TOP_LEVEL
+from crm_dedup_plugin.dataset.synth import words
+from crm_dedup_plugin.dataset.synth.countries import Country, Name
+
+ROLES = words.load("people")["roles"]
+HOME = ("street", "city", "postcode", "country")
+EMPLOYER = ("company", "phone", "website", *HOME, "domain")  # what the people of a company share
+_LATIN_LEGAL_FORMS = words.load("companies")["latin_legal_forms"]
 
 
 @dataclass
@@ -23,19 +27,56 @@ class Entity:
 
     id: str
     values: dict[str, object]
-    given: list[tuple[str, str]] = field(default_factory=list)  # names for the rest of the family
+    given: list[Name] = field(default_factory=list)  # names for the rest of the family
+
+    def take(self, *concepts: str) -> dict[str, object]:
+        """Return the values of these concepts, as far as the entity has them."""
+        return {concept: self.values[concept] for concept in concepts if concept in self.values}
+
+
+@dataclass
+class Case:
+    """What a pair is about: two states of the world, the truth about them, and what the two records must bring out."""
+
+    left: dict[str, object]
+    right: dict[str, object]
+    clusters: tuple[str, str]
+    mistakes: dict[str, Callable] = field(default_factory=dict)  # by concept, made in one of the records
+    scripts: bool = False  # one record in the native script, one in Latin letters
+    note: tuple[str, str] | None = None  # kind of note in the right record, and the concept of the left record that it names
+    hidden: frozenset[str] = frozenset()  # concepts that neither record shows, so that the note decides
+
+    @property
+    def same(self) -> bool:
+        """Tell the truth: whether both records describe one entity."""
+        return self.clusters[0] == self.clusters[1]
+
+    @property
+    def kind(self) -> str:
+        """Return "person" or "company"."""
+        return "person" if "first" in self.left else "company"
+
+
+def one(entity: Entity, changed: dict[str, object] | None = None, **more) -> Case:
+    """Return a case of one entity; in its second record it has the values `changed`."""
+    return Case(entity.values, entity.values | (changed or {}), (entity.id, entity.id), **more)
+
+
+def two(left: Entity, right: Entity) -> Case:
+    """Return a case of two entities."""
+    return Case(left.values, right.values, (left.id, right.id))
 
 
 class World:
-    """One company and the people around it, made as they are asked for."""
+    """Some companies and people of one country, made as they are asked for."""
 
-    def __init__(self, number: int, pool: Pool, rng: random.Random):
-        self.number, self.pool, self.rng = number, pool, rng
+    def __init__(self, number: int, country: Country, rng: random.Random):
+        self.number, self.country, self.rng = number, country, rng
         self.count = 0
         self.known: dict[str, list[Entity]] = {"person": [], "company": []}
 
     def pick(self, kind: str) -> Entity:
-        """Return a person or a company of this world, one that is known already or a new one."""
+        """Return a person or a company of this world, either a known one or a new one."""
         if self.known[kind] and self.rng.random() < 0.4:
             return self.rng.choice(self.known[kind])
         entity = self.person() if kind == "person" else self.company()
@@ -43,83 +84,69 @@ class World:
         return entity
 
     def person(self, **values: object) -> Entity:
-        """Return somebody new; `values` are known beforehand: the name, the employer's details, the address."""
-        last, given = self.pool.family()
-        person = {"first": given[0], "last": last, **self.pool.address(self.rng), **self._employment(), **values}
-        person["mobile"] = values.get("mobile") or self.pool.phone("mobile")
+        """Return somebody new; `values` are fixed beforehand: the name, the employer's details, the address."""
+        last, given = self.country.family()
+        person = {"first": given[0], "last": last, **self.country.address(self.rng), **self._employment(), **values}
+        person["mobile"] = values.get("mobile") or self.country.phone("mobile")
         person["birth"] = values.get("birth") or self.birth()
         person["email"] = values.get("email") or self.email(person)
         return Entity(self._id(), person, given[1:])
+
+    def relative(self, person: Entity, **values: object) -> Entity:
+        """Return another member of a person's family, with the same family name and address unless `values` say otherwise."""
+        first = person.given[self.count % len(person.given)]
+        made = self.person(**{"first": first, **person.take("last", *HOME), **values})
+        made.given = person.given
+        return made
 
     def birth(self) -> tuple[int, int, int]:
         """Return a date of birth: year, month, day."""
         return self.rng.randint(1945, 2004), self.rng.randint(1, 12), self.rng.randint(1, 28)
 
-    def relative(self, person: Entity, **values: object) -> Entity:
-        """Return another member of a person's family, of the same name and address unless `values` say otherwise."""
-        shared = {key: person.values[key] for key in ("last", "street", "city", "postcode", "country")}
-        first = person.given[self.count % len(person.given)]
-        made = self.person(**{"first": first, **shared, **values})
-        made.given = person.given
-        return made
-
-    def employer(self, company: Entity) -> dict[str, object]:
-        """Return what the people of a company share."""
-        shared = {key: company.values[key] for key in ("company", "phone", "website", "street", "city", "postcode", "country")}
-        return {**shared, "domain": company.values["domain"]}
-
-    def company(self, **values: object) -> Entity:
-        """Return a new company with one site."""
-        brand = values.get("brand") or self.pool.brand()
-        trade, legal = values.get("trade") or self.rng.choice(self.pool.trades), values.get("legal") or self.rng.choice(self.pool.legal)
-        stem = _plain(brand[1]) or "firm"
-        tail = _plain(trade)[: self.rng.choice((0, 3, 12))]
-        domain = values.get("domain") or f"{stem}{'-' if tail and self.rng.random() < 0.4 else ''}{tail}{self._mark()}.{self._top_level()}"
-        company = {"brand": brand, "trade": trade, "legal": legal, "company": self._named(brand, trade, legal), "domain": domain}
-        company |= {"website": domain, "phone": self.pool.phone("fixed"), "tax": self.pool.tax(), **self.pool.address(self.rng)}
-        company["email"] = f"{self.rng.choice(('info', 'office', 'sales', 'contact', 'info'))}@{domain}"
-        company |= values
-        return Entity(self._id(), company)
-
-    def renamed(self, company: dict, **parts: object) -> dict:
-        """Return a company's values with another brand, trade or legal form in its name."""
-        values = {**company, **parts}
-        return {**values, "company": self._named(values["brand"], values["trade"], values["legal"])}
-
     def email(self, person: dict) -> str:
-        """Return a new address of a person: at work where the employer has a domain, private otherwise."""
+        """Return a new address of a person: at work or private where the employer has a domain, private otherwise."""
         first, last = (_plain(person[key][1]) or "x" for key in ("first", "last"))
         if person.get("domain") and self.rng.random() < 0.5:
-            return f"{self.rng.choice((f'{first}.{last}', f'{first[0]}.{last}', f'{first[0]}{last}', first + '.' + last))}@{person['domain']}"
+            return f"{self.rng.choice((f'{first}.{last}', f'{first[0]}.{last}', f'{first[0]}{last}', f'{first}.{last}'))}@{person['domain']}"
         mark = self.number * 7 % 9973 + self.count
-        user = self.rng.choice(
-            (f"{first}.{last}{mark}", f"{first[0]}{last}{mark}", f"{last}.{first}{mark}", f"{first}_{last}{mark}", f"{first}{mark}")
-        )
-        return f"{user}@{self.rng.choice(self.pool.mail_domains)}"
+        user = self.rng.choice((f"{first}.{last}", f"{first[0]}{last}", f"{last}.{first}", f"{first}_{last}", first))
+        return f"{user}{mark}@{self.rng.choice(self.country.mail_domains)}"
+
+    def company(self, **values: object) -> Entity:
+        """Return a new company with one site; `values` are fixed beforehand."""
+        brand = values.get("brand") or self.country.brand()
+        trade, legal = values.get("trade") or self.rng.choice(self.country.trades), values.get("legal") or self.rng.choice(self.country.legal_forms)
+        letters = self.rng.choice((0, 3, 12))  # of the trade, in the domain
+        domain = values.get("domain") or self._domain(brand, _plain(trade)[:letters])
+        company = {"brand": brand, "trade": trade, "legal": legal, "company": self._company_name(brand, trade, legal), "domain": domain}
+        company |= {"website": domain, "phone": self.country.phone("fixed"), "tax": self.country.tax(), **self.country.address(self.rng)}
+        company["email"] = f"{self.rng.choice(('info', 'office', 'sales', 'contact', 'info'))}@{domain}"
+        return Entity(self._id(), company | values)
+
+    def renamed(self, company: Entity, brand: Name) -> dict[str, object]:
+        """Return what changes when a company takes another brand."""
+        return {"brand": brand, "company": self._company_name(brand, company.values["trade"], company.values["legal"])}
 
     def _employment(self) -> dict[str, object]:
         self.known["company"] = self.known["company"] or [self.company()]
         if self.rng.random() < 0.3:  # a private person
             return {}
-        return {**self.employer(self.rng.choice(self.known["company"])), "role": self.rng.choice(ROLES)}
+        return {**self.rng.choice(self.known["company"]).take(*EMPLOYER), "role": self.rng.choice(ROLES)}
 
-    def _named(self, brand: tuple[str, str], trade: str, legal: tuple[str, ...]) -> tuple[str, str]:
-        """Return a company's name in its own script and in Latin letters."""
-        language = self.pool.language
-        latin_trade = trade if trade.isascii() or self.pool.latin else anyascii(trade).capitalize()
-        native = brand[0] if not self.pool.latin or brand[0] == brand[1] else brand[1]
-        latin_legal = LATIN_LEGAL.get(language, legal)[0]
-        front = language in ("ja", "ko", "ru") and not self.pool.latin
-        parts = (legal[0], native, trade) if front else (native, trade, legal[0])
+    def _company_name(self, brand: Name, trade: str, legal: list[str]) -> Name:
+        language, latin = self.country.language, self.country.latin
+        latin_trade = trade if trade.isascii() or latin else anyascii(trade).capitalize()
+        latin_name = f"{brand[1]} {latin_trade} {_LATIN_LEGAL_FORMS.get(language, legal[0])}"
+        native = brand[1] if latin else brand[0]
         glue = "" if language in ("zh", "ja") else " "
-        name = f"{parts[0]} {parts[1]}{glue}{parts[2]}" if front else f"{parts[0]}{glue}{parts[1]} {parts[2]}"
-        return name, f"{brand[1]} {latin_trade} {latin_legal}"
+        if language in ("ja", "ko", "ru") and not latin:
+            return f"{legal[0]} {native}{glue}{trade}", latin_name
+        return f"{native}{glue}{trade} {legal[0]}", latin_name
 
-    def _top_level(self) -> str:
-        return self.rng.choice((TOP_LEVEL.get(self.pool.region, self.pool.region.lower()), "com"))
-
-    def _mark(self) -> str:
-        return str(self.number % 997) if self.rng.random() < 0.3 else ""
+    def _domain(self, brand: Name, trade: str) -> str:
+        hyphen = "-" if trade and self.rng.random() < 0.4 else ""
+        mark = str(self.number % 997) if self.rng.random() < 0.3 else ""
+        return f"{_plain(brand[1]) or 'firm'}{hyphen}{trade}{mark}.{self.rng.choice((self.country.top_level_domain, 'com'))}"
 
     def _id(self) -> str:
         self.count += 1
@@ -128,5 +155,5 @@ class World:
 
 @lru_cache(maxsize=50_000)
 def _plain(text: str) -> str:
-    """Return what of a name can stand in a domain."""
+    """Return the letters and digits of a name that can stand in a domain."""
     return re.sub(r"[^a-z0-9]", "", anyascii(text).lower())

@@ -1,0 +1,73 @@
+"""Write a generated set and its counts: ``crm-dedup synth --n 50000 --seed 7 --out data/all.jsonl``."""
+
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+
+from tqdm import tqdm
+
+from crm_dedup_plugin.dataset.synth import lists
+from crm_dedup_plugin.dataset.synth.generate import Settings, generate, locale_of
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.pair.prompt import build
+from crm_dedup_plugin.policy.evidence import compare, shared_domain
+from crm_dedup_plugin.storage import write_atomically
+
+_CHARACTERS = 100  # of prompts that are counted together
+_SHARED = ("first", "last", "name", "company", "street", "phone", "mobile", "email", "website")
+
+
+class Counts:
+    """Counts rows one by one; memory does not grow with their number."""
+
+    def __init__(self):
+        self.counts = {name: Counter() for name in ("decision", "slice", "locale", "prompt_chars")}
+        self.near_misses = 0
+
+    def add(self, row: dict) -> None:
+        """Count one generated row."""
+        decision, pair = row["output"]["decision"], row["input"]
+        self.counts["decision"][decision] += 1
+        self.counts["slice"][f"{row['slice']} {decision}"] += 1
+        self.counts["locale"][locale_of(row)] += 1
+        self.counts["prompt_chars"][len(build(**pair)) // _CHARACTERS * _CHARACTERS] += 1
+        if decision == "NO_MATCH":
+            evidence = compare(**pair)
+            self.near_misses += shared_domain(evidence) or any(evidence.get(concept) in ("same", "close", "found") for concept in _SHARED)
+
+    def summary(self) -> dict:
+        """Return all counts."""
+        decisions = self.counts["decision"]
+        share = round(self.near_misses / max(decisions["NO_MATCH"], 1), 4)
+        counts = {name: dict(sorted(counter.items())) for name, counter in self.counts.items()}
+        return {"pairs": sum(decisions.values()), "negatives_that_share_something": share, **counts}
+
+
+def write(pairs: int, seed: int, out: Path, kind: str = "", force: bool = False) -> dict:
+    """Write `pairs` rows of a kind ("", "compact", "unseen" or "lists") to `out`, and their counts to `out`.card.json; return these.
+
+    Raises UserError where `out` would be lost. Nothing is left of an interrupted run.
+    """
+    if pairs < 1:
+        raise UserError(f"{pairs} pairs cannot be generated: ask for at least 1, as in --n 50000")
+    if out.exists() and not force:
+        raise UserError(f"{out} exists: move it away, name another file with --out, or add --force to replace it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial, digest, counts = out.with_name(f".{out.name}.part"), hashlib.sha256(), Counts()
+    settings = Settings(compact=kind == "compact", unseen=kind == "unseen")
+    rows = lists.generate(pairs, seed) if kind == "lists" else generate(pairs, seed, settings)
+    try:
+        with partial.open("wb") as file:
+            for row in tqdm(rows, total=pairs, unit=" pairs", mininterval=1.0):
+                line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
+                file.write(line)
+                digest.update(line)
+                counts.add(row)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    command = f"crm-dedup synth --n {pairs} --seed {seed}" + (f" --{kind}" if kind else "")
+    card = {"command": command, "seed": seed, "sha256": digest.hexdigest(), **counts.summary()}
+    write_atomically(out.with_name(f"{out.stem}.card.json"), json.dumps(card, indent=2) + "\n")
+    return card

@@ -1,0 +1,103 @@
+"""The measured tables reach the documents that name them, and results/ holds what the project promises."""
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from crm_dedup_plugin.dataset.prepare import prepare
+from crm_dedup_plugin.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import quality  # noqa: E402
+import update_documents  # noqa: E402
+
+
+def result(name: str, file: str = "metrics.json") -> dict:
+    return json.loads((ROOT / "results" / name / file).read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """A repository with documents that name blocks, and results of which one was changed."""
+    for name in ("demo/smollm2-135m-base", "demo/smollm2-135m", "demo/baseline-strings", "demo/baseline-boosting", "demo/baseline-splink"):
+        shutil.copytree(ROOT / "results" / name, tmp_path / "results" / name)
+    changed = {**result("demo/smollm2-135m"), "macro_f1": {"value": 0.123, "low": 0.111, "high": 0.134}}
+    (tmp_path / "results/demo/smollm2-135m/metrics.json").write_text(json.dumps(changed))
+    for document in ("README.md", "docs/results.md", "data/README.md"):
+        (tmp_path / document).parent.mkdir(exist_ok=True)
+        (tmp_path / document).write_text("before\n<!-- demo: begin -->\nold\n<!-- demo: end -->\nafter\n<!-- speed: begin -->\n<!-- speed: end -->\n")
+    (tmp_path / "docs/other.md").write_text("nothing measured\n")
+    return tmp_path
+
+
+def test_each_document_gets_the_blocks_that_it_names(copy):
+    names = ["README.md", "data/README.md", "docs/results.md"]
+    assert [path.relative_to(copy).as_posix() for path in update_documents.update_all(copy, check=True)] == names
+    assert "\nold\n" in (copy / "README.md").read_text()
+    assert [path.relative_to(copy).as_posix() for path in update_documents.update_all(copy)] == names
+    for name in names:
+        text = (copy / name).read_text()
+        assert "0.12 (0.11-0.13)" in text and "\nold\n" not in text and text.startswith("before\n") and "\nafter\n" in text
+        assert "| offline, full" in text
+    assert update_documents.update_all(copy) == []
+
+
+def test_a_block_that_nobody_writes_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="no block named 'demos': use one of headline, results, demo"):
+        update_documents.update("<!-- demos: begin -->\n<!-- demos: end -->", tmp_path)
+
+
+def test_every_block_can_be_written_and_the_headline_is_small():
+    blocks = {name: write(ROOT / "results") for name, write in update_documents.BLOCKS.items()}
+    assert all("| " in text and "None" not in text for text in blocks.values())
+    lines = blocks["headline"].splitlines()
+    assert len(lines) == 2 + len(quality.MODELS | quality.BASELINES) and max(map(len, lines)) < 200
+
+
+def test_the_intervals_shown_span_all_trainings_and_the_values_stay():
+    one = {"a": {"value": 0.5, "low": 0.4, "high": 0.6}, "b": {"c": {"value": 1, "low": 1, "high": 1}}, "name": "first"}
+    two = {"a": {"value": 0.3, "low": 0.2, "high": 0.35}, "b": {"c": {"value": 1, "low": 0, "high": 2}}, "name": "second"}
+    wide = {"a": {"value": 0.5, "low": 0.2, "high": 0.6}, "b": {"c": {"value": 1, "low": 0, "high": 2}}, "name": "first"}
+    assert quality.spanned(one, [two]) == wide and quality.spanned(one, []) == one
+
+
+def test_the_generated_set_is_hard_for_similarity():
+    strings, boosting = (result(f"baseline-{name}")["macro_f1"]["value"] for name in ("strings", "boosting"))
+    assert strings < 0.75
+    assert boosting < 0.90
+
+
+def test_the_card_is_of_a_varied_set():
+    card = json.loads((ROOT / "results" / "data" / "all.card.json").read_text(encoding="utf-8"))
+    assert card["pairs"] == 50_000
+    assert len({key.split()[0] for key in card["slice"]}) >= 15
+    assert len(card["locale"]) >= 15
+    assert card["negatives_that_share_something"] >= 0.5
+
+
+def test_the_results_belong_to_the_demo_set_of_this_code(tmp_path):
+    prepare(tmp_path / "all.jsonl", tmp_path / "splits", demo_pairs=1500)
+    digest = {name: hashlib.sha256((tmp_path / "splits" / f"{name}.jsonl").read_bytes()).hexdigest() for name in ("train", "test")}
+    assert result("demo/smollm2-135m", "training.json")["train_sha256"] == digest["train"]
+    for name in ("demo/smollm2-135m-base", "demo/smollm2-135m"):
+        assert result(name)["inputs"]["data_sha256"] == digest["test"]
+
+
+def test_the_demo_keeps_its_promise():
+    base, tuned = result("demo/smollm2-135m-base"), result("demo/smollm2-135m")
+    assert tuned["macro_f1"]["value"] - base["macro_f1"]["value"] >= 0.35
+    assert tuned["valid_json"] == 1.0
+
+
+def test_the_model_beats_the_baselines_on_the_same_pairs():
+    tuned = result("smollm2-135m")
+    for name in ("strings", "boosting", "splink"):
+        baseline = result(f"baseline-{name}")
+        assert baseline["inputs"]["data_sha256"] == tuned["inputs"]["data_sha256"] and baseline["pairs"] == tuned["pairs"]
+        assert tuned["macro_f1"]["low"] > baseline["macro_f1"]["high"]
