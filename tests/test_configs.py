@@ -112,12 +112,16 @@ def test_the_options_for_several_gpus_in_the_header_are_valid(name):
     assert validated(settings, "two gpus")["fsdp_config"]["auto_wrap_policy"] == "TRANSFORMER_BASED_WRAP"
 
 
-def test_the_options_of_the_demo_are_valid_without_a_gpu():
+@pytest.mark.parametrize("form", ["name=demo ", "name=demo-small "])
+def test_the_options_of_the_demo_are_valid_without_a_gpu(form):
     script = (FOLDER.parent / "scripts" / "demo.sh").read_text(encoding="utf-8").replace("\\\n", " ")
+    numbers = dict(word.rstrip(";").split("=") for word in (form + script.partition(form)[2].partition("\n")[0]).split() if "=" in word)
     line = next(line for line in script.splitlines() if line.startswith("$crm_dedup train"))
+    for name, value in numbers.items():
+        line = line.replace(f"${name}", value)
     options = {key: yaml.safe_load(value) for key, value in (word.removeprefix("--").split("=") for word in line.split() if "=" in word)}
     decay = options.pop("lr_scheduler_kwargs__num_decay_steps")
     settings = raw("smollm2-135m") | options | {"lr_scheduler_kwargs": {"num_decay_steps": decay}}
     assert not unknown(settings)
     kept = validated(settings, "cpu")
-    assert kept["max_steps"] == 105 > kept["lr_scheduler_kwargs"]["num_decay_steps"] and kept["bf16"] is False
+    assert kept["max_steps"] == int(numbers["steps"]) > kept["lr_scheduler_kwargs"]["num_decay_steps"] and kept["bf16"] is False
