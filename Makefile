@@ -22,7 +22,7 @@ help:
 	@echo "  make push-MODEL     publish the model on the Hugging Face Hub (ARGS=--dry-run uploads nothing)"
 	@echo "Development"
 	@echo "  make test           run the whole test suite"
-	@echo "  make lint           check the code's style"
+	@echo "  make lint           check the style of the code, and that the documents say what results/ says"
 	@echo "  make record-MODEL   copy your results to results/, to be committed, and update the tables in the documents"
 	@echo "  make clean          delete what runs made: outputs/ (models and results), data/splits/ and caches"
 
@@ -59,6 +59,7 @@ test: setup
 
 lint: setup
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	@.venv/bin/python scripts/update_documents.py --check
 
 clean:
 	rm -rf outputs data/splits build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -15,6 +15,29 @@ esac
 tuned=$name/smollm2-135m
 base=$tuned-base
 
+logs=outputs/logs/$name
+mkdir -p "$logs"
+
+# Runs a command with its output in a log; prints how far it has come once a minute, and the end of the log if it fails.
+logged() {
+  local log=$logs/$1.log
+  shift
+  if ! "$@" 2>&1 | stdbuf -oL tr '\r' '\n' | progress "$log"; then
+    tail -n 15 "$log" >&2
+    echo "error: this step failed; $log has the details" >&2
+    exit 1
+  fi
+}
+progress() {
+  local line shown=$SECONDS
+  while IFS= read -r line; do
+    printf '%s\n' "$line"
+    if [[ $line =~ [0-9]+/[0-9]+\ \[[0-9:]+\<[0-9:]+ ]] && ((SECONDS - shown >= 60)); then
+      printf '   %s left]\n' "${BASH_REMATCH[0]}" >&2
+      shown=$SECONDS
+    fi
+  done >"$1"
+}
 step() { printf '\n== %s (%s)\n' "$1" "$(date +%H:%M:%S)"; }
 
 step "1/5 get the base model"
@@ -23,13 +46,13 @@ step "2/5 prepare the data in $data"
 $crm_dedup prepare
 step "3/5 train and merge, $steps steps (105 take up to 15 minutes on two cores)"
 # Every pair once, in small steps, with a learning rate that falls late: this teaches most in a few minutes.
-$crm_dedup train smollm2-135m --name "$tuned" --num_epochs=1 --max_steps=$steps --micro_batch_size=8 --lora_r=16 --lora_alpha=32 \
+logged train $crm_dedup train smollm2-135m --name "$tuned" --num_epochs=1 --max_steps=$steps --micro_batch_size=8 --lora_r=16 --lora_alpha=32 \
   --lr_scheduler_kwargs__num_decay_steps=$decay --warmup_ratio=0.05 --save_steps=25 --crm_dedup_decision_weight=1 \
   --pad_to_multiple_of=8 --dataloader_num_workers=2
 step "4/5 measure the base model; also with the records swapped and with instructions hidden in them"
-$crm_dedup kpi "$base" --model outputs/smollm2-135m-base "${measure[@]}"
+logged kpi-base $crm_dedup kpi "$base" --model outputs/smollm2-135m-base "${measure[@]}"
 step "5/5 measure the fine-tuned model in the same way"
-$crm_dedup kpi "$tuned" "${measure[@]}"
+logged kpi $crm_dedup kpi "$tuned" "${measure[@]}"
 step "base and fine-tuned model on the same test pairs"
 $crm_dedup table "$base" "$tuned"
 printf '\nThe results are in outputs/results/%s/.\n' "$name"

@@ -118,6 +118,14 @@ def headline(results: Path, speed: dict) -> str:
     return _table(["", *shown, f"pairs/s on one {speed['hardware']['name']}"], [[*row, speeds.get(row[0], DASH)] for row in rows])
 
 
+def few(found: dict[str, dict]) -> str:
+    """Return macro F1, the precision of DUPLICATE and the share of valid JSON of each model and baseline."""
+    shown = ("macro F1", "precision DUPLICATE")
+    valid = [DASH if (share := one.get("valid_json")) is None else f"{share:.0%}" for one in found.values()]
+    rows = [[name, *(interval(NUMBERS[name](one)) for one in found.values())] for name in shown]
+    return _table(["", *found], [*rows, ["valid JSON", *valid]])
+
+
 def full(results: Path) -> str:
     """Return what the model that was trained on the generated set reaches, on its kinds of pairs, on unseen ones, and on each public benchmark."""
     found, trained = measured(results), training(results)

@@ -44,8 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print("written:", ", ".join(map(str, written)))
-    updater = next((path for name in ("update_documents.py", "update_readme.py") if (path := Path("scripts") / name).is_file()), None)
-    return subprocess.run([sys.executable, str(updater)]).returncode if updater else 0
+    return subprocess.run([sys.executable, str(Path(__file__).with_name("update_documents.py"))]).returncode
 
 
 if __name__ == "__main__":

@@ -54,6 +54,12 @@ def demo(results: Path) -> str:
     )
 
 
+def quickstart(results: Path) -> str:
+    """Return the demo in a few lines, for the README."""
+    measured = quality.measured(results / DEMO)
+    return f"{quality.few(measured)}\n\n{quality.compared(measured)}"
+
+
 def gpu(results: Path) -> str:
     """Return what all models and shapes reach on a GPU."""
     return speed_tables.overview([quality.load(results / name) for name in ENGINES])
@@ -71,6 +77,7 @@ def engines(results: Path) -> str:
 
 BLOCKS: dict[str, Callable[[Path], str]] = {
     "headline": lambda results: quality.headline(results, quality.load(results / ENGINES[0])),
+    "quickstart": quickstart,
     "results": quality.full,
     "demo": demo,
     "speed": speed,

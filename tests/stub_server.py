@@ -13,7 +13,8 @@ ANSWER = '{"decision":"DUPLICATE","reasoning":"Same e-mail."}'
 
 
 class StubServer(ThreadingHTTPServer):
-    """Listens on 127.0.0.1 (port 0: a free one); `delay` in seconds for each answer, `failing` makes every answer an error."""
+    """Listens on 127.0.0.1 (port 0: a free one); `delay` in seconds for each answer, `failing` makes every answer of
+    more than one token an error."""
 
     daemon_threads = True
 
@@ -61,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.requests.append(body)
             self.server.answers += 1
             self.server.seconds += time.monotonic() - began
-        if self.server.failing:
+        if self.server.failing and body.get("max_completion_tokens") != 1:
             self.reply({"error": {"message": "the stub fails"}}, 500)
             return
         usage = {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}

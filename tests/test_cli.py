@@ -17,7 +17,7 @@ from crm_dedup_plugin import __version__
 from crm_dedup_plugin.cli import main, program
 from crm_dedup_plugin.errors import advise
 from crm_dedup_plugin.pair.answer import SCHEMA
-from crm_dedup_plugin.pair.prompt import in_order
+from crm_dedup_plugin.pair.prompt import ask
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULE = [sys.executable, "-m", "crm_dedup_plugin"]
@@ -189,7 +189,7 @@ def test_verbose_shows_the_traceback(tmp_path, monkeypatch):
 def test_an_unexpected_error_says_how_to_see_more(tmp_path, monkeypatch, capsys):
     from crm_dedup_plugin.pair import prompt
 
-    def fail(**_):
+    def fail(*_):
         raise ValueError("seven is no name")
 
     monkeypatch.setattr(prompt, "build", fail)
@@ -245,7 +245,7 @@ def test_the_prompt_of_the_first_pair_is_printed(tmp_path, capsys):
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
     assert main(["prompt", str(tmp_path / "a.jsonl")]) == 0
     first, last = capsys.readouterr().out.splitlines()[-2:]
-    assert [json.loads(line.partition(": ")[2]) for line in (first, last)] == list(in_order(**pairs[0]["input"]))
+    assert [json.loads(line.partition(": ")[2]) for line in (first, last)] == list(ask(**pairs[0]["input"])[1:])
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"[]\n", b"{}\n", b"x\n", b"\xff\n", b'{"input": {"record_a": 1, "record_b": 2}, "output": {}}'])

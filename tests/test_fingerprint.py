@@ -48,7 +48,7 @@ def test_every_process_computes_the_same_hashes(seed):
 
 def test_another_prompt_is_another_question_and_another_task(monkeypatch):
     before = probe.fingerprint(), fingerprint.fingerprint()
-    monkeypatch.setattr(prompt, "FRONT", prompt.FRONT.replace("data steward", "clerk"))
+    monkeypatch.setattr(prompt, "SHARED_PREFIX", prompt.SHARED_PREFIX.replace("data steward", "clerk"))
     probe.fingerprint.cache_clear(), fingerprint.fingerprint.cache_clear()
     assert probe.fingerprint() != before[0] and fingerprint.fingerprint() != before[1]
 

@@ -9,6 +9,8 @@ from axolotl.utils.dict import DictDefault
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from crm_dedup_plugin.dataset.prepare import in_prompt_order
+from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import task
 from crm_dedup_plugin.pair import prompt, tokens
 from crm_dedup_plugin.pair.answer import GRAMMAR, LABELS, MAX_REASONING_CHARS, dump, parse
@@ -27,7 +29,7 @@ REASONS = [
 
 
 def line(left=LEFT, right=RIGHT, decision="DUPLICATE", reasoning=REASONS[0]):
-    pair = {"input": {"record_a": left, "record_b": right}, "output": {"decision": decision, "reasoning": reasoning}}
+    pair = {"id": "p1", "input": {"record_a": left, "record_b": right}, "output": {"decision": decision, "reasoning": reasoning}}
     return {"text": json.dumps(pair)}
 
 
@@ -58,16 +60,20 @@ def test_the_text_of_training_is_the_text_of_evaluation(tokenizer, tmp_path):
     assert document["prompt"] == prompt.build(LEFT, RIGHT)
 
 
+def test_a_split_in_another_order_is_refused_with_the_pair_and_the_cure(tokenizer):
+    with pytest.raises(UserError, match=r"pair 'p1' of a split is not in the order of its prompt: .* run `make prep` again"):
+        sample(tokenizer, left=RIGHT, right=LEFT)
+
+
 def test_the_answer_names_the_records_as_the_prompt_does(tokenizer):
-    said = {"reasoning": "Phone only in A, notes missing in A."}
-    ahead, behind = ({"left": LEFT, "right": RIGHT}, {"left": RIGHT, "right": LEFT})
-    if prompt.in_order(LEFT, RIGHT) != (LEFT, RIGHT):
-        ahead, behind = behind, ahead
-    question, answer, _ = sample(tokenizer, **ahead, **said)
-    same_question, mirrored, _ = sample(tokenizer, **behind, **said)
+    said = {"decision": "DUPLICATE", "reasoning": "Phone only in A, notes missing in A."}
+    rows = [{"input": {"record_a": a, "record_b": b}, "output": said} for a, b in ((LEFT, RIGHT), (RIGHT, LEFT))]
+    (question, answer), (same_question, exchanged) = (
+        sample(tokenizer, left=row["input"]["record_a"], right=row["input"]["record_b"], **row["output"])[:2] for row in map(in_prompt_order, rows)
+    )
     assert question == same_question
     assert parse(tokenizer.decode(answer[:-1])).reasoning == said["reasoning"]
-    assert parse(tokenizer.decode(mirrored[:-1])).reasoning == "Phone only in B, notes missing in B."
+    assert parse(tokenizer.decode(exchanged[:-1])).reasoning == "Phone only in B, notes missing in B."
 
 
 @pytest.mark.parametrize("decision", LABELS)
@@ -109,7 +115,7 @@ def test_constrained_decoding_refuses_an_answer_with_spaces(tokenizer, guide):
 def test_no_record_can_write_a_special_token(tokenizer):
     special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
     plain, _, _ = sample(tokenizer)
-    hostile, _, _ = sample(tokenizer, left=HOSTILE, right={**HOSTILE, "<|im_start|>": "x"})
+    hostile, _, _ = sample(tokenizer, left={**HOSTILE, "<|im_start|>": "x"}, right=HOSTILE)
     assert [token for token in hostile if token in special] == [token for token in plain if token in special]
     assert special & set(tokenizer(str(HOSTILE), add_special_tokens=False)["input_ids"])  # unescaped, they would be read
 
@@ -144,7 +150,7 @@ def test_a_sentencepiece_tokenizer_writes_no_space_before_the_answer(sentencepie
 @pytest.mark.parametrize("kind", ["tokenizer", "sentencepiece_like"])
 def test_many_prompts_are_tokenised_as_one_is(request, kind):
     tokenizer = request.getfixturevalue(kind)
-    pairs = [(LEFT, RIGHT), (HOSTILE, LEFT), *((HOSTILE, {"Name": f"QUESTION {at}", "{": "\n\n 1 "}) for at in range(5))]
+    pairs = [(LEFT, RIGHT), (HOSTILE, LEFT), *((HOSTILE, {"Name": f"PROMPT {at}", "{": "\n\n 1 "}) for at in range(5))]
     assert tokens.batch_prompt_ids(tokenizer, pairs) == [tokens.prompt_ids(tokenizer, *pair) for pair in pairs]
     assert tokens.batch_prompt_ids(tokenizer, []) == []
 

@@ -8,7 +8,7 @@ from peft import LoraConfig, get_peft_model
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from crm_dedup_plugin.training import shared_prefix
+from crm_dedup_plugin.training import flex_attention, shared_prefix
 from crm_dedup_plugin.training.collator import FlexibleCollator, LocatingCollator
 
 PREFIX = 40
@@ -46,9 +46,9 @@ def outcome(model, batch, **extra):
     return loss.detach(), {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def assert_equal(stock, shared_prefix, batch, **extra):
+def assert_equal(stock, shared, batch, **extra):
     ours = copy.deepcopy(stock)
-    shared_prefix.install(ours, shared_prefix)
+    shared_prefix.install(ours, shared)
     loss, gradients = outcome(stock, batch, **extra)
     our_loss, our_gradients = outcome(ours, batch, **extra)
     torch.testing.assert_close(our_loss, loss, rtol=1e-4, atol=1e-6)
@@ -61,27 +61,27 @@ def assert_equal(stock, shared_prefix, batch, **extra):
 def spy(monkeypatch):
     """Return a list that receives the length of every shared prefix that is used."""
     used = []
-    original = shared_prefix._after_prefix
+    original = shared_prefix.after_prefix
 
     def after_prefix(decoder, input_ids, labels, prefix, real, plan):
         used.append(prefix)
         return original(decoder, input_ids, labels, prefix, real, plan)
 
-    monkeypatch.setattr(shared_prefix, "_after_prefix", after_prefix)
+    monkeypatch.setattr(shared_prefix, "after_prefix", after_prefix)
     return used
 
 
-@pytest.mark.parametrize("shared_prefix", [False, True])
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("lengths", [[64, 51, 60, 47, 64, 58], [64, 64], [57, 64, 48]], ids=str)
-def test_padded_rows_of_unequal_length(stock, shared_prefix, lengths, monkeypatch):
+def test_padded_rows_of_unequal_length(stock, shared, lengths, monkeypatch):
     used = spy(monkeypatch)
-    assert_equal(stock, shared_prefix, make_batch(lengths))
-    assert used == ([PREFIX - 1] if shared_prefix else [])
+    assert_equal(stock, shared, make_batch(lengths))
+    assert used == ([PREFIX - 1] if shared else [])
 
 
-@pytest.mark.parametrize("shared_prefix", [False, True])
-def test_the_mean_over_the_whole_step_is_taken_where_the_trainer_gives_its_size(stock, shared_prefix):
-    assert_equal(stock, shared_prefix, make_batch([64, 50]), num_items_in_batch=torch.tensor(37))
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_mean_over_the_whole_step_is_taken_where_the_trainer_gives_its_size(stock, shared):
+    assert_equal(stock, shared, make_batch([64, 50]), num_items_in_batch=torch.tensor(37))
 
 
 @pytest.mark.parametrize(("lengths", "prefix"), [([64], PREFIX), ([64, 50], 3), ([64, 50], shared_prefix.MIN_SHARED_TOKENS)])
@@ -168,9 +168,9 @@ def test_what_the_loader_finds_spares_the_forward_pass_its_questions(stock, toke
 
 @pytest.mark.parametrize("lengths", [[64, 51, 58], [64] * 40, [41, 64]], ids=lambda lengths: f"{len(lengths)} rows")
 def test_one_kernel_attends_as_the_pieces_do(stock, tokenizer, lengths, monkeypatch):
-    from torch.nn.attention import flex_attention
+    from torch.nn import attention
 
-    monkeypatch.setattr(flex_attention, "_validate_device", lambda *_: None)  # uncompiled, the way back works on a processor too
+    monkeypatch.setattr(attention.flex_attention, "_validate_device", lambda *_: None)  # uncompiled, the way back works on a processor too
     batch = make_batch(lengths, answer=1)
     features = [{name: values[row][batch["attention_mask"][row] == 1].tolist() for name, values in batch.items()} for row in range(len(lengths))]
     loaded = FlexibleCollator(tokenizer, pad_to_multiple_of=64)(features)
@@ -192,8 +192,8 @@ def test_one_kernel_attends_as_the_pieces_do(stock, tokenizer, lengths, monkeypa
         torch.testing.assert_close(same[name], gradient, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("shared_prefix", [False, True])
-def test_the_token_that_decides_can_count_more(stock, shared_prefix):
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_token_that_decides_can_count_more(stock, shared):
     batch, at, weight = make_batch([64, 51, 58]), 2, 5.0
     alone = {**batch, "labels": torch.full_like(batch["labels"], -100)}
     for row, length in enumerate((64, 51, 58)):
@@ -203,7 +203,7 @@ def test_the_token_that_decides_can_count_more(stock, shared_prefix):
     plain, plain_gradients = outcome(stock, batch, num_items_in_batch=count)
     more, more_gradients = outcome(stock, alone, num_items_in_batch=count)
     ours = copy.deepcopy(stock)
-    shared_prefix.install(ours, shared_prefix, shared_prefix.Emphasis(at, weight))
+    shared_prefix.install(ours, shared, shared_prefix.Emphasis(at, weight))
     loss, gradients = outcome(ours, batch, num_items_in_batch=count)
     torch.testing.assert_close(loss, plain + (weight - 1) * more, rtol=1e-4, atol=1e-6)
     for name, gradient in gradients.items():

@@ -83,7 +83,7 @@ def test_a_base_of_unknown_licence_or_origin_is_refused_with_a_cure(root, monkey
     write(root / "outputs/tiny-merged/SOURCE.json", json.dumps({"model": "someone/some-model"}))
     measure(root)
     refused("the licence of someone/some-model is not known here: run `hf download someone/some-model README.md`")
-    monkeypatch.setattr(licences, "_cached", lambda base, file: root / "README.md")
+    monkeypatch.setattr(licences, "cached", lambda base, file: root / "README.md")
     write(root / "README.md", "---\nlicense: other\nlicense_name: theirs\nlicense_link: LICENSE\n---\n")
     assert ModelCard(dry()).data.license_name == "theirs"
     Path("outputs/tiny-merged/SOURCE.json").unlink()
@@ -94,11 +94,11 @@ def test_a_base_of_unknown_licence_or_origin_is_refused_with_a_cure(root, monkey
 def test_llamas_licence_is_kept(root, monkeypatch):
     write(root / "outputs/tiny-merged/SOURCE.json", json.dumps({"model": "meta-llama/Llama-3.2-3B-Instruct"}))
     measure(root)
-    monkeypatch.setattr(licences, "_cached", lambda base, file: None)
+    monkeypatch.setattr(licences, "cached", lambda base, file: None)
     refused("wants a name that begins with Llama: choose one, as in --repo ann/Llama-crm-dedup-tiny")
     refused("run `hf download meta-llama/Llama-3.2-3B-Instruct LICENSE.txt`", repo=None)
     write(root / "cache/LICENSE.txt", "LLAMA 3.2 COMMUNITY LICENSE AGREEMENT, https://www.llama.com, LlamaUseReport@meta.com")
-    monkeypatch.setattr(licences, "_cached", lambda base, file: root / "cache" / file if file == "LICENSE.txt" else None)
+    monkeypatch.setattr(licences, "cached", lambda base, file: root / "cache" / file if file == "LICENSE.txt" else None)
     text = dry(repo=None)
     held = contents(Path("outputs/tiny-hub"))
     assert "**Built with Llama.**" in text and "# Llama-crm-dedup-tiny\n" in text and ModelCard(text).data.license == "llama3.2"
@@ -143,6 +143,6 @@ def test_other_licences_are_passed_on_too(root, monkeypatch):
     assert "Its text: `LICENSE`." in dry() and b"Apache License" in contents(Path("outputs/tiny-hub"))["LICENSE"]
     write(root / "outputs/tiny-merged/SOURCE.json", json.dumps({"model": "microsoft/Phi-4-mini-instruct"}))
     measure(root)
-    monkeypatch.setattr(licences, "_cached", lambda base, file: None)
+    monkeypatch.setattr(licences, "cached", lambda base, file: None)
     with pytest.raises(UserError, match="run `hf download microsoft/Phi-4-mini-instruct LICENSE` and push again"):
         dry()

@@ -6,11 +6,11 @@ import random
 import pytest
 
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.dataset.prepare import validate
 from crm_dedup_plugin.dataset.synth import mistakes
 from crm_dedup_plugin.dataset.synth.company_cases import list_subsidiary
 from crm_dedup_plugin.dataset.synth.generate import Dice, countries, worlds
 from crm_dedup_plugin.dataset.synth.lists import LISTS, generate
+from crm_dedup_plugin.pair.files import parse_rows
 from crm_dedup_plugin.pair.record import normalise
 from crm_dedup_plugin.policy.attacks import EVAL
 from crm_dedup_plugin.policy.identity import identities
@@ -27,7 +27,7 @@ def test_equal_seeds_give_equal_rows_and_fewer_are_the_start_of_more(rows):
 
 
 def test_every_row_can_be_trained_on(rows):
-    kept, cut = validate((json.dumps(row).encode() for row in rows), "lists")
+    kept, cut = parse_rows((json.dumps(row).encode() for row in rows), "lists")
     assert kept == rows and not cut
     assert all(normalise(record) == (record, []) for row in rows for record in row["input"].values())
 
@@ -122,7 +122,7 @@ def test_pairs_for_training_only_change_nothing_that_is_held_out(tmp_path, capsy
 
 def test_a_missing_file_is_named_and_nothing_is_written(tmp_path, capsys):
     assert main(["prepare", "--demo", "60", "--out", str(tmp_path / "out"), "--also", str(tmp_path / "none.jsonl")]) == 1
-    assert "none.jsonl is no file" in capsys.readouterr().err
+    assert "none.jsonl does not exist" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

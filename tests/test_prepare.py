@@ -7,14 +7,17 @@ import tempfile
 from contextlib import redirect_stderr
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.dataset.prepare import DEMO_PAIRS, DataError, prepare
+from crm_dedup_plugin.dataset.prepare import DEMO_PAIRS, exchange_sides, in_prompt_order, prepare
 from crm_dedup_plugin.dataset.splits import SPLITS, SplitError
 from crm_dedup_plugin.pair.answer import LABELS, MAX_REASONING_CHARS
-from crm_dedup_plugin.pair.record import MAX_FIELD_CHARS, normalise
+from crm_dedup_plugin.pair.files import DataError
+from crm_dedup_plugin.pair.prompt import ask
+from crm_dedup_plugin.pair.record import MAX_FIELD_CHARS, normalise, to_json
 
 
 def row(number: int, **changes) -> dict:
@@ -52,11 +55,44 @@ def test_right_data_become_three_disjoint_files_and_a_summary(tmp_path, capsys):
     assert len(set.union(*clusters)) == sum(map(len, clusters)) == 60
 
 
-def test_without_data_a_demo_set_is_made_and_announced(tmp_path, capsys):
-    assert main(["prepare", "--data", str(tmp_path / "all.jsonl"), "--out", str(tmp_path / "out")]) == 0
-    assert f"all.jsonl does not exist: using a generated demo set of {DEMO_PAIRS} pairs" in capsys.readouterr().err
-    assert not (tmp_path / "all.jsonl").exists()
+def test_without_data_a_demo_set_is_made_and_announced(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["prepare", "--out", "out"]) == 0
+    assert f"data/all.jsonl does not exist: using a generated demo set of {DEMO_PAIRS} pairs" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert sum(len(read(tmp_path / "out" / f"{name}.jsonl")) for name in SPLITS) == DEMO_PAIRS
+
+
+def test_the_default_file_is_read_where_it_exists(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "all.jsonl").write_bytes(text(map(row, range(60))))
+    assert main(["prepare"]) == 0
+    assert sum(len(read(tmp_path / "data" / "splits" / f"{name}.jsonl")) for name in SPLITS) == 60
+
+
+@pytest.mark.parametrize("name", ["elsewhere/all.jsonl", "data/all.jsonl", "pairs.jsonl"])
+def test_a_file_that_is_named_and_missing_is_an_error(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    assert main(["prepare", "--data", name, "--out", "out"]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {name} does not exist: name a file of labelled pairs with --data, or generate")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pairs_are_written_in_the_order_of_the_prompt_and_reasonings_follow(tmp_path):
+    def turned(number: int) -> dict:
+        records = {"record_a": {"name": f"right {number}", "tel": "1"}, "record_b": {"name": f"left {number}"}}
+        output = {"decision": LABELS[number % 3], "reasoning": "Tel only in A, missing from record B."}
+        return row(number, cluster_a=f"a{number}", cluster_b=f"b{number}", input=records, output=output)
+
+    code, out = run(tmp_path, text(map(turned, range(60))))
+    assert code == 0
+    for one in (one for name in SPLITS for one in read(out / f"{name}.jsonl")):
+        number = one["id"].removeprefix("r")
+        assert list(one) == ["id", "slice", "cluster_a", "input", "output", "cluster_b"]
+        assert one["input"] == {"record_a": {"name": f"left {number}"}, "record_b": {"name": f"right {number}", "tel": "1"}}
+        assert (one["cluster_a"], one["cluster_b"]) == (f"b{number}", f"a{number}")
+        assert one["output"]["reasoning"] == "Tel only in B, missing from record A."
 
 
 def test_a_byte_order_mark_windows_line_ends_and_blank_lines_are_accepted(tmp_path):
@@ -71,7 +107,7 @@ def test_long_texts_are_cut_with_a_warning(tmp_path, capsys):
     long = row(0, input={"record_a": {"note": "x" * 1000}, "record_b": {"name": "y"}}, output={"decision": "DUPLICATE", "reasoning": "r" * 999})
     _, out = run(tmp_path, text([long, *map(row, range(1, 60))]))
     (kept,) = [one for name in SPLITS for one in read(out / f"{name}.jsonl") if one["id"] == "r0"]
-    assert kept["input"]["record_a"]["note"] == "x" * MAX_FIELD_CHARS
+    assert kept["input"]["record_b"]["note"] == "x" * MAX_FIELD_CHARS
     assert kept["output"]["reasoning"] == "r" * MAX_REASONING_CHARS
     assert json.loads((out / "summary.json").read_text())["cut_fields"] == {"note": 1, "output.reasoning": 1}
     warnings = capsys.readouterr().err
@@ -166,3 +202,20 @@ def test_any_flat_records_are_prepared_or_refused(drawn, escape, usable):
         for name in SPLITS:
             for one in read(out / f"{name}.jsonl"):
                 assert all(normalise(part) == (part, []) for part in one["input"].values())
+                assert in_prompt_order(one) is one
+
+
+@settings(max_examples=80, deadline=None)
+@given(records, records, st.lists(st.sampled_from(("only in A", "missing from B", "in", " ", "A", "record B,", "plan B")) | texts).map(" ".join))
+def test_either_order_of_a_pair_becomes_the_same_row(left, right, reasoning):
+    def made(a: dict, b: dict, clusters: tuple[str, str], reasoning: str) -> dict:
+        named = dict(zip(("cluster_a", "cluster_b"), clusters, strict=True))
+        return {**named, "input": {"record_a": a, "record_b": b}, "output": {"decision": "POSSIBLE", "reasoning": reasoning}}
+
+    assert exchange_sides(exchange_sides(reasoning)) == reasoning
+    one, other = made(left, right, ("l", "r"), reasoning), made(right, left, ("r", "l"), exchange_sides(reasoning))
+    for row in map(in_prompt_order, (one, other)):
+        assert ask(**row["input"])[1:] == (row["input"]["record_a"], row["input"]["record_b"])
+        assert row in (one, other)
+    if to_json(left) != to_json(right):
+        assert in_prompt_order(one) == in_prompt_order(other)

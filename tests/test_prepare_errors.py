@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.dataset.prepare import MAX_ERRORS
 from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.pair.files import MAX_ERRORS
 
 
 def row(number: int, **changes) -> dict:
@@ -106,7 +106,8 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path, capsys, content, messag
 
 def test_a_folder_as_data_is_refused(tmp_path, capsys):
     assert main(["prepare", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
-    assert capsys.readouterr().err == f"error: {tmp_path} is a folder: name a file of labelled pairs, as in --data {tmp_path}/all.jsonl\n"
+    cure = "name a file of labelled pairs with --data, or generate a demo set with --demo 1500"
+    assert capsys.readouterr().err == f"error: {tmp_path} is a folder: {cure}\n"
 
 
 @pytest.mark.parametrize("fractions", [("0.8", "0.2", "0"), ("80", "10", "10"), ("nan", "0.5", "0.5"), ("1.2", "-0.1", "-0.1")])

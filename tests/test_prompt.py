@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crm_dedup_plugin.pair.answer import LABELS, MAX_ANSWER_TOKENS, MAX_REASONING_CHARS, SCHEMA
-from crm_dedup_plugin.pair.prompt import RUBRIC, build, in_order, messages
+from crm_dedup_plugin.pair.prompt import RUBRIC, ask, build, messages
 from crm_dedup_plugin.pair.record import normalise
 
 QUICK = settings(max_examples=150, deadline=None)
@@ -37,7 +37,7 @@ def assert_two_record_lines(left: dict, right: dict) -> None:
     prompt = build(left, right)
     for lines in (prompt.split("\n"), prompt.splitlines()):
         assert [line[:10] for line in lines if line.lstrip().startswith("Record ")] == ["Record A: ", "Record B: "]
-        assert [json.loads(line[10:]) for line in lines[-2:]] == [normalise(record)[0] for record in in_order(left, right)]
+        assert [json.loads(line[10:]) for line in lines[-2:]] == [normalise(record)[0] for record in ask(left, right)[1:]]
         assert lines[:-2] == [*RUBRIC.splitlines(), ""]
 
 
@@ -86,8 +86,16 @@ def test_the_rubric_explains_every_decision_and_the_limit():
 def test_the_order_of_a_call_changes_nothing(left, right):
     assert build(left, right) == build(right, left)
     first, second = (json.loads(line[10:]) for line in build(left, right).split("\n")[-2:])
-    assert {id(record) for record in in_order(left, right)} == {id(left), id(right)}
-    assert [normalise(record)[0] for record in in_order(right, left)] == [first, second]
+    assert {id(record) for record in ask(left, right)[1:]} == {id(left), id(right)}
+    assert [normalise(record)[0] for record in ask(right, left)[1:]] == [first, second]
+
+
+@QUICK
+@given(records, records)
+@example(ATTACK, {"n" * 90: "v" * 400})
+def test_raw_and_normalised_records_give_the_same_prompt(left, right):
+    once = [normalise(record)[0] for record in (left, right)]
+    assert build(left, right) == build(*once) == build(*map(dict, once))
 
 
 def test_the_record_that_sorts_first_is_called_a():

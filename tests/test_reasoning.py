@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from crm_dedup_plugin.dataset.prepare import exchange_sides
 from crm_dedup_plugin.dataset.synth.generate import Settings, generate
 from crm_dedup_plugin.pair.answer import LABELS, MAX_REASONING_CHARS
-from crm_dedup_plugin.pair.prompt import mirrored
 from crm_dedup_plugin.policy import reasoning, rules
 from crm_dedup_plugin.policy.evidence import FOUND, ONLY_A, ONLY_B, Evidence, compare
 from crm_dedup_plugin.policy.fields import CONCEPTS
@@ -76,8 +76,8 @@ def test_reasonings_are_short_sentences(rows):
 
 def test_a_mirrored_reasoning_is_true_of_the_swapped_records(rows):
     for row in rows:
-        assert is_grounded(mirrored(text(row)), *pair(row)[::-1]), text(row)
-        assert mirrored(mirrored(text(row))) == text(row)
+        assert is_grounded(exchange_sides(text(row)), *pair(row)[::-1]), text(row)
+        assert exchange_sides(exchange_sides(text(row))) == text(row)
 
 
 @pytest.mark.parametrize("said", SAID)
@@ -124,7 +124,7 @@ def absent(row: dict) -> str | None:
 
 
 def other_side(row: dict) -> str | None:
-    made = mirrored(text(row))
+    made = exchange_sides(text(row))
     return made if made != text(row) else None
 
 

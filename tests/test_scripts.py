@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from crm_dedup_plugin.errors import UserError
+
 ROOT = Path(__file__).resolve().parents[1]
 LISTS = ("requirements/cpu.txt", "requirements/cuda.txt")
 KEY = ("scripts/setup.sh", "setup.cfg", "requirements/vllm-cpu-alias/setup.cfg")
@@ -221,16 +223,18 @@ def test_without_a_browser_the_tests_do_not_start(checkout):
     assert done.returncode == 1 and "sudo apt-get install chromium" in done.stderr
 
 
-def test_results_are_recorded_by_a_command_of_their_own(tmp_path):
+def test_results_are_recorded_by_a_command_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    from record_results import record
+
+    with pytest.raises(UserError, match=r"outputs/results/mine holds no results: run `make kpi-mine` first"):
+        record("mine")
     run = tmp_path / "outputs" / "results" / "mine"
     run.mkdir(parents=True)
-    command = [sys.executable, ROOT / "scripts" / "record_results.py", "mine", "--as", "demo/mine"]
-    env = environment(PYTHONPATH=str(ROOT))
-    nothing = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=env)
-    assert nothing.returncode == 1 and "run `make kpi-mine` first" in nothing.stderr and not (tmp_path / "results").exists()
     for name in ("metrics.json", "confusion.png", "debug.log"):
         (run / name).write_text("{}")
-    assert subprocess.run(command, cwd=tmp_path, capture_output=True, env=env).returncode == 0
-    assert sorted(path.name for path in (tmp_path / "results" / "demo" / "mine").iterdir()) == ["confusion.png", "metrics.json"]
-    outside = subprocess.run([*command[:-1], "../elsewhere"], cwd=tmp_path, capture_output=True, text=True, env=env)
-    assert outside.returncode == 1 and "is outside results/" in outside.stderr
+    with pytest.raises(UserError, match="is outside results/"):
+        record("mine", "../elsewhere")
+    assert sorted(map(str, record("mine", "demo/mine"))) == ["results/demo/mine/confusion.png", "results/demo/mine/metrics.json"]
+    assert sorted(path.name for path in tmp_path.rglob("results/demo/mine/*")) == ["confusion.png", "metrics.json"]

@@ -56,7 +56,9 @@ def write_splits(folder: Path, train: int = 24, val: int = 12) -> None:
     """Write a train and a val split of generated pairs to ``folder/data/splits``."""
     from compact_pairs import generate
 
-    rows = [json.dumps(row) for row in generate(train + val)]
+    from crm_dedup_plugin.dataset.prepare import in_prompt_order
+
+    rows = [json.dumps(in_prompt_order(row)) for row in generate(train + val)]
     splits = folder / "data" / "splits"
     splits.mkdir(parents=True)
     (splits / "train.jsonl").write_text("\n".join(rows[:train]) + "\n")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from crm_dedup_plugin.dataset.prepare import validate
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference.engine import DECISION, FREE, FULL, Pair
 from crm_dedup_plugin.pair.answer import MAX_ANSWER_TOKENS
+from crm_dedup_plugin.pair.files import read_pairs
 
 PARTS = ("offline", "online", "transformers")  # modules of this package; the slowest last, as each part is kept when it is done
 QUICK = {"pairs": 8, "concurrency": (1, 4), "baseline_pairs": 4, "batches": (4,)}
@@ -60,12 +59,9 @@ class Workload:
 
     def load(self) -> tuple[list[Pair], Pair]:
         """Return the pairs that are timed, and one more that warms the caches; raises UserError if there are fewer than two."""
-        count = None if self.pairs is None else self.pairs + 1
-        with Path(self.data).open("rb") as lines:
-            rows, _ = validate(itertools.islice(lines, count), self.data)
-        if len(rows) < 2:
-            raise UserError(f"{self.data} has {len(rows)} pairs: at least 2 are needed")
-        pairs = [(row["input"]["record_a"], row["input"]["record_b"]) for row in rows]
+        pairs = [pair.records for pair in read_pairs(self.data, None if self.pairs is None else self.pairs + 1)]
+        if len(pairs) < 2:
+            raise UserError(f"{self.data} has {len(pairs)} pairs: at least 2 are needed")
         return pairs[:-1], pairs[-1]
 
     def options(self) -> dict:

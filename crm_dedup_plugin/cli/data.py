@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from pathlib import Path
 
@@ -28,7 +27,8 @@ def add(program: Program) -> None:
     command = program.add(
         "data", "prepare", "Check labelled pairs and split them into train, val and test.", "prepare --seed 7", _run_prepare, NOTHING_WRITTEN
     )
-    command.option("--data", "The labelled pairs, one JSON object a line.", Path("data/all.jsonl"))
+    said = "data/all.jsonl, or generated demo pairs if that file does not exist"
+    command.option("--data", "The labelled pairs, one JSON object a line.", None, said, type=Path)
     command.option("--out", "The folder for the splits.", Path("data/splits"))
     shares = {"type": float, "nargs": 3, "metavar": ("TRAIN", "VAL", "TEST")}
     command.option("--fractions", "The share of each split.", (0.8, 0.1, 0.1), "0.8 0.1 0.1", **shares)
@@ -41,7 +41,7 @@ def add(program: Program) -> None:
     command = program.add(
         "data", "prompt", "Print the prompt for the first pair of a file.", "prompt data/splits/test.jsonl", _run_prompt, NOTHING_WRITTEN
     )
-    command.add_argument("file", type=Path, metavar="FILE", help="A file of labelled pairs, such as data/splits/test.jsonl.")
+    command.add_argument("file", type=Path, metavar="FILE", help="A file of pairs, labelled or not, such as data/splits/test.jsonl.")
     program.add("data", "schema", "Print the JSON schema of an answer.", "schema", _run_schema, NOTHING_WRITTEN)
 
 
@@ -67,14 +67,11 @@ def _run_synth(options) -> None:
 
 
 def _run_prompt(options) -> None:
-    from crm_dedup_plugin.dataset.prepare import validate
+    from crm_dedup_plugin.pair.files import read_pairs
     from crm_dedup_plugin.pair.prompt import build
 
-    if not options.file.is_file():
-        raise UserError(f"{options.file} is not a file: name a file of labelled pairs, such as data/splits/test.jsonl")
-    with options.file.open("rb") as lines:
-        rows, _ = validate(itertools.islice(lines, 1), str(options.file))
-    print(build(**rows[0]["input"]))
+    (pair,) = read_pairs(options.file, limit=1, cure="name a file of pairs, such as data/splits/test.jsonl")
+    print(build(*pair.records))
 
 
 def _run_schema(options) -> None:

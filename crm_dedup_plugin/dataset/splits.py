@@ -9,13 +9,14 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
+from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.record import identity
 
 SPLITS = ("train", "val", "test")
 
 
-class SplitError(ValueError):
+class SplitError(UserError):
     """Rows that cannot be split as asked; the message names the shortage and the cure."""
 
 

@@ -112,11 +112,11 @@ def _labelled_doc(path: Path, number: int, row: dict, slice: str = "") -> dict:
 
 def _doc(path: Path, number: int, name: str, pair: tuple[dict, dict], gold: str, slice: str, target: str = "") -> dict:
     """Return one document, its records as the prompt names them; `key` tells which line of which file it is, whatever was done to them."""
-    record_a, record_b = prompt.in_order(*pair)
+    text, record_a, record_b = prompt.ask(*pair)
     return {
         "id": name,
         "key": f"{path.resolve()}:{number}",
-        "prompt": prompt.build(*pair),
+        "prompt": text,
         "gen_prefix": "",
         "gold": gold,
         "slice": slice,

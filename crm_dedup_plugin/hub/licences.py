@@ -63,7 +63,7 @@ def of(base: str) -> Licence:
         return Licence(known, link=f"https://huggingface.co/{base}/blob/main/LICENSE.txt" if known.startswith("llama") else None)
     from huggingface_hub import ModelCard
 
-    card = _cached(base, "README.md")
+    card = cached(base, "README.md")
     stated = ModelCard.load(card, ignore_metadata_errors=True).data if card else {}
     if not stated.get("license"):
         raise UserError(f"the licence of {base} is not known here: run `hf download {base} README.md`, whose metadata state it, and push again")
@@ -82,7 +82,7 @@ def documents(base: str, licence: Licence, repo: str) -> tuple[dict[str, str], d
         raise UserError(
             f"{repo}: the licence of {base} wants a name that begins with Llama: choose one, as in --repo {repo.replace('/', '/Llama-', 1)}"
         )
-    found = {file: path for file in DOCUMENTS if (path := _cached(base, file))}
+    found = {file: path for file in DOCUMENTS if (path := cached(base, file))}
     if licence.id == "apache-2.0" and not found and OWN_LICENCE.is_file():
         found = {"LICENSE": OWN_LICENCE}  # the same text, word for word
     wanted = "LICENSE.txt" if licence.llama else "LICENSE"
@@ -93,7 +93,7 @@ def documents(base: str, licence: Licence, repo: str) -> tuple[dict[str, str], d
     return {"NOTICE": notice} if licence.llama else {}, found
 
 
-def _cached(base: str, file: str) -> Path | None:
+def cached(base: str, file: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(base, file)

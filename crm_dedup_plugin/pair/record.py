@@ -1,6 +1,6 @@
 """A CRM record: what one may hold, and the one form in which a model reads it.
 
-A record is a flat object of fields. `normalise` trims and cuts it, `to_json` writes it for the prompt.
+A record is a flat object of fields. `normalise` trims it and cuts it to size, once; `to_json` writes it for the prompt.
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ MAX_RECORD_BYTES = 2400
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Every chat template spells its special tokens with one of these: <|im_end|>, </s>, [INST]. JSON lets us escape them.
-_ESCAPES = {ord("<"): "\\u003c", ord("["): "\\u005b"}
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class RecordError(ValueError):
     """A record that cannot be used; the message names the field and the cure."""
+
+
+class Record(dict[str, str]):
+    """A record that `normalise` made: text fields within the limits, not to be changed. ``dict(record)`` is a copy that may be."""
 
 
 def check(record: object) -> dict:
@@ -38,14 +42,14 @@ def check(record: object) -> dict:
     return record
 
 
-def normalise(record: dict) -> tuple[dict[str, str], list[str]]:
+def normalise(record: dict) -> tuple[Record, list[str]]:
     """Return the record as text fields within the limits, and the names of the fields that were cut.
 
     Blank fields are left out. A name keeps `MAX_NAME_CHARS` characters, a value `MAX_FIELD_CHARS`, and the whole
-    record `MAX_RECORD_BYTES` bytes of JSON, later fields giving way first. Every tokenizer in use needs at most one
+    record `MAX_RECORD_BYTES` bytes of JSON; later fields are cut first. Every tokenizer in use needs at most one
     token a byte, so a prompt always fits its context. Normalising twice changes nothing.
     """
-    fields: dict[str, str] = {}
+    fields = Record()
     cut: list[str] = []
     room = MAX_RECORD_BYTES - len("{}")
     for raw_name, raw_value in record.items():
@@ -62,9 +66,8 @@ def normalise(record: dict) -> tuple[dict[str, str], list[str]]:
 
 
 def to_json(record: dict) -> str:
-    """Return the normalised record as one line of JSON that holds no special token of any chat template."""
-    fields, _ = normalise(record)
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPES)
+    """Return the record, normalised if it is not yet, as one line of JSON that holds no special token of any chat template."""
+    return _dump(record if isinstance(record, Record) else normalise(record)[0])
 
 
 def identity(record: dict) -> str:
@@ -74,7 +77,7 @@ def identity(record: dict) -> str:
 
 
 def _fit(name: str, value: str, room: int) -> str:
-    """Return the longest start of `value` whose JSON, beside its name, needs at most `room` bytes."""
+    """Return the longest start of `value` whose JSON, with its name, needs at most `room` bytes."""
     if _size({name: value}) - len("{}") <= room:
         return value
     low, high = 0, len(value)
@@ -88,8 +91,11 @@ def _fit(name: str, value: str, room: int) -> str:
 
 
 def _size(fields: dict[str, str]) -> int:
-    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPES)
-    return len(text.encode())
+    return len(_dump(fields).encode())
+
+
+def _dump(fields: dict[str, str]) -> str:
+    return _ENCODE(fields).replace("<", "\\u003c").replace("[", "\\u005b")
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The tokens of a question and of its answer, the same in training, evaluation and serving.
+"""The tokens of a prompt and of its answer, the same in training, evaluation and serving.
 
 A tokenizer is passed in; nothing here loads one: ``prompt_ids(AutoTokenizer.from_pretrained(MODEL), {...}, {...})``.
 """
@@ -10,30 +10,37 @@ from collections.abc import Sequence
 from crm_dedup_plugin.pair import prompt
 from crm_dedup_plugin.pair.answer import LABELS, dump
 
-_PLACEHOLDER = "QUESTION"
+_PLACEHOLDER = "PROMPT"
 
 
 def prompt_ids(tokenizer, record_a: dict, record_b: dict) -> list[int]:
-    """Return the tokens of the question after the model's chat template, as an inference engine makes them."""
-    text = tokenizer.apply_chat_template(prompt.messages(record_a, record_b), tokenize=False, add_generation_prompt=True)
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
+    """Return the tokens of the prompt after the model's chat template, as an inference engine makes them."""
+    return text_ids(tokenizer, prompt.build(record_a, record_b))
+
+
+def text_ids(tokenizer, text: str) -> list[int]:
+    """Return the tokens of a prompt, given as text, after the model's chat template."""
+    turn = [{"role": "user", "content": text}]
+    return tokenizer(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True), add_special_tokens=False)["input_ids"]
 
 
 def batch_prompt_ids(tokenizer, pairs: Sequence[tuple[dict, dict]]) -> list[list[int]]:
-    """Return `prompt_ids` of each pair, faster: the chat template, which repeats the question word for word, is rendered once.
+    """Return `prompt_ids` of each pair, faster: the chat template is rendered once, and the prompt is put into it.
 
-    What all questions begin with is tokenised once too, where the tokenizer cuts before the space that follows it.
+    What all prompts begin with is tokenised once too, if the tokenizer cuts before the space that follows it.
+    Raises ValueError if the template changes the prompt.
     """
     if not pairs:
         return []
     turn = [{"role": "user", "content": _PLACEHOLDER}]
     head, found, tail = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True).partition(_PLACEHOLDER)
-    texts, first = [head + prompt.build(*pair) + tail for pair in pairs], prompt_ids(tokenizer, *pairs[0])
-    for front in (head + prompt.FRONT, ""):
-        known = tokenizer(front, add_special_tokens=False)["input_ids"]
-        if found and known + tokenizer(texts[0][len(front) :], add_special_tokens=False)["input_ids"] == first:
-            return [known + rest for rest in tokenizer([text[len(front) :] for text in texts], add_special_tokens=False)["input_ids"]]
-    raise ValueError(f"the chat template of {tokenizer.name_or_path!r} changes the question: use one that repeats it word for word")
+    prompts = [prompt.build(*pair) for pair in pairs]
+    texts, expected = [head + text + tail for text in prompts], text_ids(tokenizer, prompts[0])
+    for prefix in (head + prompt.SHARED_PREFIX, ""):
+        known = tokenizer(prefix, add_special_tokens=False)["input_ids"]
+        if found and known + tokenizer(texts[0][len(prefix) :], add_special_tokens=False)["input_ids"] == expected:
+            return [known + rest for rest in tokenizer([text[len(prefix) :] for text in texts], add_special_tokens=False)["input_ids"]]
+    raise ValueError(f"the chat template of {tokenizer.name_or_path!r} changes the prompt: use one that repeats it word for word")
 
 
 def answer_ids(tokenizer, answer: str) -> list[int]:

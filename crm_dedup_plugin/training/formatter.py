@@ -10,25 +10,30 @@ import json
 
 from axolotl.prompt_tokenizers import PromptTokenizingStrategy
 
-from crm_dedup_plugin.pair import prompt
+from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.pair.answer import dump
-from crm_dedup_plugin.pair.tokens import answer_ids, prompt_ids
+from crm_dedup_plugin.pair.prompt import ask
+from crm_dedup_plugin.pair.tokens import answer_ids, text_ids
 
 IGNORE = -100
 
 
 class CrmDedupStrategy(PromptTokenizingStrategy):
-    """Turns a line of a split into the tokens that the model sees when it is asked and when it has answered."""
+    """Turns a line of a split into the tokens of the prompt, as an inference engine makes them, and those of the answer."""
 
     def tokenize_prompt(self, row: dict) -> dict[str, list[int]]:
-        """Return `input_ids`, `attention_mask` and `labels` (one list of token ids each) for one line."""
+        """Return `input_ids`, `attention_mask` and `labels` (one list of token ids each) for one line.
+
+        Raises UserError if the records are not in the order of the prompt: the reasoning would call each by the other's name.
+        """
         pair = json.loads(row["text"])
-        records = (pair["input"]["record_a"], pair["input"]["record_b"])
-        decision, reasoning = pair["output"]["decision"], pair["output"]["reasoning"]
-        if prompt.in_order(*records) != records:  # A and B in the answer are those of the prompt
-            reasoning = prompt.mirrored(reasoning)
-        question = prompt_ids(self.tokenizer, *records)
-        answer = answer_ids(self.tokenizer, dump(decision, reasoning))
+        prompt = ask(**pair["input"])
+        if prompt.record_a is not pair["input"]["record_a"]:
+            raise UserError(
+                f"pair {pair.get('id')!r} of a split is not in the order of its prompt: change your pairs in data/all.jsonl and run `make prep` again"
+            )
+        question = text_ids(self.tokenizer, prompt.text)
+        answer = answer_ids(self.tokenizer, dump(**pair["output"]))
         tokens = question + answer
         return {
             "input_ids": tokens,

@@ -179,7 +179,7 @@ def fingerprint(cfg: dict) -> str:
 def _examples() -> list[dict]:
     """Return the tokens and labels of the first probe pairs, their records in the order of the prompt."""
     strategy = formatter.CrmDedupStrategy(None, probe.Characters(), False, None)
-    pairs = [(prompt.in_order(*row["input"].values()), row["output"]) for row in probe.rows()[:4]]
+    pairs = [(prompt.ask(*row["input"].values())[1:], row["output"]) for row in probe.rows()[:4]]
     lines = [{"input": {"record_a": a, "record_b": b}, "output": output} for (a, b), output in pairs]
     return [strategy.tokenize_prompt({"text": json.dumps(line)}) for line in lines]
 

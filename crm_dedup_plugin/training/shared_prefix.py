@@ -74,7 +74,7 @@ def install(model: torch.nn.Module, shared_prefix: bool, emphasis: Emphasis | No
             return plain(input_ids=input_ids, attention_mask=attention_mask, labels=labels, **kwargs)
         located = located or locate(input_ids, attention_mask, labels, shared_prefix)
         if located["prefix"]:
-            hidden, targets = _after_prefix(causal.model, input_ids, labels, located["prefix"], located["real"], located.get("plan"))
+            hidden, targets = after_prefix(causal.model, input_ids, labels, located["prefix"], located["real"], located.get("plan"))
         else:
             inputs = {"input_ids": input_ids, "attention_mask": attention_mask, **kwargs, "use_cache": False}
             hidden, targets = causal.model(**inputs).last_hidden_state, labels
@@ -104,7 +104,7 @@ def _packed(values: torch.Tensor, prefix: int, real: torch.Tensor, size: int = 0
     return torch.nn.functional.pad(packed, (0, max(size - packed.shape[1], 0)), value=filler)
 
 
-def _after_prefix(decoder, input_ids, labels, prefix: int, real: torch.Tensor, plan: dict | None) -> tuple[torch.Tensor, torch.Tensor]:
+def after_prefix(decoder, input_ids, labels, prefix: int, real: torch.Tensor, plan: dict | None) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the last hidden states (1, tokens, width) of the packed batch, and the labels of its tokens.
 
     The first token after the prefix has no label in any row, so none is predicted across the seam of two rows.

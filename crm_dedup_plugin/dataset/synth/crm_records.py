@@ -54,7 +54,8 @@ def write(case: Case, decision: str, sizes: Sizes, remark: str, world: World, se
         same_schema = settings.compact or rng.random() < 0.65
         in_latin = latin != (case.scripts and side == 1)
         habits = formats.Habits(rng, schema if same_schema else rng.choice(schemas), in_latin, settings.compact)
-        texts = {concept: formats.text(concept, value, habits) for concept, value in values.items() if concept in wanted[side] | {"suffix"}}
+        told = {*wanted[side], "suffix"}
+        texts = {concept: formats.text(concept, value, habits) for concept, value in values.items() if concept in told}
         if "notes" in wanted[side]:
             texts["notes"] = _notes(case, side, remark, world, habits)
         if side == mistaken:
