@@ -54,6 +54,30 @@ def stop(child: subprocess.Popen) -> None:
     child.wait()
 
 
+def run(command: Sequence[str], log: Path, prefix: str | None = None) -> int:
+    """Run a command to its end with its output in `log`, show the lines that begin with `prefix`, and return its exit code."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    show = progress(log, prefix)
+    with running(command, log, {**os.environ, "PYTHONUNBUFFERED": "1"}) as child:
+        while child.poll() is None:
+            show()
+            time.sleep(0.5)
+    show()
+    return child.returncode
+
+
+def progress(log: Path, prefix: str | None) -> Callable[[], None]:
+    """Return what prints the lines added to a log since its last call: those that begin with `prefix`, or all with --verbose."""
+    added, verbose = follow(log), bool(os.environ.get("CRM_DEDUP_VERBOSE"))
+
+    def show() -> None:
+        for line in next(added):
+            if verbose or (prefix and line.startswith(prefix)):
+                print(line, flush=True)
+
+    return show
+
+
 def wait(child: subprocess.Popen, log: Path, what: str, timeout: float, watch: Callable[[], None] = lambda: None) -> None:
     """Wait for a child to succeed, calling `watch` twice a second; raises UserError if it fails or takes longer than `timeout` seconds."""
     deadline = time.monotonic() + timeout

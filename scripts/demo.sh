@@ -46,7 +46,7 @@ step "2/5 prepare the data in $data"
 $crm_dedup prepare
 step "3/5 train and merge, $steps steps (105 take up to 15 minutes on two cores)"
 # Every pair once, in small steps, with a learning rate that falls late: this teaches most in a few minutes.
-logged train $crm_dedup train smollm2-135m --name "$tuned" --num_epochs=1 --max_steps=$steps --micro_batch_size=8 --lora_r=16 --lora_alpha=32 \
+$crm_dedup train smollm2-135m --name "$tuned" --num_epochs=1 --max_steps=$steps --micro_batch_size=8 --lora_r=16 --lora_alpha=32 \
   --lr_scheduler_kwargs__num_decay_steps=$decay --warmup_ratio=0.05 --save_steps=25 --crm_dedup_decision_weight=1 \
   --pad_to_multiple_of=8 --dataloader_num_workers=2
 step "4/5 measure the base model; also with the records swapped and with instructions hidden in them"

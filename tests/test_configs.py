@@ -9,12 +9,9 @@ import yaml
 from axolotl.cli.config import prepare_plugins
 from axolotl.utils.config import validate_config
 from axolotl.utils.dict import DictDefault
-from axolotl.utils.schemas.config import AxolotlInputConfig
-from axolotl.utils.schemas.datasets import SFTDataset
-from axolotl.utils.schemas.fsdp import FSDPConfig
 
 from crm_dedup_plugin.training import plugin
-from crm_dedup_plugin.training.args import CrmDedupArgs
+from crm_dedup_plugin.training.train import unknown_keys
 
 FOLDER = Path(__file__).parents[1] / "axolotl_configs"
 MODELS = {
@@ -31,12 +28,6 @@ DEVICES = {
     "one gpu": {"bf16": True, "fp8": False, "tf32": True, "n_gpu": 1, "compute_capability": "sm_80"},
     "two gpus": {"bf16": True, "fp8": False, "tf32": True, "n_gpu": 2, "compute_capability": "sm_80"},
 }
-KNOWN = {
-    "": {*AxolotlInputConfig.model_fields, *CrmDedupArgs.model_fields, "model_type"},  # model_type is an alias
-    "datasets": set(SFTDataset.model_fields),
-    "test_datasets": set(SFTDataset.model_fields),
-    "fsdp_config": set(FSDPConfig.model_fields),
-}
 
 
 def raw(name: str) -> dict:
@@ -52,11 +43,7 @@ def validated(settings: dict, device: str) -> DictDefault:
 
 def unknown(settings: dict) -> set[str]:
     """Return the keys that Axolotl would drop without a word."""
-    found = set(settings) - KNOWN[""]
-    for part in set(KNOWN) & set(settings):
-        entries = settings[part] if isinstance(settings[part], list) else [settings[part]]
-        found |= {f"{part}.{key}" for entry in entries for key in set(entry) - KNOWN[part]}
-    return found
+    return set(unknown_keys(settings))
 
 
 def test_there_is_a_configuration_for_each_model():
@@ -125,12 +112,16 @@ def test_the_options_for_several_gpus_in_the_header_are_valid(name):
     assert validated(settings, "two gpus")["fsdp_config"]["auto_wrap_policy"] == "TRANSFORMER_BASED_WRAP"
 
 
-def test_the_options_of_the_demo_are_valid_without_a_gpu():
+@pytest.mark.parametrize("form", ["name=demo ", "name=demo-small "])
+def test_the_options_of_the_demo_are_valid_without_a_gpu(form):
     script = (FOLDER.parent / "scripts" / "demo.sh").read_text(encoding="utf-8").replace("\\\n", " ")
+    numbers = dict(word.rstrip(";").split("=") for word in (form + script.partition(form)[2].partition("\n")[0]).split() if "=" in word)
     line = next(line for line in script.splitlines() if line.startswith("$crm_dedup train"))
+    for name, value in numbers.items():
+        line = line.replace(f"${name}", value)
     options = {key: yaml.safe_load(value) for key, value in (word.removeprefix("--").split("=") for word in line.split() if "=" in word)}
     decay = options.pop("lr_scheduler_kwargs__num_decay_steps")
     settings = raw("smollm2-135m") | options | {"lr_scheduler_kwargs": {"num_decay_steps": decay}}
     assert not unknown(settings)
     kept = validated(settings, "cpu")
-    assert kept["max_steps"] == 105 > kept["lr_scheduler_kwargs"]["num_decay_steps"] and kept["bf16"] is False
+    assert kept["max_steps"] == int(numbers["steps"]) > kept["lr_scheduler_kwargs"]["num_decay_steps"] and kept["bf16"] is False

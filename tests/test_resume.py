@@ -42,8 +42,11 @@ def test_a_killed_run_goes_on_and_ends_whole(workplace):
 
     second = subprocess.run(COMMAND, cwd=workplace, capture_output=True, text=True)
     assert second.returncode == 0, second.stderr[-3000:]
-    began = [int(step) for step in re.findall(rf"(\d+)/{STEPS} \[", second.stderr)]
-    assert min(step for step in began if step) > 10, "the second run began anew"
+    told = re.search(rf"^training: continuing after step (\d+) of {STEPS}$", second.stdout, re.MULTILINE)
+    assert told and int(told[1]) > 10, "the second run began anew"
+    assert re.search(rf"^training: step {STEPS} of {STEPS}, loss \d+\.\d+, 0:00:00 left$", second.stdout, re.MULTILINE)
+    assert len(second.stdout.splitlines() + second.stderr.splitlines()) < 30, "people see a few lines"
+    assert (outputs / "tiny" / "train.log").stat().st_size > len(second.stdout) and (outputs / "tiny" / "merge.log").is_file()
     assert {path.name for path in (outputs / "tiny-merged").iterdir()} >= {"model.safetensors", "tokenizer.json", "chat_template.jinja"}
 
     third = subprocess.run(COMMAND, cwd=workplace, capture_output=True, text=True)

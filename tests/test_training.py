@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import bitsandbytes
@@ -53,14 +52,11 @@ def restored(workspace):
     def restore(merged, base, adapter):
         names[base.name] = original(merged, base, adapter)
 
-    def merge_one(name):
-        config, adapter = tiny_models.CONFIGS / f"{name}.yml", Path("outputs") / name
-        merge.merge(config, f"base/{name}", adapter, Path(f"{adapter}-merged"), tiny_models.arguments(name))
-
-    with contextlib.chdir(workspace), pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as two_at_a_time:
+    with contextlib.chdir(workspace), pytest.MonkeyPatch.context() as patch:
         patch.setattr(merge, "restore", restore)
-        patch.setenv("PYTHONPATH", str(ROOT))
-        list(two_at_a_time.map(merge_one, MODELS))
+        for name in MODELS:
+            folder = Path("outputs") / name
+            merge.complete(folder / "merged", f"base/{name}", folder, Path(f"{folder}-merged"))
     return names
 
 

@@ -35,6 +35,7 @@ def project(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('{"input": {}}\n')
     Path("outputs/smollm2-135m-base").mkdir(parents=True)
+    Path("outputs/smollm2-135m-base/SOURCE.json").write_text("{}")
     return tmp_path
 
 
@@ -48,17 +49,17 @@ class Launches(list):
 
     def __init__(self, monkeypatch, code=0, finished=True):
         self.code, self.finished = code, finished
-        monkeypatch.setattr(run.subprocess, "run", self.launch)
+        monkeypatch.setattr(run.process, "run", self.launch)
         monkeypatch.setattr(merge, "merge", self.merge)
         monkeypatch.setattr(merge, "adopt", lambda output_dir, target: self.merge(None, None, output_dir, target, []))
 
-    def launch(self, command, **_):
+    def launch(self, command, log, prefix):
         self.append(command)
         folder = Path(next((word.split("=")[1] for word in command if word.startswith("--output_dir=")), f"outputs/{SMALL}"))
         folder.mkdir(parents=True, exist_ok=True)
         if self.finished:
             (folder / plugin.DONE).write_text('{"seconds": 1.0, "machine": "a test"}')
-        return SimpleNamespace(returncode=self.code)
+        return self.code
 
     def merge(self, config, base_model, output_dir, target, overrides):
         self.merged_from = output_dir
@@ -83,7 +84,7 @@ def test_an_interrupted_run_is_an_error_that_tells_how_to_go_on(project, monkeyp
     folder.mkdir()
     (folder / plugin.DONE).write_text("{}")  # of an earlier run: it must not vouch for this one
     Launches(monkeypatch, code, finished)
-    with pytest.raises(UserError, match=r"stopped before its last step.*run the same command to go on"):
+    with pytest.raises(UserError, match=r"stopped before its last step.*run the same command again to continue"):
         run.train(SMALL, [])
     assert not (project / f"outputs/{SMALL}-merged").exists()
 
@@ -166,9 +167,57 @@ def test_what_the_hub_refuses_is_known_before_any_download(project, gpu, monkeyp
 
 
 def test_a_base_model_that_was_never_fetched_is_an_error(project):
-    Path("outputs/smollm2-135m-base").rmdir()
     with pytest.raises(UserError, match="crm-dedup fetch"):
+        run.train(SMALL, ["--base_model=outputs/none"])
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--bogus=1", "bogus is a key of neither Axolotl nor its plugins"),
+        ("--learning_rat=1", "learning_rat is .* did you mean learning_rate"),
+        ("--crm_dedup_flx=true", "crm_dedup_flx is .* did you mean crm_dedup_flex"),
+        ("--fsdp_config__state_dict_tipe=x", r"fsdp_config\.state_dict_tipe is .* did you mean state_dict_type"),
+        ("--bogus", "--bogus is not understood: write"),
+    ],
+)
+def test_an_unknown_option_is_refused_before_the_base_model_is_fetched(project, monkeypatch, option, message):
+    monkeypatch.setattr(run.base_model, "fetch", lambda: pytest.fail("fetched too early"))
+    with pytest.raises(UserError, match=message):
+        run.train(SMALL, [option])
+
+
+def test_an_error_shows_the_end_of_the_log_and_the_cure(project, monkeypatch):
+    def fail(command, log, prefix):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("\n".join(f"line {number}" for number in range(99)) + "\ntorch.OutOfMemoryError: CUDA out of memory\n")
+        return 1
+
+    monkeypatch.setattr(run.process, "run", fail)
+    with pytest.raises(UserError) as error:
         run.train(SMALL, [])
+    assert "give a smaller --micro_batch_size" in str(error.value) and f"outputs/{SMALL}/train.log" in str(error.value)
+    assert "line 98" in str(error.value) and "line 50" not in str(error.value)
+
+
+def test_progress_is_a_few_lines(capsys):
+    progress, state = plugin.Progress(), SimpleNamespace(global_step=20, max_steps=120, is_world_process_zero=True)
+    progress.on_train_begin(None, state, None)
+    for state.global_step in range(25, 125, 5):
+        progress.on_log(None, state, None, logs={"loss": 0.5})
+    progress.on_log(None, state, None, logs={"train_loss": 0.4})
+    lines = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert lines[0] == "training: continuing after step 20 of 120" and 5 <= len(lines) <= 11
+    assert lines[-1].startswith("training: step 1") and lines[-1].endswith("left") and "loss 0.5000" in lines[-1]
+
+
+def test_half_a_checkpoint_is_removed(tmp_path):
+    plugin.claim(tmp_path, "first")
+    for name in ("checkpoint-5", "checkpoint-10"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "checkpoint-5" / "trainer_state.json").touch()
+    plugin.claim(tmp_path, "first")
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-5"]
 
 
 def test_a_full_disk_is_known_before_any_download(project, gpu, monkeypatch):
@@ -216,6 +265,7 @@ def test_a_run_keeps_its_own_checkpoints_and_removes_those_of_another(tmp_path):
     home = tmp_path / "model"
     plugin.claim(home, "first")
     (home / "checkpoint-25").mkdir()
+    (home / "checkpoint-25" / "trainer_state.json").touch()
     (home / "merged").mkdir()
     for name in ("adapter_model.safetensors", plugin.DONE, "notes.txt"):
         (home / name).write_text("x")

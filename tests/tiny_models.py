@@ -1,4 +1,4 @@
-"""Two-layer twins of the supported models, and a process that trains them: ``python tests/tiny_models.py MODEL...``."""
+"""Two-layer twins of the supported models, and a process that trains and merges them: ``python tests/tiny_models.py MODEL...``."""
 
 import gc
 import importlib
@@ -73,8 +73,9 @@ def arguments(name: str) -> list[str]:
 
 
 def train(names: list[str]) -> None:
-    """Train each of `names` through Axolotl's command line, in this process: starting one takes longer than the training."""
+    """Train and merge each of `names` through Axolotl's command lines, in this process: starting one takes longer than the training."""
     import fire
+    from axolotl.cli import merge_lora
     from axolotl.cli.train import do_cli
 
     for module in ("axolotl.core.builders", "axolotl.train"):
@@ -83,6 +84,8 @@ def train(names: list[str]) -> None:
         gc.freeze()  # Axolotl collects garbage at every turn, a third of a second each among all these modules
         sys.argv = ["axolotl", str(CONFIGS / f"{name.removesuffix(WHOLE)}.yml"), *arguments(name)]
         fire.Fire(do_cli)
+        if not name.endswith(WHOLE):
+            fire.Fire(merge_lora.do_cli)
 
 
 if __name__ == "__main__":

@@ -135,12 +135,10 @@ def _child(
     """Run the module of one part with `more` arguments, and print the lines of its log that show its progress."""
     out, log = folder / f"{part}.json", folder / f"{part}.log"
     print(f"{part}: loading (details: {log})", flush=True)
-    added = process.follow(log)
+    show = process.progress(log, f"{part}, ")
 
     def watch() -> None:
-        for line in next(added):
-            if line.startswith(f"{part}, "):
-                print(line, flush=True)
+        show()
         check_server()
 
     command = [sys.executable, "-m", f"crm_dedup_plugin.benchmark.{part}", str(folder / "workload.json"), str(out), *more]

@@ -23,6 +23,7 @@ from crm_dedup_plugin.storage import write_atomically
 
 DEFAULT_SOURCE = Path("data/all.jsonl")
 DEMO_PAIRS = 1500
+TRAINED = ("train", "val")  # what a trainer reads; test pairs stay as they came, as a user's do
 _OTHER_SIDE = {"record_a": "record_b", "record_b": "record_a", "cluster_a": "cluster_b", "cluster_b": "cluster_a", "A": "B", "B": "A"}
 _SIDE = re.compile(r"\b(in|from|record) ([AB])\b")  # how a reasoning names a record
 
@@ -40,7 +41,7 @@ def prepare(
 
     The pairs are generated if `demo_pairs` says how many, or if no `source` is named and `DEFAULT_SOURCE` does not exist.
     `also` names files of more pairs, for training only; pairs whose records or people are in another split are left out.
-    `augmentations` (see `augment`) apply to the training split. Each pair is written in the order of its prompt.
+    `augmentations` (see `augment`) apply to the training split. Pairs to train with are written in the order of their prompt.
     Raises DataError or SplitError and writes nothing if the data are not right.
     """
     if source is None and demo_pairs is None and not DEFAULT_SOURCE.exists():
@@ -72,7 +73,8 @@ def prepare(
         limit = f"{MAX_REASONING_CHARS} characters" if name == "output.reasoning" else f"{MAX_FIELD_CHARS} characters a field and the record's limit"
         print(f"warning: {name} was cut in {count} records, at {limit}", file=sys.stderr)
 
-    texts = {name: "".join(json.dumps(in_prompt_order(row), ensure_ascii=False) + "\n" for row in part) for name, part in parts.items()}
+    parts |= {name: [in_prompt_order(row) for row in parts[name]] for name in TRAINED}
+    texts = {name: "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in part) for name, part in parts.items()}
     summary = {
         "source": origin,
         "source_sha256": digest([source]) if demo_pairs is None else None,

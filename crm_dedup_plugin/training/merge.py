@@ -7,8 +7,8 @@ training saw those in full. Each tensor that no adapter changed is taken from th
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,19 +16,27 @@ from huggingface_hub import snapshot_download
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.errors import UserError
 
 ADAPTER = "adapter_model.safetensors"
 TEMPLATE = "chat_template.jinja"
 
 
-def merge(config: Path, base_model: str, output_dir: Path, target: Path, overrides: list[str] = ()) -> None:
+def merge(config: Path, base_model: str, output_dir: Path, target: Path, overrides: Sequence[str] = ()) -> None:
     """Write the merged model of `output_dir` to `target` (safetensors, tokenizer, chat template), whole or not at all."""
-    merged = output_dir / "merged"
+    merged, log = output_dir / "merged", output_dir / "merge.log"
     shutil.rmtree(merged, ignore_errors=True)
-    command = [sys.executable, "-m", "axolotl.cli.merge_lora", str(config), *overrides]
-    if subprocess.run(command).returncode:
-        raise UserError(f"the merge failed: its last lines are above; the adapter is safe in {output_dir}")
+    if code := process.run([sys.executable, "-m", "axolotl.cli.merge_lora", str(config), *overrides], log):
+        raise UserError(
+            f"the merge {process.how_it_ended(code)}; the adapter is safe in {output_dir}: run the same command again to merge it. "
+            f"The last lines of {log}:\n{process.tail(log)}"
+        )
+    complete(merged, base_model, output_dir, target)
+
+
+def complete(merged: Path, base_model: str, output_dir: Path, target: Path) -> None:
+    """Restore in `merged`, Axolotl's merge of `output_dir`, what training never touched, and put it in the place of `target`."""
     restore(merged, Path(base_model) if Path(base_model).is_dir() else _cached(base_model), output_dir / ADAPTER)
     # Axolotl copies the base model's template; the configuration may have trained with another (`chat_template`).
     template = output_dir / TEMPLATE

@@ -13,11 +13,13 @@ import logging
 import os
 import shutil
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 from axolotl.integrations.base import BasePlugin
 from axolotl.loaders import load_tokenizer
+from transformers import TrainerCallback
 from transformers.trainer_pt_utils import AcceleratorConfig
 
 from crm_dedup_plugin.pair import probe, prompt, tokens
@@ -27,6 +29,8 @@ from crm_dedup_plugin.training.collator import FlexibleCollator, LocatingCollato
 
 LOG = logging.getLogger(__name__)
 DONE = "crm_dedup_done.json"
+PROGRESS = "training: "  # begins a line for people in the log
+PATIENCE = 300  # seconds between two such lines at the most
 STARTED = "crm_dedup_started.json"
 LORA_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
 GPU_ONLY = ("bf16", "tf32", *LORA_KERNELS)
@@ -88,6 +92,10 @@ class CrmDedupPlugin(BasePlugin):
         emphasis = shared_prefix.Emphasis(len(tokens.decision_ids(load_tokenizer(cfg))[0]), weight) if weight != 1.0 else None
         shared_prefix.install(model, bool(cfg.crm_dedup_shared_prefix), emphasis)
 
+    def add_callbacks_pre_trainer(self, cfg, model) -> list[TrainerCallback]:
+        """Have the training say in a few lines how far it is."""
+        return [Progress()]
+
     def post_train(self, cfg, model) -> None:
         """Mark the run as complete: a run that was interrupted leaves an adapter too, but never comes here."""
         if not is_first():
@@ -95,6 +103,26 @@ class CrmDedupPlugin(BasePlugin):
         seconds = round(time.monotonic() - self.began, 1)
         mark = {"fingerprint": Path(cfg.dataset_prepared_path).name, "seconds": seconds, "machine": machine()}
         write_atomically(Path(cfg.output_dir) / DONE, json.dumps(mark) + "\n")
+
+
+class Progress(TrainerCallback):
+    """Prints a line at every tenth of a training, and at least every `PATIENCE` seconds; `crm-dedup train` shows these lines."""
+
+    def on_train_begin(self, args, state, control, **_) -> None:
+        """Start the clock, and say where an interrupted training continues."""
+        self.began = self.told = time.monotonic()
+        self.first = self.tenth = state.global_step
+        if state.global_step and state.is_world_process_zero:
+            print(f"\n{PROGRESS}continuing after step {state.global_step} of {state.max_steps}", flush=True)
+
+    def on_log(self, args, state, control, logs=None, **_) -> None:
+        """Print step, loss and the time left, if it is time to."""
+        now, step, steps = time.monotonic(), state.global_step, state.max_steps
+        if not state.is_world_process_zero or "loss" not in (logs or {}) or (step - self.tenth < steps / 10 and now - self.told < PATIENCE):
+            return
+        self.told, self.tenth = now, step
+        left = timedelta(seconds=round((now - self.began) / max(step - self.first, 1) * (steps - step)))
+        print(f"\n{PROGRESS}step {step} of {steps}, loss {float(logs['loss']):.4f}, {left} left", flush=True)
 
 
 def is_first() -> bool:
@@ -157,8 +185,11 @@ def _examples() -> list[dict]:
 
 
 def claim(output_dir: Path, key: str) -> None:
-    """Make `output_dir` the home of the run `key`, keeping its checkpoints and removing those of any other run."""
+    """Make `output_dir` the home of the run `key`: keep its whole checkpoints, remove half-written ones and those of any other run."""
     started = output_dir / STARTED
+    for checkpoint in output_dir.glob("checkpoint-*"):
+        if not (checkpoint / "trainer_state.json").is_file():  # it is written last
+            shutil.rmtree(checkpoint)
     if started.is_file() and json.loads(started.read_text()).get("fingerprint") == key:
         return
     for name in ("checkpoint-*", "adapter_*", "merged", DONE):

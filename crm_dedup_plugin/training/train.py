@@ -6,21 +6,29 @@ that spare a wasted download, the memory of what was done, and the merge.
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import json
+import logging
 import os
+import pkgutil
+import re
 import shutil
-import subprocess
 import sys
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
 
-from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin import process
+from crm_dedup_plugin.errors import CONFIGS, UserError
 from crm_dedup_plugin.provenance import digest, versions
 from crm_dedup_plugin.storage import RESULTS, write_atomically
+from crm_dedup_plugin.training import base_model
 
-CONFIGS = Path("axolotl_configs")
 MANIFEST = "crm_dedup.json"
+OUT_OF_MEMORY = re.compile(r"out of memory|OutOfMemory|Cannot allocate memory")
 QUIET = {
     "AXOLOTL_DO_NOT_TRACK": "1",
     "DO_NOT_TRACK": "1",
@@ -31,42 +39,35 @@ QUIET = {
 }
 
 
-def train(model: str, overrides: list[str], force: bool = False, name: str | None = None) -> Path:
+def train(model: str, overrides: Sequence[str] = (), force: bool = False, name: str | None = None) -> Path:
     """Train and merge `model` (the name of a file in axolotl_configs/); return the folder of the merged model.
 
-    Does nothing where the merged model was made from the same data, settings and base. `overrides` go to Axolotl, as in
-    ``--micro_batch_size=2``, or ``--adapter= --load_in_4bit=false``, which trains all weights; `name` is that of the results, and of
-    the merged model, where it is not that of the configuration. An interrupted run goes on from its last checkpoint.
+    Does nothing if the merged model was made from the same data, settings and base. `overrides` replace keys of the configuration, as
+    in ``--micro_batch_size=2``, or ``--adapter= --load_in_4bit=false``, which trains all weights; `name` is the name of the merged
+    model and of its results, by default that of the configuration. An interrupted run continues from its last checkpoint.
+    Raises UserError on what the user can put right, as much of it as possible before any work.
     """
     config, settings = load_config(model)
-    given, overrides = overrides, [*overrides, *((f"--output_dir=outputs/{name}",) if name else ())]
+    given, overrides = list(overrides), [*overrides, *((f"--output_dir=outputs/{name}",) if name else ())]
     settings |= parse_overrides(overrides)
     name = name or config.stem
-    target = Path(f"outputs/{name}-merged")
+    target, output_dir = Path(f"outputs/{name}-merged"), Path(settings["output_dir"])
+    with silent_imports():
+        from crm_dedup_plugin.training.merge import adopt, merge
+        from crm_dedup_plugin.training.plugin import DONE, fingerprint
+    require_known_keys(settings)
     preflight(model, settings)
-    from crm_dedup_plugin.training.plugin import DONE, fingerprint
 
     key = fingerprint({**settings, "overrides": overrides, "base": _base_identity(settings["base_model"])})
     manifest = target / MANIFEST
     if not force and manifest.is_file() and json.loads(manifest.read_text()).get("fingerprint") == key:
         print(f"{target} is up to date")
         return target
-    output_dir = Path(settings["output_dir"])
     if force:
         shutil.rmtree(output_dir, ignore_errors=True)
-    environment = {**QUIET, **os.environ}
-    if Path(settings["base_model"]).is_dir():
-        environment.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.update(environment)
-    (output_dir / DONE).unlink(missing_ok=True)
-    launch = [sys.executable, "-m", "accelerate.commands.launch", *_launch_options(), "-m", "axolotl.cli.train", str(config), *overrides]
-    code = subprocess.run(launch).returncode
-    # Axolotl leaves with 0 on Ctrl-C too, having saved a half-trained adapter.
-    if code or not (output_dir / DONE).is_file():
-        raise UserError(f"training of {model} stopped before its last step (exit code {code}): run the same command to go on from {output_dir}")
-
-    from crm_dedup_plugin.training.merge import adopt, merge
-
+    os.environ.update({**QUIET, **({"HF_HUB_OFFLINE": "1"} if Path(settings["base_model"]).is_dir() else {}), **os.environ})
+    _launch(model, config, overrides, output_dir)
+    print(f"merging (details: {output_dir / 'merge.log'})", flush=True)
     if settings.get("adapter"):
         merge(config, settings["base_model"], output_dir, target, overrides)
     else:
@@ -86,6 +87,68 @@ def train(model: str, overrides: list[str], force: bool = False, name: str | Non
     write_atomically(manifest, text)
     write_report(name, text)
     return target
+
+
+def _launch(model: str, config: Path, overrides: Sequence[str], output_dir: Path) -> None:
+    """Have Axolotl train, with a few lines for people and all others in ``train.log``; raises UserError if it stops early."""
+    from crm_dedup_plugin.training.plugin import DONE, PROGRESS
+
+    log = output_dir / "train.log"
+    (output_dir / DONE).unlink(missing_ok=True)
+    print(f"training {model} (details: {log})", flush=True)
+    command = [sys.executable, "-m", "accelerate.commands.launch", *_launch_options(), "-m", "axolotl.cli.train", str(config), *overrides]
+    code = process.run(command, log, PROGRESS)
+    if code or not (output_dir / DONE).is_file():  # Axolotl can leave with 0 before its last step
+        cure = "give a smaller --micro_batch_size, then " if OUT_OF_MEMORY.search("\n".join(process.lines(log))) else ""
+        raise UserError(
+            f"training of {model} stopped before its last step (exit code {code}): {cure}run the same command again to continue "
+            f"from {output_dir}. The last lines of {log}:\n{process.tail(log)}"
+        )
+
+
+@contextlib.contextmanager
+def silent_imports() -> Iterator[None]:
+    """Keep away what libraries print while they are imported."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def require_known_keys(settings: dict) -> None:
+    """Raise UserError, naming the nearest key, on a key that neither Axolotl nor a plugin knows: Axolotl drops it without a word."""
+    for key, known in unknown_keys(settings).items():
+        near = difflib.get_close_matches(key.rpartition(".")[2], known, 1)
+        cure = f"did you mean {near[0]}?" if near else "its documentation lists all keys"
+        raise UserError(f"{key} is a key of neither Axolotl nor its plugins: {cure}")
+
+
+def unknown_keys(settings: dict) -> dict[str, list[str]]:
+    """Return the keys that Axolotl would drop (those of a list or a group as ``datasets.KEY``), with those that it knows there."""
+    with silent_imports():
+        from axolotl.utils.schemas.config import AxolotlInputConfig
+        from axolotl.utils.schemas.datasets import SFTDataset
+        from axolotl.utils.schemas.fsdp import FSDPConfig
+
+        plugins = [pkgutil.resolve_name(name.replace(":", "."))().get_input_args() for name in settings.get("plugins") or []]
+        models = [AxolotlInputConfig, *(pkgutil.resolve_name(arguments) for arguments in plugins if arguments)]
+    known = {"": _names(*models), "datasets": _names(SFTDataset), "test_datasets": _names(SFTDataset), "fsdp_config": _names(FSDPConfig)}
+    found = [("", key.partition("__")[0]) for key in settings]
+    found += [(group, rest) for group, _, rest in (key.partition("__") for key in settings) if rest and group in known]
+    for group in known.keys() & settings.keys():
+        entries = settings[group] if isinstance(settings[group], list) else [settings[group]]
+        found += [(group, key) for entry in entries if isinstance(entry, dict) for key in entry]
+    return {".".join(filter(None, (group, key))): sorted(known[group]) for group, key in found if key not in known[group]}
+
+
+def _names(*models) -> set[str]:
+    """Return the names of all fields of pydantic models, and their aliases."""
+    fields = [(name, field) for model in models for name, field in model.model_fields.items()]
+    return {name for name, _ in fields} | {field.alias for _, field in fields if field.alias}
 
 
 def write_report(name: str, text: str) -> None:
@@ -115,7 +178,7 @@ def parse_overrides(overrides: list[str]) -> dict:
 
 
 def preflight(model: str, settings: dict) -> None:
-    """Raise UserError, before any download, where this machine or this account cannot train the model."""
+    """Raise UserError, before any download, if this machine or this account cannot train the model; fetch SmolLM2 if it is the base."""
     import torch
 
     for source in [*settings["datasets"], *(settings.get("test_datasets") or [])]:
@@ -126,6 +189,8 @@ def preflight(model: str, settings: dict) -> None:
             f"{model} needs an NVIDIA GPU with 24 GB and CUDA, and there is none here: train it on one, or try `make demo`, which needs none"
         )
     base = settings["base_model"]
+    if base == str(base_model.TARGET):
+        base_model.fetch()
     size = _local_size(Path(base)) if Path(base).is_dir() else _hub_size(base)
     free = shutil.disk_usage(".").free
     needed = int(size * (1.2 if Path(base).is_dir() else 2.2)) + 2**30
