@@ -19,6 +19,7 @@ GRACE = 20  # seconds between asking a process to stop and killing it
 TAIL = 12  # lines of a log that an error shows
 REASON = "Error: "  # begins the line in which a child names the reason for its failure
 _PR_SET_PDEATHSIG = 1
+_STARTER = "CRM_DEDUP_STARTER"  # the process whose `run` started this one, perhaps through a launcher
 CURES = {  # pattern in a log: what to change
     r"out of memory|OutOfMemory|Cannot allocate memory": "out of memory: give --engine max_num_seqs=64 max_num_batched_tokens=4096, "
     "or fewer --engines",
@@ -58,7 +59,7 @@ def run(command: Sequence[str], log: Path, prefix: str | None = None) -> int:
     """Run a command to its end with its output in `log`, show the lines that begin with `prefix`, and return its exit code."""
     log.parent.mkdir(parents=True, exist_ok=True)
     show = progress(log, prefix)
-    with running(command, log, {**os.environ, "PYTHONUNBUFFERED": "1"}) as child:
+    with running(command, log, {**os.environ, "PYTHONUNBUFFERED": "1", _STARTER: str(os.getpid())}) as child:
         while child.poll() is None:
             show()
             time.sleep(0.5)
@@ -144,6 +145,13 @@ def _signal(child: subprocess.Popen, number: int) -> None:
 def end_with_parent() -> None:
     """Have the kernel ask this process to end as soon as its parent is gone."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def end_with_starter() -> None:
+    """Have this process end with its parent, such as a launcher, and at once if the command that started that one is gone already."""
+    end_with_parent()
+    if (starter := os.environ.get(_STARTER)) and not Path("/proc", starter).exists():
+        sys.exit(f"the command that started this process ({starter}) is gone")
 
 
 def end_on_request() -> None:

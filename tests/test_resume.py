@@ -1,13 +1,12 @@
 """A training run that is killed: nothing half-made stays behind, and the next run goes on from the last checkpoint."""
 
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import tiny_models
 import yaml
@@ -36,8 +35,10 @@ def test_a_killed_run_goes_on_and_ends_whole(workplace):
     while not (outputs / "tiny" / "checkpoint-20" / "trainer_state.json").is_file():
         assert first.poll() is None and time.monotonic() < deadline, "no checkpoint came"
         time.sleep(0.05)
-    os.killpg(first.pid, signal.SIGKILL)
+    started = psutil.Process(first.pid).children(recursive=True)
+    first.kill()
     first.wait()
+    assert len(started) >= 2 and not psutil.wait_procs(started, timeout=30)[1], "the training went on without its command"
     assert not (outputs / "tiny-merged").exists()
 
     second = subprocess.run(COMMAND, cwd=workplace, capture_output=True, text=True)

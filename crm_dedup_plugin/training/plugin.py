@@ -22,6 +22,7 @@ from axolotl.loaders import load_tokenizer
 from transformers import TrainerCallback
 from transformers.trainer_pt_utils import AcceleratorConfig
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.pair import probe, prompt, tokens
 from crm_dedup_plugin.storage import write_atomically
 from crm_dedup_plugin.training import formatter, shared_prefix
@@ -59,6 +60,7 @@ class CrmDedupPlugin(BasePlugin):
     def pre_model_load(self, cfg) -> None:
         """Start the clock, and drop what an earlier run left in the output folder if its data or settings were others."""
         self.began = time.monotonic()
+        process.end_with_starter()  # a launcher that is killed would leave it behind, writing the checkpoints of the next run
         if not torch.cuda.is_available():
             use_all_cores()
         if is_first() and not cfg.merge_lora:
