@@ -135,7 +135,7 @@ def test_an_answer_that_cannot_be_read_counts_as_moved_but_not_as_reasoning():
 WORDS = "same differs close only in A B , ; . first name e-mail mobile tax number date of birth two people not the".split()
 
 
-@settings(max_examples=150, deadline=None)
+@settings()
 @given(pairs, st.lists(st.sampled_from(WORDS) | st.text(st.characters(codec="utf-8"), max_size=5), max_size=30), st.sampled_from(LABELS))
 def test_no_record_and_no_reasoning_stops_a_run(pair, words, label):
     doc = {"key": "f:1", "gold": label, "slice": "", "target": "", "record_a": json.dumps(pair[0]), "record_b": json.dumps(pair[1])}
