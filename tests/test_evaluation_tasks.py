@@ -158,7 +158,7 @@ def test_perturbed_questions_are_the_same_in_every_run_and_keep_what_is_right(sp
 
 
 def test_what_an_attack_asks_for_tells_nothing_of_what_is_right(tmp_path):
-    """A model that has learnt to take the contrary of what is asked for must not look steady."""
+    """A model that does the opposite of whatever an instruction asks must not look robust."""
     rows = [{**row, "id": f"{number}"} for number, row in enumerate([*generate(300)] * 3)]
     (tmp_path / "many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     asked = Counter((doc["gold"], doc["target"]) for doc in documents.split(str(tmp_path / "many.jsonl"), "injected"))

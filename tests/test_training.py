@@ -15,7 +15,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
-from crm_dedup_plugin.training import formatter, merge, plugin
+from crm_dedup_plugin.pair import tokens
+from crm_dedup_plugin.training import merge, plugin
 
 ROOT = Path(__file__).parents[1]
 MODELS = sorted(tiny_models.TWINS)
@@ -67,7 +68,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def logits(model, tokenizer) -> torch.Tensor:
     """Return the logits (tokens, vocabulary) for one question and its answer."""
     records = {"name": "Ann Lee", "email": "ann@example.com"}, {"name": "Anne Lee", "phone": "555 0100"}
-    ids = formatter.prompt_ids(tokenizer, *records) + formatter.answer_ids(tokenizer, '{"decision":"POSSIBLE","reasoning":"x"}')
+    ids = tokens.prompt_ids(tokenizer, *records) + tokens.answer_ids(tokenizer, '{"decision":"POSSIBLE","reasoning":"x"}')
     with torch.no_grad():
         return model.eval()(torch.tensor([ids])).logits[0].float()
 
