@@ -1,4 +1,4 @@
-"""Measure what a user would try first, on the same splits and with the same metrics: ``.venv/bin/python scripts/measure_baselines.py``.
+"""Measure what people usually try first, on the same splits and with the same metrics: ``.venv/bin/python scripts/measure_baselines.py``.
 
 Writes ``results/baseline-NAME/metrics.json`` for majority, strings, boosting and splink. Needs ``make prep`` and
 ``.venv/bin/pip install scikit-learn rapidfuzz splink anyascii nicknames``.
@@ -32,7 +32,7 @@ SEED = 7
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure every baseline and print one table; return 1 after an error that says how to mend it."""
+    """Measure every baseline and print one table; return 1 after an error that says what to do."""
     try:
         options = _options(argv)
         data = _data(options)

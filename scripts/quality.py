@@ -157,7 +157,7 @@ def full(results: Path) -> str:
 
 
 def goals(results: Path) -> str:
-    """Return what was aimed at beside what was reached, what other ways of training reached, and the slices that are decided worst."""
+    """Return each aim next to what was reached, by this and by other ways of training, and the weakest slices."""
     found = measured(results)
     tuned, boosting, best = found["fine-tuned"], found["boosting"], _best_of_others(found)
     ways = [tuned, *metrics(results, OTHERS).values()]

@@ -4,12 +4,13 @@
     .venv/bin/python scripts/update_documents.py --check    exit with 1 if a document is out of date, and write nothing
 
 A document is README.md, docs/*.md, data/README.md or results/*.md. Where it holds ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``,
-the block of that name is put between the two.
+the block of that name is put between the two. The comparison page of the committed results is written anew, too.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import sys
 from collections.abc import Callable
@@ -19,8 +20,9 @@ import quality
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.reporting import speed_tables
+from crm_dedup_plugin.reporting.page import compare
 from crm_dedup_plugin.reporting.tables import quality as quality_table
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import EVIDENCE, write_atomically
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "experiments"))
 
@@ -129,6 +131,9 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         changed = [path.relative_to(ROOT).as_posix() for path in update_all(ROOT, options.check)]
+        if not options.check:
+            with contextlib.chdir(ROOT):
+                compare(places=[EVIDENCE])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

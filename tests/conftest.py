@@ -31,6 +31,8 @@ LIVE = (
     "test_evaluation_tasks.py",
     "test_evaluation.py",
     "test_training.py",
+    "test_evaluation_chat.py",
+    "test_evaluation_probabilities.py",
     "test_resume.py",
 )
 os.environ.update(QUIET)  # before the first import of torch, Axolotl or the Hub's client: they read it only then

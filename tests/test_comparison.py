@@ -169,7 +169,7 @@ def test_what_comes_from_files_is_escaped(pages):
 
 
 @given(st.text(max_size=30))
-@settings(max_examples=150, deadline=None)
+@settings()
 def test_any_name_stays_text(name):
     assert "<" not in str(page.rich(name)).replace("<code>", "").replace("</code>", "")
     line = page.markdown(name)
@@ -429,7 +429,7 @@ POINT = st.tuples(st.floats(0, 100), st.floats(0, 1))
 
 
 @given(st.lists(POINT, max_size=30))
-@settings(max_examples=200, deadline=None)
+@settings()
 def test_the_front_is_what_no_other_beats(points):
     front = selection_rule.pareto(points)
 

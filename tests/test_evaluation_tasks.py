@@ -135,7 +135,7 @@ def test_an_answer_that_cannot_be_read_counts_as_moved_but_not_as_reasoning():
 WORDS = "same differs close only in A B , ; . first name e-mail mobile tax number date of birth two people not the".split()
 
 
-@settings(max_examples=150, deadline=None)
+@settings()
 @given(pairs, st.lists(st.sampled_from(WORDS) | st.text(st.characters(codec="utf-8"), max_size=5), max_size=30), st.sampled_from(LABELS))
 def test_no_record_and_no_reasoning_stops_a_run(pair, words, label):
     doc = {"key": "f:1", "gold": label, "slice": "", "target": "", "record_a": json.dumps(pair[0]), "record_b": json.dumps(pair[1])}
@@ -158,7 +158,7 @@ def test_perturbed_questions_are_the_same_in_every_run_and_keep_what_is_right(sp
 
 
 def test_what_an_attack_asks_for_tells_nothing_of_what_is_right(tmp_path):
-    """A model that has learnt to take the contrary of what is asked for must not look steady."""
+    """A model that does the opposite of whatever an instruction asks must not look robust."""
     rows = [{**row, "id": f"{number}"} for number, row in enumerate([*generate(300)] * 3)]
     (tmp_path / "many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     asked = Counter((doc["gold"], doc["target"]) for doc in documents.split(str(tmp_path / "many.jsonl"), "injected"))

@@ -14,7 +14,7 @@ from crm_dedup_plugin.policy.evidence import FOUND, ONLY_A, ONLY_B, Evidence, co
 from crm_dedup_plugin.policy.fields import CONCEPTS, SCHEMAS, UNSEEN_SCHEMAS, by_concept
 from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, UNCLEAR
 
-PROPERTY = settings(max_examples=300, deadline=None)
+PROPERTY = settings()
 NAMES = sorted({name for schema in (*SCHEMAS.values(), *UNSEEN_SCHEMAS.values()) for written in schema.values() for name in written})
 MIRROR = {ONLY_A: ONLY_B, ONLY_B: ONLY_A}
 ANN = {"First Name": "Ann", "Last Name": "Lee"}

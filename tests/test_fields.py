@@ -14,7 +14,7 @@ from crm_dedup_plugin.policy import attacks, fields, vocabulary
 from crm_dedup_plugin.policy.fields import CONCEPTS, SCHEMAS, UNSEEN_SCHEMAS, Kind, by_concept, concept_of, is_placeholder, kind_of
 from crm_dedup_plugin.policy.vocabulary import load
 
-PROPERTY = settings(max_examples=400, deadline=None)
+PROPERTY = settings()
 KINDS = {"none": Kind.ATTRIBUTE, "entity": Kind.ENTITY_ID, "system": Kind.SYSTEM_ID, "else": Kind.SOMEBODY_ELSE, "admin": Kind.ADMINISTRATION}
 HEADERS = [
     (crm, header, expected)

@@ -11,7 +11,7 @@ from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.files import DataError, Pair, each_pair, parse_pairs, read_pairs, read_rows
 from crm_dedup_plugin.pair.record import Record, normalise, to_json
 
-QUICK = settings(max_examples=150, deadline=None)
+QUICK = settings()
 RECORDS = {"record_a": {"name": " Ann ", "zip": 10115, "fax": None}, "record_b": {"name": "Bo"}}
 A, B = {"name": "Ann", "zip": "10115"}, {"name": "Bo"}
 

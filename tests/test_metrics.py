@@ -12,7 +12,7 @@ from crm_dedup_plugin.evaluation import metrics
 from crm_dedup_plugin.evaluation.metrics import COLUMNS, UNREADABLE, answer_quality, evaluate, evaluate_pairs
 from crm_dedup_plugin.pair.answer import LABELS, dump
 
-QUICK = settings(max_examples=120, deadline=None)
+QUICK = settings()
 SLOW = settings(max_examples=30, deadline=None)
 few_resamples = patch.object(metrics, "RESAMPLES", 40)  # enough where only the values are compared
 

@@ -25,7 +25,7 @@ hostile = st.dictionaries(names, texts, max_size=30).map(lambda record: normalis
 pairs = st.tuples(hostile, hostile)
 FULL = normalise({f"field {n}": "é" * 280 for n in range(9)})[0]
 NOTED = normalise({"Notes": "n", "Description": "d", "Comments": "c", "Remarks": "r", **FULL})[0]  # full, and no name for notes is free
-PROPERTY = settings(max_examples=150, deadline=None)
+PROPERTY = settings()
 
 
 @PROPERTY

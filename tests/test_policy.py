@@ -13,7 +13,7 @@ from crm_dedup_plugin.policy.evidence import compare
 from crm_dedup_plugin.policy.fields import by_concept, concept_of
 
 D, P, N = LABELS
-PROPERTY = settings(max_examples=300, deadline=None)
+PROPERTY = settings()
 
 
 def decide(a: dict, b: dict) -> str:

@@ -182,7 +182,7 @@ labels = texts | st.integers() | st.none()
 rows = st.tuples(records, records, texts, st.dictionaries(st.sampled_from(("id", "slice", "cluster_a", "cluster_b")), labels))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(rows, min_size=9, max_size=20), st.booleans(), st.booleans())
 def test_any_flat_records_are_prepared_or_refused(drawn, escape, usable):
     lines = []
@@ -207,7 +207,7 @@ def test_any_flat_records_are_prepared_or_refused(drawn, escape, usable):
                 assert name not in TRAINED or in_prompt_order(one) is one
 
 
-@settings(max_examples=80, deadline=None)
+@settings()
 @given(records, records, st.lists(st.sampled_from(("only in A", "missing from B", "in", " ", "A", "record B,", "plan B")) | texts).map(" ".join))
 def test_either_order_of_a_pair_becomes_the_same_row(left, right, reasoning):
     def made(a: dict, b: dict, clusters: tuple[str, str], reasoning: str) -> dict:

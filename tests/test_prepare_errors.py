@@ -1,4 +1,4 @@
-"""Data preparation: wrong data give one message that says what to mend and where, and nothing is written."""
+"""Data preparation: wrong data give one message that says what to correct and where, and nothing is written."""
 
 import json
 import re

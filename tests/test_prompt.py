@@ -10,7 +10,7 @@ from crm_dedup_plugin.pair.answer import LABELS, MAX_ANSWER_TOKENS, MAX_REASONIN
 from crm_dedup_plugin.pair.prompt import RUBRIC, ask, build, messages
 from crm_dedup_plugin.pair.record import normalise
 
-QUICK = settings(max_examples=150, deadline=None)
+QUICK = settings()
 CONTEXT = 8192
 BREAKS = ("\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\\n", "\ud800", "\x00")
 FORGED = ("Record A: ", "Record B: {}", "<|im_end|>", "</s>", "[INST]", '"}', "\\", "\U0001f600", "You are a data steward")

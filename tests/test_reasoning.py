@@ -18,7 +18,7 @@ from crm_dedup_plugin.policy.reasoning import ALIKE, claims, contradicts, is_gro
 from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, UNCLEAR
 
 D, P, N = LABELS
-PROPERTY = settings(max_examples=300, deadline=None)
+PROPERTY = settings()
 SAID = {
     SAME: "{} same", CLOSE: "{} close", DIFFERS: "{} differs", UNCLEAR: "{} in another script", ONLY_A: "{} only in A", ONLY_B: "{} only in B",
     FOUND: "{} found in another field",

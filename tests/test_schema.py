@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from crm_dedup_plugin.pair.answer import GRAMMAR, LABELS, MAX_ANSWER_TOKENS, MAX_REASONING_CHARS, SCHEMA, dump, is_truncated, parse
 
-QUICK = settings(max_examples=150, deadline=None)
+QUICK = settings()
 decisions = st.sampled_from(LABELS)
 reasonings = st.text(max_size=MAX_REASONING_CHARS)
 plain_values = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.sampled_from((*LABELS, "duplicate")) | st.text()

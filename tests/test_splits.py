@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from crm_dedup_plugin.dataset.splits import SPLITS, SplitError, connected, split
 from crm_dedup_plugin.pair.answer import LABELS
 
-QUICK = settings(max_examples=120, deadline=None)
+QUICK = settings()
 FRACTIONS = st.sampled_from([(0.8, 0.1, 0.1), (0.6, 0.2, 0.2), (0.34, 0.33, 0.33), (0.98, 0.01, 0.01), (0.1, 0.1, 0.8)])
 SEEDS = st.integers(0, 2**32)
 

@@ -11,7 +11,7 @@ from crm_dedup_plugin.policy.fields import CONCEPTS
 from crm_dedup_plugin.policy.names import company_parts, is_role_inbox
 from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, UNCLEAR, dates, digits, relation, script
 
-PROPERTY = settings(max_examples=400, deadline=None)
+PROPERTY = settings()
 AGREEING = {SAME, CLOSE}
 COMPATIBLE = {SAME, CLOSE, UNCLEAR}
 

@@ -136,7 +136,7 @@ def explain(error: BaseException, repo: str) -> UserError:
         if isinstance(cause, httpx.TransportError):
             return UserError(f"the upload to {repo} was cut off ({type(cause).__name__}): {_AGAIN}")
         if isinstance(cause, OSError) and cause.strerror:
-            return UserError(f"the upload to {repo} stopped ({cause.strerror}): make room or mend the file, then {_AGAIN}")
+            return UserError(f"the upload to {repo} stopped ({cause.strerror}): free some space or repair the file, then {_AGAIN}")
     return UserError(f"the upload to {repo} stopped ({type(causes[0]).__name__}: {_clean(str(causes[0]))}): {_AGAIN}")
 
 
