@@ -13,9 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
-boosting = pytest.importorskip("baselines.boosting", reason="needs scikit-learn, rapidfuzz, anyascii and nicknames")
 
-from baselines import majority, pairs, strings  # noqa: E402
+from baselines import boosting, majority, pairs, splink, strings  # noqa: E402
 from baselines.columns import columns, date  # noqa: E402
 
 from crm_dedup_plugin.evaluation import documents, metrics  # noqa: E402
@@ -135,7 +134,6 @@ def test_choices_are_made_on_the_validation_pairs(data):
 
 
 def test_splink_weighs_agreement(data, monkeypatch):
-    splink = pytest.importorskip("baselines.splink", reason="needs splink", exc_type=ImportError)
     monkeypatch.setattr(splink, "BLOCKS", {"two": (("email",), ("birth",))})
     fitted = splink.fit(data["train"], data["val"], 7)
     left = person(random.Random(9))

@@ -264,11 +264,11 @@ def test_an_unknown_model_lists_the_known_ones(monkeypatch, capsys):
 
 
 def test_measuring_too_early_says_what_to_run_first(tmp_path, monkeypatch, capsys):
-    from crm_dedup_plugin.evaluation.evaluate import evaluate
+    from crm_dedup_plugin.evaluation import documents
 
     monkeypatch.chdir(tmp_path)
     data = tmp_path / "test.jsonl"
-    monkeypatch.setattr(evaluate, "__defaults__", (*evaluate.__defaults__[:-1], data))
+    monkeypatch.setattr(documents, "TEST_SPLIT", data)
     assert main(["kpi", "mine", "--limit", "3"]) == 1
     assert capsys.readouterr().err == f"error: {data} does not exist: run `make prep` first\n"
     data.touch()

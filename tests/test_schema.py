@@ -3,6 +3,7 @@
 import json
 
 import jsonschema
+import llguidance
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -117,7 +118,6 @@ def test_the_decoder_grammar_refuses_free_white_space():
 
 def decodes(text: str) -> bool:
     """Tell whether the decoder may write `text`, byte by byte, and stop there."""
-    llguidance = pytest.importorskip("llguidance")
     tokenizer = llguidance.LLTokenizer("byte")
     grammar = llguidance.LLMatcher.grammar_from_json_schema(json.dumps(GRAMMAR), defaults={"whitespace_flexible": True})
     matcher = llguidance.LLMatcher(tokenizer, grammar)
