@@ -49,7 +49,7 @@ def test_each_document_gets_the_blocks_that_it_names(copy):
 
 
 def test_a_block_that_nobody_writes_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="no block named 'demos': use one of headline, results, demo"):
+    with pytest.raises(UserError, match="no block named 'demos': use one of headline, quickstart, results, demo"):
         update_documents.update("<!-- demos: begin -->\n<!-- demos: end -->", tmp_path)
 
 

@@ -68,7 +68,9 @@ def _bench_options(command: Parser) -> None:
 
 
 def _known_tasks() -> tuple[str, ...]:
-    return tuple(sorted(path.stem for path in Path("lm_eval_tasks").rglob("*.yaml")))
+    from crm_dedup_plugin.evaluation.documents import ROOT
+
+    return tuple(sorted(path.stem for path in (ROOT / "lm_eval_tasks").rglob("*.yaml")))
 
 
 def _known_arms() -> tuple[str, ...]:
