@@ -68,9 +68,9 @@ def _bench_options(command: Parser) -> None:
 
 
 def _known_tasks() -> tuple[str, ...]:
-    from crm_dedup_plugin.evaluation.documents import ROOT
+    from crm_dedup_plugin.evaluation.documents import task_names
 
-    return tuple(sorted(path.stem for path in (ROOT / "lm_eval_tasks").rglob("*.yaml")))
+    return task_names()
 
 
 def _known_arms() -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from crm_dedup_plugin.pair.files import Pair, read_pairs
 from crm_dedup_plugin.policy import attacks
 
 ROOT = Path(__file__).resolve().parents[2]
+TASKS = ROOT / "lm_eval_tasks"
 TEST_SPLIT = ROOT / "data" / "splits" / "test.jsonl"
 UNSEEN = ROOT / "data" / "unseen.jsonl"
 LISTS = ROOT / "data" / "lists-held-out.jsonl"
@@ -33,6 +34,11 @@ CANARY = {
     "record_a": "{}",
     "record_b": "{}",
 }
+
+
+def task_names() -> tuple[str, ...]:
+    """Return the names of all tasks in ``lm_eval_tasks/``."""
+    return tuple(sorted(path.stem for path in TASKS.rglob("*.yaml")))
 
 
 def split(data: str | None = None, perturbation: str = "", **_) -> list[dict]:

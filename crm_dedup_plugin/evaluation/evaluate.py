@@ -183,7 +183,7 @@ def _kept(path: Path, used: dict) -> tuple[dict[str, tuple[Item, ...]], float] |
 def _tasks(asked: Sequence[str] | None) -> list[str]:
     """Return the tasks to run: `crm_dedup` and those asked for, or all whose data are there."""
     if asked:
-        known = sorted(path.stem for path in fingerprint.TASKS.rglob("*.yaml"))
+        known = documents.task_names()
         if unknown := sorted(set(asked) - set(known)):
             raise UserError(f"no task {', '.join(unknown)}: use some of {', '.join(known)}")
         return list(dict.fromkeys((MAIN, *asked)))

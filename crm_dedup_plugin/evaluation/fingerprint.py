@@ -17,7 +17,6 @@ from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.pair import probe
 from crm_dedup_plugin.provenance import TASK_VERSION, digest, model_digest
 
-TASKS = Path(__file__).resolve().parents[2] / "lm_eval_tasks"
 RATES = (*answers.REASONING, *answers.FLIPS, *answers.ATTACKS)
 RESAMPLES = 10  # of the probabilities: enough to see another way of drawing them
 
@@ -48,7 +47,7 @@ def generation() -> list:
         """Reads names of functions as text."""
 
     Loader.add_constructor("!function", lambda loader, node: node.value)
-    settings = yaml.load((TASKS / "crm_dedup" / "crm_dedup.yaml").read_text(encoding="utf-8"), Loader)
+    settings = yaml.load((documents.TASKS / "crm_dedup" / "crm_dedup.yaml").read_text(encoding="utf-8"), Loader)
     return [settings[key] for key in ("output_type", "doc_to_text", "gen_prefix", "generation_kwargs")] + [engine.CONTEXT, engine.SEED]
 
 
