@@ -11,6 +11,8 @@ CONFIGS = Path("axolotl_configs")
 class UserError(Exception):
     """Something that the user can put right: the message names the bad value and the cure."""
 
+    code = 1  # with which a command ends
+
 
 def advise(stage: str, name: str) -> str:
     """Return the command that runs a stage ("train", "kpi", "bench", "push") for a model: through make if NAME is a configuration.

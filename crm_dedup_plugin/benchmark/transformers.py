@@ -15,6 +15,7 @@ from pathlib import Path
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.inference import engine, grammar
 from crm_dedup_plugin.inference.engine import Pair
+from crm_dedup_plugin.inference.transformers_engine import load
 from crm_dedup_plugin.pair import tokens
 from crm_dedup_plugin.pair.answer import parse
 from crm_dedup_plugin.storage import write_atomically
@@ -78,30 +79,11 @@ def _report(run: dict, repeat: int, work: Workload) -> dict:
     return run
 
 
-def load(work: Workload):
-    """Return the model, on the GPU if there is one, and its tokenizer; the weights are random if the workload says so."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-
-    gpu = torch.cuda.is_available()
-    settings = {"dtype": torch.bfloat16 if gpu else torch.float32}
-    torch.manual_seed(engine.SEED)
-    with torch.device("cuda" if gpu else "cpu"):
-        if work.random_weights:
-            model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(work.model), **settings)
-        else:
-            model = AutoModelForCausalLM.from_pretrained(work.model, **settings)
-    tokenizer = AutoTokenizer.from_pretrained(work.model)
-    end = tokens.end_of_turn_id(tokenizer)
-    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
-    return model.eval(), tokenizer
-
-
 def main() -> None:
     """Measure the workload of the first file, and write the runs to the second."""
     work, out = Workload.read(sys.argv[1]), Path(sys.argv[2])
     os.environ.update({**engine.environment(work.model), **os.environ})
-    write_atomically(out, json.dumps(measure(*load(work), work)))
+    write_atomically(out, json.dumps(measure(*load(work.model, work.random_weights), work)))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ _Parsed = TypeVar("_Parsed")
 class DataError(UserError):
     """Lines that cannot be used; the message names the file, the line, the field and the cure."""
 
+    line = 0  # counted from 1; 0 where the error is not about one line
+
 
 class Pair(NamedTuple):
     """Two normalised records, and what the file says of them."""
@@ -122,9 +124,15 @@ def _each(lines: Iterable[bytes], origin: str, parse: Callable[[dict, int], _Par
             if text.strip():
                 yield parse(_object(text), number)
         except UnicodeDecodeError as error:
-            yield DataError(f"{origin}, line {number}: byte {error.start + 1} is not UTF-8: save the file as UTF-8")
+            yield _at(number, origin, f"byte {error.start + 1} is not UTF-8: save the file as UTF-8")
         except DataError as error:
-            yield DataError(f"{origin}, line {number}: {error}")
+            yield _at(number, origin, str(error))
+
+
+def _at(line: int, origin: str, problem: str) -> DataError:
+    error = DataError(f"{origin}, line {line}: {problem}")
+    error.line = line
+    return error
 
 
 def _all(found: Iterable[_Parsed | DataError], origin: str) -> list[_Parsed]:
