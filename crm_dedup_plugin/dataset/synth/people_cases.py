@@ -3,8 +3,9 @@
 Each function takes a world and returns a `Case`; its name is the `slice` of the row. Only the notes decide `note_*`.
 """
 
+from crm_dedup_plugin.dataset.synth.countries import ROLES
 from crm_dedup_plugin.dataset.synth.mistakes import initial, nickname, respelled, typo
-from crm_dedup_plugin.dataset.synth.world import EMPLOYER, HOME, ROLES, Case, Entity, World, one, two
+from crm_dedup_plugin.dataset.synth.world import EMPLOYER, HOME, Case, Entity, World, one, two
 
 _IDENTIFIERS = frozenset(("email", "mobile", "birth"))
 
