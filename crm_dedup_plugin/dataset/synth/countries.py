@@ -27,10 +27,8 @@ LOCALES, UNSEEN_LOCALES = list(_WORDS["train"]), list(_WORDS["unseen"])
 _COMPANIES = load(
     "companies",
     {
-        **dict.fromkeys(("brands", "invented_starts", "invented_ends"), [str]),
-        "trades": {str: [str]},
-        "legal_forms": {str: [[str]]},
-        "latin_legal_forms": {str: str},
+        **{"brands": [str], "invented_starts": [str], "invented_ends": [str]},
+        **{"trades": {str: [str]}, "legal_forms": {str: [[str]]}, "latin_legal_forms": {str: str}},
     },
     VOCABULARY,
 )

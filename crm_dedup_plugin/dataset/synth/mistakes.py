@@ -12,7 +12,7 @@ from crm_dedup_plugin.policy.names import short_forms
 from crm_dedup_plugin.policy.values import fold
 from crm_dedup_plugin.policy.vocabulary import load
 
-_PAIRS = dict.fromkeys(("misread", "diacritics", "transliterations", "abbreviations"), [[str]])
+_PAIRS = {name: [[str]] for name in ("misread", "diacritics", "transliterations", "abbreviations")}
 _WORDS = load("mistakes", {**_PAIRS, "neighbours": {str: str}, "homoglyphs": {"latin": str, "cyrillic": str}}, VOCABULARY)
 _HOMOGLYPHS = str.maketrans(_WORDS["homoglyphs"]["latin"], _WORDS["homoglyphs"]["cyrillic"])
 
