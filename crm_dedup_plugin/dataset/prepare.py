@@ -3,8 +3,6 @@
 Nothing is written unless every line is right; each file appears whole or not at all.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

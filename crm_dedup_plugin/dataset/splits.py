@@ -3,8 +3,6 @@
 Pairs that share a cluster or hold the same record belong together: no entity is ever on two sides.
 """
 
-from __future__ import annotations
-
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 Every other module takes these from here. Print the schema: ``python -m crm_dedup_plugin schema``.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from typing import NamedTuple

@@ -5,8 +5,6 @@ Asking a model takes two records alone, with a label or without one: `read_pairs
 lines such as ``{"record_a": {...}, "record_b": {...}, "label": 1}``.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import sys

@@ -5,8 +5,6 @@ parsing, and no docstring. ``python -m crm_dedup_plugin.pair.probe`` prints it. 
 several scripts, records that are too long, and records that try to break out of the prompt.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json

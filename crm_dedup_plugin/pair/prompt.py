@@ -5,8 +5,6 @@ whichever comes first in a call, the prompt is the same, and so is the decision.
 Print one: ``python -m crm_dedup_plugin prompt data/splits/test.jsonl``.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from crm_dedup_plugin.pair.record import to_json

@@ -3,8 +3,6 @@
 A record is a flat object of fields. `normalise` trims it and cuts it to size, once; `to_json` writes it for the prompt.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -3,8 +3,6 @@
 The lists are in the folder `vocabulary`; libraries add English nicknames and the legal forms of most countries.
 """
 
-from __future__ import annotations
-
 import re
 from functools import cache, lru_cache
 

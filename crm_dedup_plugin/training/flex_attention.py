@@ -5,8 +5,6 @@ which those are, the loader finds. The length is a multiple of `PAD`, so that th
 prefix are there `COPIES` times: on the way back, all queries that see a block of keys wait for each other.
 """
 
-from __future__ import annotations
-
 import functools
 
 import torch

@@ -4,8 +4,6 @@
 training saw those in full. Each tensor that no adapter changed is taken from the base model again.
 """
 
-from __future__ import annotations
-
 import shutil
 import sys
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ Trains right on a CPU, computes logits only for the answers, never reuses tokens
 and leaves a mark when a run has reached its last step.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json

@@ -8,8 +8,6 @@ Where the rubric ends and the answers are, `locate` finds before the batch goes 
 until it has nothing left to do.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ The work is Axolotl's: ``accelerate launch -m axolotl.cli.train axolotl_configs/
 that spare a wasted download, the memory of what was done, and the merge.
 """
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import json
