@@ -4,6 +4,7 @@
 training saw those in full. Each tensor that no adapter changed is taken from the base model again.
 """
 
+import contextlib
 import shutil
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from crm_dedup_plugin.errors import UserError
 
 ADAPTER = "adapter_model.safetensors"
 TEMPLATE = "chat_template.jinja"
+WEIGHTS = ["*.safetensors", "*.json"]  # what is fetched of a model on the Hub
 
 
 def merge(config: Path, base_model: str, output_dir: Path, target: Path, overrides: Sequence[str] = ()) -> None:
@@ -35,7 +37,8 @@ def merge(config: Path, base_model: str, output_dir: Path, target: Path, overrid
 
 def complete(merged: Path, base_model: str, output_dir: Path, target: Path) -> None:
     """Restore in `merged`, Axolotl's merge of `output_dir`, what training never touched, and put it in the place of `target`."""
-    restore(merged, Path(base_model) if Path(base_model).is_dir() else _cached(base_model), output_dir / ADAPTER)
+    base = base_model if Path(base_model).is_dir() else snapshot_download(base_model, allow_patterns=WEIGHTS, local_files_only=True)
+    restore(merged, Path(base), output_dir / ADAPTER)
     # Axolotl copies the base model's template; the configuration may have trained with another (`chat_template`).
     template = output_dir / TEMPLATE
     if template.is_file():
@@ -68,31 +71,19 @@ def restore(merged: Path, base: Path, adapter: Path) -> list[str]:
     """Copy from `base` every tensor of `merged` that `adapter` did not change; return the names of those that differed."""
     with safe_open(adapter, "pt") as file:
         changed = {key.removeprefix("base_model.model.").rpartition(".lora_")[0] + ".weight" for key in file.keys()}
-    where = {key: path for path in base.glob("*.safetensors") for key in _keys(path)}
     restored = []
-    for path in sorted(merged.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
-        for key in sorted(set(tensors) - changed):
-            original = _tensor(where[key], key).to(tensors[key].dtype)
-            if not torch.equal(tensors[key], original):
-                tensors[key] = original
-                restored.append(key)
-        partial = path.with_suffix(".part")
-        save_file(tensors, partial, metadata={"format": "pt", **(metadata or {})})
-        partial.replace(path)
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(safe_open(path, "pt")) for path in base.glob("*.safetensors")]
+        where = {key: file for file in files for key in file.keys()}
+        for path in sorted(merged.glob("*.safetensors")):
+            with safe_open(path, "pt") as file:
+                tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
+            for key in sorted(set(tensors) - changed):
+                original = where[key].get_tensor(key).to(tensors[key].dtype)
+                if not torch.equal(tensors[key], original):
+                    tensors[key] = original
+                    restored.append(key)
+            partial = path.with_suffix(".part")
+            save_file(tensors, partial, metadata={"format": "pt", **(metadata or {})})
+            partial.replace(path)
     return restored
-
-
-def _cached(base_model: str) -> Path:
-    return Path(snapshot_download(base_model, allow_patterns=["*.safetensors", "*.json"], local_files_only=True))
-
-
-def _keys(path: Path) -> list[str]:
-    with safe_open(path, "pt") as file:
-        return list(file.keys())
-
-
-def _tensor(path: Path, key: str) -> torch.Tensor:
-    with safe_open(path, "pt") as file:
-        return file.get_tensor(key)

@@ -4,7 +4,6 @@ Trains right on a CPU, computes logits only for the answers, never reuses tokens
 and leaves a mark when a run has reached its last step.
 """
 
-import functools
 import hashlib
 import json
 import logging
@@ -24,7 +23,7 @@ from crm_dedup_plugin import process
 from crm_dedup_plugin.pair import probe, prompt, tokens
 from crm_dedup_plugin.storage import write_atomically
 from crm_dedup_plugin.training import formatter, shared_prefix
-from crm_dedup_plugin.training.collator import FlexibleCollator, LocatingCollator
+from crm_dedup_plugin.training.collator import LocatingCollator
 
 LOG = logging.getLogger(__name__)
 DONE = "crm_dedup_done.json"
@@ -59,8 +58,8 @@ class CrmDedupPlugin(BasePlugin):
         """Start the clock, and drop what an earlier run left in the output folder if its data or settings were others."""
         self.began = time.monotonic()
         process.end_with_starter()  # a launcher that is killed would leave it behind, writing the checkpoints of the next run
-        if not torch.cuda.is_available():
-            use_all_cores()
+        if not torch.cuda.is_available() and os.environ.get("OMP_NUM_THREADS", "1") == "1":
+            torch.set_num_threads(cores())  # `accelerate launch` gives each process a single thread unless told otherwise
         if is_first() and not cfg.merge_lora:
             claim(Path(cfg.output_dir), Path(cfg.dataset_prepared_path).name)
 
@@ -77,10 +76,10 @@ class CrmDedupPlugin(BasePlugin):
         return chosen | {"use_cpu": True, "dataloader_pin_memory": False}
 
     def get_collator_cls_and_kwargs(self, cfg, is_eval: bool = False) -> tuple[type, dict] | None:
-        """Have batches that share their rubric looked through before they go to the GPU."""
+        """Choose the collator that locates the shared rubric before a batch goes to the GPU."""
         if not cfg.crm_dedup_shared_prefix:
             return None
-        return (FlexibleCollator if cfg.crm_dedup_flex and torch.cuda.is_available() else LocatingCollator), {}
+        return LocatingCollator, {"flexible": bool(cfg.crm_dedup_flex and torch.cuda.is_available())}
 
     def post_model_load(self, cfg, model) -> None:
         """Repair 4-bit layers on a CPU, keep what is trained in full precision, and install the cheaper forward pass."""
@@ -138,12 +137,6 @@ def machine() -> str:
     return f"{len(os.sched_getaffinity(0))} cores without a GPU"
 
 
-def use_all_cores() -> None:
-    """Share the cores out among the processes: `accelerate launch` gives each a single thread unless told otherwise."""
-    if os.environ.get("OMP_NUM_THREADS", "1") == "1":
-        torch.set_num_threads(cores())
-
-
 def cores() -> int:
     """Return how many cores each training process of this machine has."""
     return max(len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
@@ -170,18 +163,12 @@ def fingerprint(cfg: dict) -> str:
         path = Path(source["path"])
         if path.is_file():
             digest.update(path.read_bytes())
-    digest.update(probe.fingerprint().encode())
-    digest.update(probe.sha256(_examples()).encode())
-    return digest.hexdigest()[:16]
-
-
-@functools.cache
-def _examples() -> list[dict]:
-    """Return the tokens and labels of the first probe pairs, their records in the order of the prompt."""
     strategy = formatter.CrmDedupStrategy(None, probe.Characters(), False, None)
     pairs = [(prompt.ask(*row["input"].values())[1:], row["output"]) for row in probe.rows()[:4]]
     lines = [{"input": {"record_a": a, "record_b": b}, "output": output} for (a, b), output in pairs]
-    return [strategy.tokenize_prompt({"text": json.dumps(line)}) for line in lines]
+    tokenised = [strategy.tokenize_prompt({"text": json.dumps(line)}) for line in lines]
+    digest.update(probe.fingerprint().encode() + probe.sha256(tokenised).encode())
+    return digest.hexdigest()[:16]
 
 
 def claim(output_dir: Path, key: str) -> None:

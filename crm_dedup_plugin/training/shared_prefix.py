@@ -133,30 +133,17 @@ def _shared_attention(module, query, key, value, attention_mask, scaling=None, l
     first = scaled_dot_product_attention(shared[0], *(repeat_kv(states, groups) for states in shared[1:]), is_causal=True, scale=scaling)
 
     own = torch.cat([states[0, :, prefix:] for states in (query, key, value)]).transpose(0, 1)
-    padded = _Spread.apply(own, real, rows * longest).view(rows, longest, *own.shape[1:]).transpose(1, 2).split(heads, dim=1)
+    padded = (
+        own.new_zeros(rows * longest, *own.shape[1:]).index_copy(0, real, own).view(rows, longest, *own.shape[1:]).transpose(1, 2).split(heads, dim=1)
+    )
     both = (torch.cat([states.expand(rows, -1, -1, -1), mine], dim=2) for states, mine in zip(shared[1:], padded[1:], strict=True))
     rest = scaled_dot_product_attention(padded[0], *(repeat_kv(states, groups) for states in both), attn_mask=mask, scale=scaling)
     rest = _Gather.apply(rest.transpose(1, 2).flatten(0, 1), real)
     return torch.cat([first[0].transpose(0, 1), rest])[None], None
 
 
-class _Spread(torch.autograd.Function):
-    """Put the rows of a tensor at places of a larger one. No place is named twice, so nothing needs to be summed on the way back."""
-
-    @staticmethod
-    def forward(ctx, values: torch.Tensor, places: torch.Tensor, size: int) -> torch.Tensor:
-        """Return (size, ...) with zeros elsewhere."""
-        ctx.save_for_backward(places)
-        return values.new_zeros(size, *values.shape[1:]).index_copy_(0, places, values)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        """Return the gradient of the values."""
-        return gradient.index_select(0, ctx.saved_tensors[0]), None, None
-
-
 class _Gather(torch.autograd.Function):
-    """Take rows of a tensor, none of them twice: the way back from `_Spread`."""
+    """Take rows of a tensor, none of them twice: on the way back nothing needs to be summed, as `index_select` would."""
 
     @staticmethod
     def forward(ctx, values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:

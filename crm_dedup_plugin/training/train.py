@@ -56,7 +56,9 @@ def train(model: str, overrides: Sequence[str] = (), force: bool = False, name: 
     require_known_keys(settings)
     preflight(model, settings)
 
-    key = fingerprint({**settings, "overrides": overrides, "base": _base_identity(settings["base_model"])})
+    source = Path(settings["base_model"]) / base_model.SOURCE
+    identity = source.read_text() if source.is_file() else settings["base_model"]
+    key = fingerprint({**settings, "overrides": overrides, "base": identity})
     manifest = target / MANIFEST
     if not force and manifest.is_file() and json.loads(manifest.read_text()).get("fingerprint") == key:
         print(f"{target} is up to date")
@@ -168,11 +170,13 @@ def load_config(model: str) -> tuple[Path, dict]:
 
 def parse_overrides(overrides: list[str]) -> dict:
     """Return what ``--key=value`` options say; raises UserError for any other form."""
+    found = {}
     for option in overrides:
-        if not option.startswith("--") or "=" not in option:
+        key, is_given, value = option.partition("=")
+        if not key.startswith("--") or not is_given:
             raise UserError(f"{option} is not understood: write options for Axolotl as --key=value, as in --micro_batch_size=2")
-    pairs = (option.removeprefix("--").split("=", 1) for option in overrides)
-    return {key.replace("-", "_"): yaml.safe_load(value) for key, value in pairs}
+        found[key.removeprefix("--").replace("-", "_")] = yaml.safe_load(value)
+    return found
 
 
 def preflight(model: str, settings: dict) -> None:
@@ -189,9 +193,8 @@ def preflight(model: str, settings: dict) -> None:
     base = settings["base_model"]
     if base == str(base_model.TARGET):
         base_model.fetch()
-    size = _local_size(Path(base)) if Path(base).is_dir() else _hub_size(base)
-    free = shutil.disk_usage(".").free
-    needed = int(size * (1.2 if Path(base).is_dir() else 2.2)) + 2**30
+    local = sum(path.stat().st_size for path in Path(base).glob("*.safetensors"))
+    free, needed = shutil.disk_usage(".").free, 2**30 + int(1.2 * local if Path(base).is_dir() else 2.2 * _hub_size(base))
     if free < needed:
         raise UserError(
             f"{free / 2**30:.1f} GiB of disk are free and {model} needs about {needed / 2**30:.1f}: make room, or set HF_HOME to a larger disk"
@@ -235,12 +238,3 @@ def _launch_options() -> list[str]:
     processes = max(torch.cuda.device_count(), 1)
     options = ["--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
     return [*options, "--multi_gpu"] if processes > 1 else options
-
-
-def _base_identity(base: str) -> str:
-    source = Path(base) / "SOURCE.json"
-    return source.read_text() if source.is_file() else base
-
-
-def _local_size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
