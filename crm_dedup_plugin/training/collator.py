@@ -1,4 +1,4 @@
-"""Batches that say where their rubric ends and where their answers are."""
+"""Batches with the positions of their rubric and of their answers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from crm_dedup_plugin.training import shared_prefix
 
 @dataclass
 class LocatingCollator(DataCollatorForSeq2Seq):
-    """Axolotl's collator, which also finds in the loader's processes what the forward pass would have to wait for the GPU to tell."""
+    """Axolotl's collator; it also locates rubric and answers, in the data loader's processes, so that no forward pass waits for the GPU."""
 
     flexible: bool = False  # prepare the attention in one kernel, which needs a GPU
 

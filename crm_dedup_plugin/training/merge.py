@@ -1,7 +1,7 @@
-"""Merge a trained adapter into its base model: Axolotl's merge, with what QLoRA never touched put back; or adopt a model trained whole.
+"""Merge a trained adapter into its base model with Axolotl and restore what training never changed; or adopt a fully fine-tuned model.
 
-`axolotl merge-lora` rounds every matrix to 4 bits on the way, embeddings and language-model head too, although
-training saw those in full. Each tensor that no adapter changed is taken from the base model again.
+`axolotl merge-lora` rounds every matrix to 4 bits on the way, even the embeddings and the language-model head, which were in full
+precision during training. So each tensor that no adapter changed is copied from the base model.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ def merge(config: Path, base_model: str, output_dir: Path, target: Path, overrid
 
 
 def complete(merged: Path, base_model: str, output_dir: Path, target: Path) -> None:
-    """Restore in `merged`, Axolotl's merge of `output_dir`, what training never touched, and put it in the place of `target`."""
+    """Restore what training never changed in `merged`, Axolotl's merge of `output_dir`, and move it to `target`."""
     base = base_model if Path(base_model).is_dir() else snapshot_download(base_model, allow_patterns=WEIGHTS, local_files_only=True)
     restore(merged, Path(base), output_dir / ADAPTER)
     # Axolotl copies the base model's template; the configuration may have trained with another (`chat_template`).
@@ -47,7 +47,7 @@ def complete(merged: Path, base_model: str, output_dir: Path, target: Path) -> N
 
 
 def adopt(output_dir: Path, target: Path) -> None:
-    """Write the model that a full fine-tuning left in `output_dir` to `target` in bf16, as `merge` would, whole or not at all."""
+    """Write the fully fine-tuned model in `output_dir` to `target` in bf16, whole or not at all."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     merged = output_dir / "merged"
@@ -58,7 +58,7 @@ def adopt(output_dir: Path, target: Path) -> None:
 
 
 def replace(target: Path, merged: Path) -> None:
-    """Put the folder `merged` in the place of `target`."""
+    """Replace the folder `target` by `merged`."""
     old = target.with_name(target.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():

@@ -1,7 +1,7 @@
 """Train one configuration and merge it: ``crm-dedup train smollm2-135m``, or ``make train-smollm2-135m``.
 
-The work is Axolotl's: ``accelerate launch -m axolotl.cli.train axolotl_configs/MODEL.yml``. Here are only the checks
-that spare a wasted download, the memory of what was done, and the merge.
+Axolotl does the work: ``accelerate launch -m axolotl.cli.train axolotl_configs/MODEL.yml``. This module adds the checks before
+any download, a manifest of what was done, and the merge.
 """
 
 import contextlib
@@ -90,7 +90,7 @@ def train(model: str, overrides: Sequence[str] = (), force: bool = False, name: 
 
 
 def _launch(model: str, config: Path, overrides: Sequence[str], output_dir: Path) -> None:
-    """Have Axolotl train, with a few lines for people and all others in ``train.log``; raises UserError if it stops early."""
+    """Run Axolotl, show its progress, and write everything else to ``train.log``; raises UserError if it stops early."""
     from crm_dedup_plugin.training.plugin import DONE, PROGRESS
 
     log = output_dir / "train.log"
@@ -108,7 +108,7 @@ def _launch(model: str, config: Path, overrides: Sequence[str], output_dir: Path
 
 @contextlib.contextmanager
 def silent_imports() -> Iterator[None]:
-    """Keep away what libraries print while they are imported."""
+    """Suppress what libraries print while they are imported."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -120,7 +120,7 @@ def silent_imports() -> Iterator[None]:
 
 
 def require_known_keys(settings: dict) -> None:
-    """Raise UserError, naming the nearest key, on a key that neither Axolotl nor a plugin knows: Axolotl drops it without a word."""
+    """Raise UserError, naming the nearest key, on a key that neither Axolotl nor a plugin knows: Axolotl drops it silently."""
     for key, known in unknown_keys(settings).items():
         near = difflib.get_close_matches(key.rpartition(".")[2], known, 1)
         cure = f"did you mean {near[0]}?" if near else "its documentation lists all keys"
@@ -152,7 +152,7 @@ def _names(*models) -> set[str]:
 
 
 def write_report(name: str, text: str) -> None:
-    """Write what is known of a training, as its manifest says it, to ``outputs/results/NAME/training.json``."""
+    """Write the manifest of a training, `text`, to ``outputs/results/NAME/training.json`` as well."""
     report = RESULTS / name / "training.json"
     report.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(report, text)
@@ -169,7 +169,7 @@ def load_config(model: str) -> tuple[Path, dict]:
 
 
 def parse_overrides(overrides: list[str]) -> dict:
-    """Return what ``--key=value`` options say; raises UserError for any other form."""
+    """Return the settings in ``--key=value`` options; raises UserError for any other form."""
     found = {}
     for option in overrides:
         key, is_given, value = option.partition("=")
@@ -230,7 +230,7 @@ def _hub_size(base: str) -> int:
 
 
 def _launch_options() -> list[str]:
-    """Return what accelerate would otherwise ask about; a configuration of the user's own comes first."""
+    """Return the options of accelerate; those in the variable ACCELERATE_ARGS come first."""
     import torch
 
     if os.environ.get("ACCELERATE_ARGS"):
