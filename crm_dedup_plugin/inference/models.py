@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError, advise
@@ -15,7 +14,7 @@ CHOICES = f"give `{embedded.NAME}`, the name of a model in outputs/, a folder, o
 
 def named(name: str) -> str:
     """Return the folder of the model that `name` stands for in results: ``outputs/NAME-merged``, made now if it is the embedded one."""
-    return str(embedded.folder()) if name == embedded.NAME else f"outputs/{name}-merged"
+    return str(embedded.measured()) if name == embedded.NAME else f"outputs/{name}-merged"
 
 
 def resolve(model: str) -> str:
@@ -62,7 +61,9 @@ def _check_hub(model: str) -> int:
         siblings = []
         if not isinstance(try_to_load_from_cache(model, "config.json"), str):
             reason = type(error).__name__
-            raise UserError(f"{model} is no folder here, and the Hugging Face Hub cannot be reached ({reason}): check the network, or {CHOICES}") from None
+            raise UserError(
+                f"{model} is no folder here, and the Hugging Face Hub cannot be reached ({reason}): check the network, or {CHOICES}"
+            ) from None
     if constants.HF_HUB_OFFLINE and not isinstance(try_to_load_from_cache(model, "config.json"), str):
         raise UserError(f"{model} is no folder here, and HF_HUB_OFFLINE is set: unset it, or {CHOICES}")
     _require_template(model)

@@ -65,6 +65,17 @@ def read_pairs(path: Path | str, limit: int | None = None, cure: str = _CURE, la
         return parse_pairs(lines, str(path), limit, labels)
 
 
+def read_record(path: Path | str) -> Record:
+    """Return the record that a JSON file holds; raises DataError if it holds anything else, or if there is no such file."""
+    with _opened(path, "name a JSON file with one record") as lines:
+        try:
+            return normalise(check(_object(b"".join(lines).decode("utf-8-sig"))))[0]
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: byte {error.start + 1} is not UTF-8: save the file as UTF-8") from None
+        except (DataError, RecordError) as error:
+            raise DataError(f"{path}: {error}") from None
+
+
 def read_rows(path: Path | str, cure: str = _CURE) -> tuple[list[dict], Counter]:
     """Return the rows of a file of training data, their records normalised, and how often each field was cut.
 
