@@ -21,7 +21,7 @@ class StubServer(ThreadingHTTPServer):
     def __init__(self, port: int = 0, model: str = "stub", delay: float = 0.0, failing: bool = False):
         super().__init__(("127.0.0.1", port), Handler)
         self.model, self.delay, self.failing = model, delay, failing
-        self.resets, self.lock = 0, threading.Lock()
+        self.seconds, self.answers, self.resets, self.lock = 0.0, 0, 0, threading.Lock()
         self.requests: list[dict] = []
 
     @property
@@ -39,6 +39,9 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(b"")
         elif self.path == "/v1/models":
             self.reply({"object": "list", "data": [{"id": self.server.model, "object": "model"}]})
+        elif self.path == "/metrics":
+            name = "vllm:e2e_request_latency_seconds"
+            self.reply(f"# TYPE {name} histogram\n{name}_sum {self.server.seconds}\n{name}_count {self.server.answers}\n".encode())
         else:
             self.reply({"error": "no such page"}, 404)
 
@@ -53,9 +56,12 @@ class Handler(BaseHTTPRequestHandler):
             self.reply({"error": "no such page"}, 404)
 
     def answer(self, body: dict) -> None:
+        began = time.monotonic()
         time.sleep(self.server.delay)
         with self.server.lock:
             self.server.requests.append(body)
+            self.server.answers += 1
+            self.server.seconds += time.monotonic() - began
         if self.server.failing and body.get("max_completion_tokens") != 1:
             self.reply({"error": {"message": "the stub fails"}}, 500)
             return

@@ -22,7 +22,7 @@ HEAVY = {"torch", "transformers", "vllm", "axolotl", "matplotlib", "lm_eval", "p
 # Only Axolotl, lm-eval, vLLM, a training or a drawing imports these: there the heavy packages are loaded already.
 INSIDE_OTHERS = {
     *(f"training.{name}" for name in ("plugin", "args", "formatter", "collator", "flex_attention", "shared_prefix", "merge")),
-    *("inference.grammar", "evaluation.task", "evaluation.hf_grammar", "reporting.figures", "reporting.speed_figures"),
+    *("inference.grammar", "evaluation.task", "reporting.figures", "reporting.speed_figures"),
 }
 MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path for path in sorted(PACKAGE.rglob("*.py"))}
 

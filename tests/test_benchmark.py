@@ -8,6 +8,7 @@ import math
 import signal
 import time
 import types
+from collections import Counter
 
 import pytest
 from compact_pairs import generate
@@ -44,7 +45,9 @@ def raw(**changes) -> dict:
 
 
 def one_run(**changes) -> dict:
-    return online.summary(raw(**changes), ["--base-url", "http://127.0.0.1:9", "--dataset-path", "/secret/pairs.jsonl"], True)
+    return online.summary(
+        raw(**changes), ["--base-url", "http://127.0.0.1:9", "--dataset-path", "/secret/pairs.jsonl"], True, Counter(sum=0.04, count=4)
+    )
 
 
 def test_the_sizes_of_a_real_model_are_counted():
@@ -110,6 +113,7 @@ def test_a_run_counts_what_only_the_answers_show_and_keeps_none_of_them():
     (level,) = summarise.online({"4/0": found, "4/1": found}, 3.6)
     assert (level["concurrency"], level["repeats"], level["failed"]) == (4, 2, 2)
     assert level["valid_json"] == level["truncated"] == pytest.approx(1 / 3)
+    assert level["client_overhead"] == pytest.approx(raw()["mean_e2el_ms"] / 10 - 1)
     assert level["cost_per_million_pairs"] == pytest.approx(500)
 
 
@@ -247,6 +251,15 @@ def test_a_log_is_followed_by_whole_lines(tmp_path):
         assert next(added) == []
         more.write(b"\x81\r\n\nthree\n")
     assert next(added) == ["two Ł", "three"]
+
+
+def test_the_time_of_all_engines_of_a_server_counts(monkeypatch):
+    name = "vllm:e2e_request_latency_seconds"
+    text = f"# TYPE {name} histogram\n" + "".join(f'{name}_{what}{{engine="{at}"}} {at + 2}\n' for at in (0, 1) for what in ("sum", "count"))
+    monkeypatch.setattr(online.httpx, "get", lambda *_, **__: online.httpx.Response(200, text=text))
+    assert online.server_seconds("http://x") == {"sum": 5, "count": 5}
+    monkeypatch.setattr(online.httpx, "get", lambda *_, **__: online.httpx.Response(404, text="<html>"))
+    assert online.server_seconds("http://x") == {}
 
 
 def test_the_table_names_several_engines():

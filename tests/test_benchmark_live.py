@@ -29,6 +29,7 @@ def test_a_benchmark_measures_every_part_and_passes_on_what_vllm_says(workspace)
     assert [level["runs"] for level in result["online"]] == [[kept[f"{level}/0"]] for level in (1, 2)]
     for level in result["online"]:
         assert (level["valid_json"], level["truncated"], level["failed"], level["cache_was_reset"]) == (1.0, 0.0, 0, True)
+        assert level["client_overhead"] is not None
     arms = result["offline"]
     assert set(arms) == {f"{arm}{cache}" for arm in ("full", "decision") for cache in ("", "_cold", "_uncached")} | {"full_without_schema"}
     assert all(0 < arm["share_of_limit"] < 1 and arm["cost_per_million_pairs"] > 0 for arm in arms.values())

@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shlex
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.inference.engine import SEED, Pair
@@ -74,7 +77,8 @@ def drive(work: Workload, url: str, model: str, runs: dict, save: Callable[[], N
             level = int(key.partition("/")[0])
             reset = _prepare(url, model, other, engines)
             words = arguments(work, url, model, level, requests(level, len(pairs)), data, str(Path(folder) / "result.json"))
-            runs[key] = run = summary(_bench(words), words, reset)
+            before = server_seconds(url)
+            runs[key] = run = summary(_bench(words), words, reset, server_seconds(url) - before)
             save()
             rate, failed = run["vllm"]["request_throughput"], run["failed"]
             print(f"online, {level} at a time: {rate:.1f} pairs/s{f', {failed} failed' if failed else ''}", flush=True)
@@ -91,8 +95,8 @@ def _bench(words: Sequence[str]) -> dict:
     return json.loads((Path(options.result_dir) / options.result_filename).read_text(encoding="utf-8"))
 
 
-def summary(raw: dict, words: Sequence[str], reset: bool) -> dict:
-    """Return one run: vLLM's numbers, unaltered but without its lists of requests, and what only the answers show."""
+def summary(raw: dict, words: Sequence[str], reset: bool, served: Counter) -> dict:
+    """Return one run: vLLM's numbers, unaltered but without its lists of requests, and what only the answers and the server show."""
     texts = [text for text, error in zip(raw["generated_texts"], raw["errors"], strict=True) if not error]
     valid, cut = (sum(map(test, texts)) for test in (lambda text: parse(text) is not None, is_truncated))
     return {
@@ -102,6 +106,7 @@ def summary(raw: dict, words: Sequence[str], reset: bool) -> dict:
         "truncated": cut,
         "failed": raw["failed"],
         "error": next((error.strip().splitlines()[-1][:300] for error in raw["errors"] if error), ""),
+        "server_e2el_ms": 1000 * served["sum"] / served["count"] if served["count"] else None,
         "cache_was_reset": reset,
     }
 
@@ -131,6 +136,17 @@ def _prepare(url: str, model: str, other: Pair, engines: int) -> bool:
             headers = {"X-data-parallel-rank": str(rank)} if engines > 1 else {}
             server.post(f"{url}/v1/chat/completions", json=body, headers=headers).raise_for_status()
     return reset
+
+
+def server_seconds(url: str) -> Counter:
+    """Return the "sum" of the seconds that all engines of the server have spent on requests, and their "count"; empty if it does not tell."""
+    found, name = Counter(), "vllm:e2e_request_latency_seconds"
+    with contextlib.suppress(httpx.HTTPError, ValueError):
+        for family in text_string_to_metric_families(httpx.get(f"{url}/metrics", timeout=30).text):
+            for sample in family.samples:
+                if sample.name in (f"{name}_sum", f"{name}_count"):
+                    found[sample.name.removeprefix(f"{name}_")] += sample.value
+    return found
 
 
 def main() -> None:

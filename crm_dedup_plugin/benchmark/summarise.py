@@ -139,6 +139,7 @@ def _level(level: int, runs: Sequence[dict], price: float | None) -> dict:
         return spread([read(run["vllm"]) for run in runs])
 
     done = sum(run["vllm"]["completed"] for run in runs)
+    served = [run["vllm"]["mean_e2el_ms"] / run["server_e2el_ms"] - 1 for run in runs if run["server_e2el_ms"]]
     rate = over(lambda run: run["request_throughput"])
     return {
         "concurrency": level,
@@ -151,6 +152,7 @@ def _level(level: int, runs: Sequence[dict], price: float | None) -> dict:
         "truncated": sum(run["truncated"] for run in runs) / done if done else None,
         "failed": sum(run["failed"] for run in runs),
         **{f"{name}_ms": {point: over(lambda run, key=f"{point}_{name}_ms": run[key]) for point in PERCENTILES} for name in LATENCIES},
+        "client_overhead": statistics.median(served) if served else None,
         "cache_was_reset": all(run["cache_was_reset"] for run in runs),
         "cost_per_million_pairs": cost(price, rate["value"]),
         "runs": list(runs),
