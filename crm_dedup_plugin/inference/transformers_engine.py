@@ -59,11 +59,9 @@ class TransformersEngine:
         return normalised(logits[self.firsts].tolist()), 1
 
     def _reply(self, prompt: list[int], limit: int) -> tuple[Reply, int]:
-        from xgrammar.contrib import hf
+        from crm_dedup_plugin.inference.grammar import SchemaProcessor
 
-        from crm_dedup_plugin.inference import grammar
-
-        ids, cache, processor = self._tensor(prompt), self._cache(prompt), hf.LogitsProcessor(grammar.compiled(self.name))
+        ids, cache, processor = self._tensor(prompt), self._cache(prompt), SchemaProcessor(lambda: self.name)
         made = self.model.generate(
             ids, attention_mask=ids.new_ones(ids.shape), past_key_values=cache, max_new_tokens=limit, do_sample=False, logits_processor=[processor]
         )[0, len(prompt) :].tolist()
@@ -80,7 +78,8 @@ class TransformersEngine:
         if not same:
             return DynamicCache(config=self.model.config)
         cache = copy.deepcopy(cache) if same < len(prompt) - 1 else cache
-        cache.crop(same)
+        if surplus := cache.get_seq_length() - same:
+            cache.crop(-surplus)
         return cache
 
     def _tensor(self, ids: Sequence[int]):
