@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
+import os
 import sys
+import warnings
 from pathlib import Path
 
 from crm_dedup_plugin.cli.measure import key_value
@@ -41,7 +44,17 @@ def _model(command: Parser) -> None:
     command.values("--engine", "Arguments for vLLM's engine, as in: max_num_seqs=512.", "none", key_value, "KEY=VALUE")
 
 
+def _quiet(verbose: bool) -> None:
+    """Keep what libraries say off the screen, and in any case off standard output, where the answers go."""
+    os.environ |= {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_CONFIGURE_LOGGING": "1"}
+    if not verbose:
+        os.environ |= {"VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+        logging.disable(logging.WARNING)
+        warnings.simplefilter("ignore")
+
+
 def _run_decide(options) -> None:
+    _quiet(options.verbose or bool(os.environ.get("CRM_DEDUP_VERBOSE")))
     from crm_dedup_plugin.inference.engine import arguments
     from crm_dedup_plugin.matching import pair_file
     from crm_dedup_plugin.matching.matcher import ALL, REVIEW, Matcher, to_line
