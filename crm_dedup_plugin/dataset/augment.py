@@ -50,7 +50,9 @@ def augment(rows: list[dict], kinds: tuple[str, ...], seed: int = 7) -> list[dic
     """
     rng, result = Random(seed), list(rows)
     if "oversampled" in kinds:
-        result += _copies_of_rare(rows)
+        sizes = Counter(row.get("slice") for row in rows)
+        mean = len(rows) / len(sizes)
+        result += [row for row in rows for _ in range(min(_MOST_ROWS, round(mean / sizes[row.get("slice")])) - 1)]
     for kind, share in _COPIED.items():
         for _ in range(kinds.count(kind)):
             result += [_changed_copy(row, kind, rng) for row in rows if rng.random() < share]
@@ -90,13 +92,6 @@ def _changed_copy(row: dict, kind: str, rng: Random) -> dict:
     pair = perturb.shuffle(pair, rng) if kind == "shuffled" else perturb.inject(pair, rng, attacks.TRAIN, rng.choice(LABELS))
     copy = _with_records(row, pair)
     return {**copy, "id": f"{row['id']}-{kind}"} if row.get("id") not in (None, "") else copy
-
-
-def _copies_of_rare(rows: list[dict]) -> list[dict]:
-    """Return copies of the rows whose slice is smaller than the average one."""
-    sizes = Counter(row.get("slice") for row in rows)
-    mean = len(rows) / len(sizes)
-    return [row for row in rows for _ in range(min(_MOST_ROWS, round(mean / sizes[row.get("slice")])) - 1)]
 
 
 def _explain_all(rows: list[dict], kind: str) -> list[dict]:
