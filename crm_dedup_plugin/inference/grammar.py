@@ -1,7 +1,5 @@
 """The schema of an answer for Transformers: ``generate(logits_processor=[xgrammar.contrib.hf.LogitsProcessor(compiled(MODEL))])``."""
 
-from __future__ import annotations
-
 import functools
 
 import xgrammar
