@@ -33,7 +33,7 @@ class SchemaProcessor(LogitsProcessor):
         self.model_name = model_name
         self.processor = None
 
-    def __deepcopy__(self, memo) -> SchemaProcessor:
+    def __deepcopy__(self, memo) -> "SchemaProcessor":
         return SchemaProcessor(self.model_name)
 
     # The harness puts requests with equal options into one batch, and gives each request a copy of the options.
