@@ -3,7 +3,7 @@
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
-PYTHON ?= python3.11
+PYTHON ?=
 JOBS ?= $(shell n=$$(nproc); echo $$((n > 4 ? 4 : n)))
 crm-dedup := .venv/bin/crm-dedup
 models := $(basename $(notdir $(wildcard axolotl_configs/*.yml)))
