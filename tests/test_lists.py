@@ -6,8 +6,7 @@ import random
 import pytest
 
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.dataset.synth import mistakes
-from crm_dedup_plugin.dataset.synth.company_cases import list_subsidiary
+from crm_dedup_plugin.dataset.synth import cases, mistakes
 from crm_dedup_plugin.dataset.synth.generate import Dice, countries, worlds
 from crm_dedup_plugin.dataset.synth.lists import LISTS, generate
 from crm_dedup_plugin.pair.files import parse_rows
@@ -85,7 +84,7 @@ def test_people_have_given_names_that_not_every_entry_tells(rows):
 
 def test_no_two_firms_of_a_list_differ_in_their_legal_form_alone():
     world = next(iter(worlds(1, lambda: countries(5, ["en_GB"])[0], Dice(5))))[1]
-    drawn = [list_subsidiary(world) for _ in range(60)]
+    drawn = [cases.draw("list_subsidiary", world) for _ in range(60)]
     assert all(case.left["trade"] != case.right["trade"] and not case.same for case in drawn)
 
 

@@ -7,11 +7,13 @@ mistake is not possible. `in_crm_record` and `in_list_record` make mistakes in w
 import random
 import re
 
-from crm_dedup_plugin.dataset.synth import words
+from crm_dedup_plugin.dataset import VOCABULARY
 from crm_dedup_plugin.policy.names import short_forms
 from crm_dedup_plugin.policy.values import fold
+from crm_dedup_plugin.policy.vocabulary import load
 
-_WORDS = words.load("mistakes")
+_PAIRS = {name: [[str]] for name in ("misread", "diacritics", "transliterations", "abbreviations")}
+_WORDS = load("mistakes", {**_PAIRS, "neighbours": {str: str}, "homoglyphs": {"latin": str, "cyrillic": str}}, VOCABULARY)
 _HOMOGLYPHS = str.maketrans(_WORDS["homoglyphs"]["latin"], _WORDS["homoglyphs"]["cyrillic"])
 
 
