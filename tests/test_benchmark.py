@@ -8,6 +8,7 @@ import math
 import signal
 import time
 import types
+from collections import Counter
 
 import pytest
 from compact_pairs import generate
@@ -45,7 +46,7 @@ def raw(**changes) -> dict:
 
 def one_run(**changes) -> dict:
     return online.summary(
-        raw(**changes), ["--base-url", "http://127.0.0.1:9", "--dataset-path", "/secret/pairs.jsonl"], True, (0.0, 0.0), (0.04, 4.0)
+        raw(**changes), ["--base-url", "http://127.0.0.1:9", "--dataset-path", "/secret/pairs.jsonl"], True, Counter(sum=0.04, count=4)
     )
 
 
@@ -255,10 +256,10 @@ def test_a_log_is_followed_by_whole_lines(tmp_path):
 def test_the_time_of_all_engines_of_a_server_counts(monkeypatch):
     name = "vllm:e2e_request_latency_seconds"
     text = f"# TYPE {name} histogram\n" + "".join(f'{name}_{what}{{engine="{at}"}} {at + 2}\n' for at in (0, 1) for what in ("sum", "count"))
-    monkeypatch.setattr(online.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(text.encode()))
-    assert online.server_seconds("http://x") == (5, 5)
-    monkeypatch.setattr(online.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(b""))
-    assert online.server_seconds("http://x") is None
+    monkeypatch.setattr(online.httpx, "get", lambda *_, **__: online.httpx.Response(200, text=text))
+    assert online.server_seconds("http://x") == {"sum": 5, "count": 5}
+    monkeypatch.setattr(online.httpx, "get", lambda *_, **__: online.httpx.Response(404, text="<html>"))
+    assert online.server_seconds("http://x") == {}
 
 
 def test_the_table_names_several_engines():

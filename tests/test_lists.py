@@ -9,7 +9,7 @@ from crm_dedup_plugin.cli import main
 from crm_dedup_plugin.dataset.synth import cases, mistakes
 from crm_dedup_plugin.dataset.synth.generate import Dice, countries, worlds
 from crm_dedup_plugin.dataset.synth.lists import LISTS, generate
-from crm_dedup_plugin.pair.files import parse_rows
+from crm_dedup_plugin.pair.files import read_rows
 from crm_dedup_plugin.pair.record import normalise
 from crm_dedup_plugin.policy.attacks import EVAL
 from crm_dedup_plugin.policy.identity import identities
@@ -25,8 +25,10 @@ def test_equal_seeds_give_equal_rows_and_fewer_are_the_start_of_more(rows):
     assert list(generate(60, seed=6)) != rows[:60]
 
 
-def test_every_row_can_be_trained_on(rows):
-    kept, cut = parse_rows((json.dumps(row).encode() for row in rows), "lists")
+def test_every_row_can_be_trained_on(rows, tmp_path):
+    path = tmp_path / "lists.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kept, cut = read_rows(path)
     assert kept == rows and not cut
     assert all(normalise(record) == (record, []) for row in rows for record in row["input"].values())
 

@@ -3,8 +3,6 @@
 Only the training split is augmented, after the split, so that nothing of it is in validation or test.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import re
 import signal

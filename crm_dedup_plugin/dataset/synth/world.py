@@ -54,9 +54,9 @@ class Case:
         return "person" if "first" in self.left else "company"
 
 
-def one(entity: Entity, changed: dict[str, object] | None = None, **more) -> Case:
+def one(entity: Entity, changed: dict[str, object] | None = None) -> Case:
     """Return a case of one entity; in its second record it has the values `changed`."""
-    return Case(entity.values, entity.values | (changed or {}), (entity.id, entity.id), **more)
+    return Case(entity.values, entity.values | (changed or {}), (entity.id, entity.id))
 
 
 def two(left: Entity, right: Entity) -> Case:
