@@ -1,7 +1,5 @@
 """Errors for people, and the commands that they advise."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 

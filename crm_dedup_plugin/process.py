@@ -1,7 +1,5 @@
 """Child processes that never outlive the command that started them, and what their logs say when they fail."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

@@ -3,8 +3,6 @@
 ``python -m crm_dedup_plugin.benchmark.transformers WORKLOAD.json OUT.json``: one pair at a time, then the largest batch that fits.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -1,7 +1,5 @@
 """The command ``crm-dedup``: one subcommand a stage, in one module a group. Heavy packages are imported only where a stage needs them."""
 
-from __future__ import annotations
-
 import os
 import sys
 import traceback

@@ -1,7 +1,5 @@
 """Commands that measure models and put results side by side."""
 
-from __future__ import annotations
-
 import argparse
 import shlex
 import sys

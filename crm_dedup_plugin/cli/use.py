@@ -1,7 +1,5 @@
 """Commands that use a model: decide and serve."""
 
-from __future__ import annotations
-
 import io
 import logging
 import os

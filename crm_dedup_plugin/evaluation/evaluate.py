@@ -4,8 +4,6 @@ lm-evaluation-harness asks the questions, with its stock `vllm` model. This modu
 ``outputs/results/MODEL/metrics.json``: every number with its interval, and all that is needed to repeat the run.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

@@ -4,8 +4,6 @@ One commit a repository, through `upload_folder`: nobody ever sees half a model,
 again, and an error ends the run. (`upload_large_folder` commits in pieces and retries whatever happens, also a wrong token.)
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -4,8 +4,6 @@ The base always comes from the package index, never from the Hub, so that the nu
 `scripts/make_embedded.py` makes the adapter; ``embedded/README.md`` beside this file says from what.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

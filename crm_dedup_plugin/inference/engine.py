@@ -3,8 +3,6 @@
 The evaluation, the benchmark and every other use of a model take their settings from here. To ask a model, open a `pool`.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os

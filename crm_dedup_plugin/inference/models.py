@@ -1,7 +1,5 @@
 """Which model is meant: the embedded one, one that was trained here, a folder, or an id on the Hugging Face Hub."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """vLLM's OpenAI server: started, waited for, and stopped whatever happens."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -3,8 +3,6 @@
 It answers as `engine.Engine` does, under the same schema: ``TransformersEngine(MODEL).ask(FULL, pairs).answers``.
 """
 
-from __future__ import annotations
-
 import copy
 import time
 from collections.abc import Sequence

@@ -4,13 +4,11 @@ The decision is the most probable of the three, read at the one token where answ
 the decision, takes many tokens, and is asked for where somebody will read it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import json
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from crm_dedup_plugin import process
 from crm_dedup_plugin.errors import UserError
@@ -83,7 +81,7 @@ class Matcher:
         self._opened.close()
         gc.collect()
 
-    def __enter__(self) -> Matcher:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,8 +4,6 @@ With an output file the work survives an interruption: the lines that are done l
 the same command goes on after them. A line that cannot be used is answered with its error, and does not stop the others.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import hashlib

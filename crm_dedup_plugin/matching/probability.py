@@ -1,12 +1,10 @@
 """Probabilities that mean what they say: a model's own, at the temperature that its evaluation found on the validation split."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.inference.engine import normalised
@@ -27,7 +25,7 @@ class Calibration(NamedTuple):
     known: bool = False
 
     @classmethod
-    def of(cls, model: str) -> Calibration:
+    def of(cls, model: str) -> Self:
         """Return the calibration of a model folder or of a model on the Hub, as far as its results are at hand."""
         found = _embedded(model) or _measured_here(model) or _published(model)
         return cls(found["temperature"], found["merge_at_99"]["threshold"], True) if found else cls()

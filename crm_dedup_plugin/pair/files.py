@@ -93,9 +93,9 @@ def read_rows(path: Path | str, cure: str = _CURE) -> tuple[list[dict], Counter]
         return _all(_each(lines, str(path), parse), str(path)), cut
 
 
-def read_objects(path: Path | str, cure: str = _CURE) -> list[dict]:
+def read_objects(path: Path | str) -> list[dict]:
     """Return the objects of a file as they are, whatever they hold; raises DataError like `read_pairs`."""
-    with _opened(path, cure) as lines:
+    with _opened(path, _CURE) as lines:
         return _all(_each(lines, str(path), lambda value, number: value), str(path))
 
 

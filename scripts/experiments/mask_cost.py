@@ -6,8 +6,6 @@ The answers of a split are read token by token by the matcher that vLLM uses, an
 characters, which a matcher has to count. Keeps ``results/mask_cost.json``. Needs no GPU.
 """
 
-from __future__ import annotations
-
 import argparse
 import copy
 import json
