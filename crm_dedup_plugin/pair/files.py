@@ -30,7 +30,10 @@ _Parsed = TypeVar("_Parsed")
 class DataError(UserError):
     """Lines that cannot be used; the message names the file, the line, the field and the cure."""
 
-    line = 0  # counted from 1; 0 where the error is not about one line
+    def __init__(self, problem: str, origin: str = "", line: int = 0):
+        """Take what is wrong, and where: `line` is counted from 1; 0 stands for no single line."""
+        super().__init__(f"{origin}, line {line}: {problem}" if line else problem)
+        self.line = line
 
 
 class Pair(NamedTuple):
@@ -134,15 +137,9 @@ def _each(lines: Iterable[bytes], origin: str, parse: Callable[[dict, int], _Par
             if text.strip():
                 yield parse(_object(text), number)
         except UnicodeDecodeError as error:
-            yield _at(number, origin, f"byte {error.start + 1} is not UTF-8: save the file as UTF-8")
+            yield DataError(f"byte {error.start + 1} is not UTF-8: save the file as UTF-8", origin, number)
         except DataError as error:
-            yield _at(number, origin, str(error))
-
-
-def _at(line: int, origin: str, problem: str) -> DataError:
-    error = DataError(f"{origin}, line {line}: {problem}")
-    error.line = line
-    return error
+            yield DataError(str(error), origin, number)
 
 
 def _all(found: Iterable[_Parsed | DataError], origin: str) -> list[_Parsed]:
