@@ -47,12 +47,12 @@ def hostile_split(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def model(base_model):
+def model(tiny_model):
     """The stock vLLM model of the harness, in this process, started once for all tests."""
-    os.environ.update(engine.environment(str(base_model)))
+    os.environ.update(engine.environment(str(tiny_model)))
     from lm_eval.models.vllm_causallms import VLLM
 
-    return VLLM(pretrained=str(base_model), batch_size="auto", **engine.settings())
+    return VLLM(pretrained=str(tiny_model), batch_size="auto", **engine.settings())
 
 
 def evaluate(lm, name: str, folder: Path = TASKS, limit: int | None = None, **metadata) -> dict:
@@ -138,14 +138,14 @@ def test_the_canary_accepts_what_a_grammar_writes(answer):
     assert screened(answer) == (answers.Item("1", "DUPLICATE", "", "", "x"),)
 
 
-def test_transformers_under_the_same_schema(base_model, hostile_split):
+def test_transformers_under_the_same_schema(tiny_model, hostile_split):
     import lm_eval
     from lm_eval.tasks import TaskManager
 
-    metadata = {"data": str(hostile_split), "pretrained": str(base_model)}
+    metadata = {"data": str(hostile_split), "pretrained": str(tiny_model)}
     result = lm_eval.simple_evaluate(
         model="hf",
-        model_args={"pretrained": str(base_model), "dtype": "float32"},
+        model_args={"pretrained": str(tiny_model), "dtype": "float32"},
         tasks=["crm_dedup_hf"],
         task_manager=TaskManager(include_path=str(TASKS), metadata=metadata),
         metadata=metadata,
