@@ -20,7 +20,7 @@ from crm_dedup_plugin.reporting import speed_figures as figures
 from crm_dedup_plugin.reporting.comparison import compare_rows, load
 from crm_dedup_plugin.reporting.figures import looks, shown
 from crm_dedup_plugin.reporting.page import compare
-from crm_dedup_plugin.reporting.recommendation import recommend
+from crm_dedup_plugin.reporting.recommendation import clean, texts
 from crm_dedup_plugin.reporting.tables import percent, rate
 
 HOSTILE = "<img src=x onerror=alert(1)> | `$x^2$` [a](b)\n*"
@@ -100,6 +100,14 @@ def write(results: Path, name: str, measured: dict | None = None, benchmark: dic
     return folder
 
 
+def configure(folder: Path, monkeypatch, *names: str) -> None:
+    """Go to a folder in which models of these names can be trained."""
+    (folder / "axolotl_configs").mkdir()
+    for name in names:
+        (folder / "axolotl_configs" / f"{name}.yml").touch()
+    monkeypatch.chdir(folder)
+
+
 def several(results: Path) -> Path:
     """Models fast and slow, quick, with random weights, on two machines, baselines, other data; and what cannot be compared."""
     write(results, "small", quality(12, "small", 0.4), speed("small", 80.0, quick=True))
@@ -174,7 +182,7 @@ def test_any_name_stays_text(name):
     assert "<" not in str(page.rich(name)).replace("<code>", "").replace("</code>", "")
     line = page.markdown(name)
     assert "\n" not in line and not re.search(r"(?<!\\)\|", line)
-    assert "<" not in page.markdown(name.replace("`", "")) and page.clean(name).isprintable()
+    assert "<" not in page.markdown(name.replace("`", "")) and clean(name).isprintable()
 
 
 def test_other_pairs_are_left_out_with_the_reason_and_the_cure(tmp_path):
@@ -186,7 +194,7 @@ def test_other_pairs_are_left_out_with_the_reason_and_the_cure(tmp_path):
     found = load((), [tmp_path])
     assert [row.name for row in found.rows] == ["one", "two"]
     ((row, reason),) = found.others
-    assert row.name == "champion" and "data ffffffff" in reason and "data dddddddd" in reason and row.command == "make kpi-champion"
+    assert row.name == "champion" and "data ffffffff" in reason and "data dddddddd" in reason and row.command == "`crm-dedup kpi champion`"
     html, markdown = (path.read_text() for path in compare(places=[tmp_path]))
     assert "Take champion" not in html and html.count("champion") == markdown.count("champion") == 2
 
@@ -209,7 +217,7 @@ def test_the_models_choose_the_pairs_even_where_baselines_are_more():
     model["inputs"]["data_sha256"] = "f" * 64
     found = compare_rows(rows(("mine", model), ("baseline-a", baseline()), ("baseline-b", baseline())))
     assert [row.name for row in found.rows] == ["mine"]
-    assert all(row.command.endswith("scripts/measure_baselines.py") for row, _ in found.others)
+    assert all(row.command.endswith("scripts/measure_baselines.py`") for row, _ in found.others)
 
 
 def test_mixed_names_are_refused_with_their_groups(tmp_path):
@@ -253,21 +261,23 @@ def test_quick_runs_and_random_weights_are_labelled_at_each_number(tmp_path):
     assert len(speeds) == 6
     assert all(", quick" in line and ", random weights" in line for line in speeds)
     assert html.count('<small class="mark">quick</small>') == html.count('<small class="mark">random weights</small>') == 6
-    assert "make train-shape kpi-shape" in markdown
+    assert "`crm-dedup train MODEL --name shape`, then `crm-dedup kpi shape`" in markdown
     found = load((), [tmp_path])
     assert figures.front("NVIDIA H100", found.rows, looks(found.rows)).alt.endswith("On the Pareto front: mine.")
 
 
 def test_speed_alone_comes_last_and_names_the_configuration_that_trains_the_model(tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "CONFIGS", tmp_path / "configs")
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "shape.yml").touch()
-    write(tmp_path, "mine", quality(), speed("mine"))
-    write(tmp_path, "a-fp8", None, {**speed("a-fp8", random_weights=True), "model": "outputs/shapes/shape", "quantization": "fp8"})
-    write(tmp_path, "b-other", None, {**speed("b-other", random_weights=True), "model": "org/other"})
-    found = load([], [tmp_path])
+    configure(tmp_path, monkeypatch, "shape")
+    results = tmp_path / "results"
+    write(results, "mine", quality(), speed("mine"))
+    write(results, "a-fp8", None, {**speed("a-fp8", random_weights=True), "model": "outputs/shapes/shape", "quantization": "fp8"})
+    write(results, "b-other", None, {**speed("b-other", random_weights=True), "model": "org/other"})
+    found = load([], [results])
     assert [row.name for row in found.rows] == ["mine", "a-fp8", "b-other"] and found.missing == ["shape"]
-    assert [row.notes[-1] for row in found.rows[1:]] == [f"quality not measured: run `make train-{name} kpi-{name}`" for name in ("shape", "b-other")]
+    assert [row.notes[-1] for row in found.rows[1:]] == [
+        "quality not measured: run `make train-shape`, then `make kpi-shape`",
+        "quality not measured: run `crm-dedup train MODEL --name b-other`, then `crm-dedup kpi b-other`",
+    ]
 
 
 def test_random_weights_need_no_fitting_hash_but_are_never_set_against_quality(tmp_path):
@@ -286,10 +296,7 @@ def test_each_machine_has_figures_of_its_own(pages):
 
 
 def test_models_without_results_are_listed_with_their_command(tmp_path, monkeypatch):
-    (tmp_path / "configs").mkdir()
-    for name in ("mine", "absent"):
-        (tmp_path / "configs" / f"{name}.yml").touch()
-    monkeypatch.setattr(loading, "CONFIGS", tmp_path / "configs")
+    configure(tmp_path, monkeypatch, "mine", "absent")
     write(tmp_path / "results", "mine", quality())
     html, markdown = (path.read_text() for path in compare(places=[tmp_path / "results"]))
     assert "make train-absent kpi-absent bench-absent" in markdown and "make train-absent kpi-absent bench-absent" in html
@@ -403,13 +410,14 @@ def test_models_that_break_the_schema_or_have_no_probabilities_do_not_win():
     ],
 )
 def test_the_recommendation_is_plain(found, said):
-    assert said in " ".join(recommend(compare_rows(rows(*found))))
+    assert said in " ".join(texts(compare_rows(rows(*found)))["verdict"])
 
 
 def test_the_recommendation_says_where_another_row_links_lists_better():
     def said(mine: dict | None, other: dict | None) -> str:
         parts = (("mine", quality(2, covered=0.9), mine), ("baseline-x", baseline(20, 0.1), other))
-        return " ".join(recommend(compare_rows(rows(*((name, {**part, "linking": links and {"mean_f1": links}}) for name, part, links in parts)))))
+        found = compare_rows(rows(*((name, {**part, "linking": links and {"mean_f1": links}}) for name, part, links in parts)))
+        return " ".join(texts(found)["verdict"])
 
     warning = (
         "For lists that do not come from a CRM, baseline-x links better, with an F1 of 0.90 (0.88–0.92) against 0.77 (0.75–0.79) on public ones."

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from crm_dedup_plugin.training import flex_attention, shared_prefix
-from crm_dedup_plugin.training.collator import FlexibleCollator, LocatingCollator
+from crm_dedup_plugin.training.collator import LocatingCollator
 
 PREFIX = 40
 KINDS = ("pieces", "kernel")
@@ -177,7 +177,7 @@ def test_one_kernel_attends_as_the_pieces_do(stock, tokenizer, lengths, pad, mon
     monkeypatch.setattr(attention.flex_attention, "_validate_device", lambda *_: None)  # uncompiled, the way back works on a processor too
     batch = make_batch(lengths, answer=1)
     features = [{name: values[row][batch["attention_mask"][row] == 1].tolist() for name, values in batch.items()} for row in range(len(lengths))]
-    loaded = FlexibleCollator(tokenizer, pad_to_multiple_of=64)(features)
+    loaded = LocatingCollator(tokenizer, pad_to_multiple_of=64, flexible=True)(features)
     plan = loaded["located"]["plan"]
     mask = flex_attention.mask(PREFIX - 1, **plan)
     queries, keys = mask.seq_lengths

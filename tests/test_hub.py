@@ -16,7 +16,6 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.hub import card
 from crm_dedup_plugin.pair import prompt
 from crm_dedup_plugin.pair.answer import GRAMMAR, MAX_ANSWER_TOKENS, Answer, dump
-from crm_dedup_plugin.reporting import card_tables
 from crm_dedup_plugin.reporting.metric_names import CALIBRATION, QUALITY
 from crm_dedup_plugin.reporting.tables import interval
 
@@ -49,7 +48,7 @@ def test_the_card_shows_the_numbers_their_intervals_and_their_limits(root):
     for key, (title, *_) in QUALITY.items():
         assert re.search(rf"\| {title} +\| {re.escape(interval(measured[key]))} +\|", text), title
     assert "A demonstration, not a model to merge your CRM with" in text and "30 test pairs" in text
-    assert f"the decision changes for {card_tables.whole_percent(measured['flip_rate'])} of the pairs" in text
+    assert f"the decision changes for {card.whole_percent(measured['flip_rate'])} of the pairs" in text
     assert "`hard` 0.87 (15 pairs)" in text
     assert prompt.RUBRIC in text and Path("axolotl_configs/tiny.yml").read_text().strip() in text
     assert all(sha256(root / "outputs/tiny-merged" / shard) in text for shard in SHARDS)
@@ -139,4 +138,4 @@ def parsed_by_vllm(asked: dict) -> tuple[dict, float]:
 
 
 def test_slice_names_cannot_leave_their_table():
-    assert card_tables.code("a`b|c\nd") == "`a b c d`"
+    assert card.code("a`b|c\nd") == "`a b c d`"

@@ -6,11 +6,10 @@ import random
 import pytest
 
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.dataset.synth import mistakes
-from crm_dedup_plugin.dataset.synth.company_cases import list_subsidiary
+from crm_dedup_plugin.dataset.synth import cases, mistakes
 from crm_dedup_plugin.dataset.synth.generate import Dice, countries, worlds
 from crm_dedup_plugin.dataset.synth.lists import LISTS, generate
-from crm_dedup_plugin.pair.files import parse_rows
+from crm_dedup_plugin.pair.files import read_rows
 from crm_dedup_plugin.pair.record import normalise
 from crm_dedup_plugin.policy.attacks import EVAL
 from crm_dedup_plugin.policy.identity import identities
@@ -26,8 +25,10 @@ def test_equal_seeds_give_equal_rows_and_fewer_are_the_start_of_more(rows):
     assert list(generate(60, seed=6)) != rows[:60]
 
 
-def test_every_row_can_be_trained_on(rows):
-    kept, cut = parse_rows((json.dumps(row).encode() for row in rows), "lists")
+def test_every_row_can_be_trained_on(rows, tmp_path):
+    path = tmp_path / "lists.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kept, cut = read_rows(path)
     assert kept == rows and not cut
     assert all(normalise(record) == (record, []) for row in rows for record in row["input"].values())
 
@@ -85,7 +86,7 @@ def test_people_have_given_names_that_not_every_entry_tells(rows):
 
 def test_no_two_firms_of_a_list_differ_in_their_legal_form_alone():
     world = next(iter(worlds(1, lambda: countries(5, ["en_GB"])[0], Dice(5))))[1]
-    drawn = [list_subsidiary(world) for _ in range(60)]
+    drawn = [cases.draw("list_subsidiary", world) for _ in range(60)]
     assert all(case.left["trade"] != case.right["trade"] and not case.same for case in drawn)
 
 

@@ -113,7 +113,7 @@ def size(path) -> tuple[int, int]:
 
 
 def drawn(measured: dict) -> quality_figures.Drawing:
-    return quality_figures.confusion(Row("mine", Metrics.of(measured)))
+    return quality_figures.confusion(Row("mine", Metrics.model_validate(measured)))
 
 
 def test_the_picture_is_a_png_with_a_column_for_unreadable_answers_only_if_there_are_any(tmp_path):

@@ -10,9 +10,9 @@ from collections import Counter
 
 import pytest
 
-from crm_dedup_plugin.dataset.synth import formats, mistakes
+from crm_dedup_plugin.dataset.synth import cases, formats, mistakes
 from crm_dedup_plugin.dataset.synth.countries import LOCALES, UNSEEN_LOCALES, Country
-from crm_dedup_plugin.dataset.synth.generate import CASES, Settings, generate, locale_of
+from crm_dedup_plugin.dataset.synth.generate import Settings, generate, locale_of
 from crm_dedup_plugin.pair.answer import LABELS, dump, parse
 from crm_dedup_plugin.pair.record import check, identity, normalise
 from crm_dedup_plugin.policy import rules
@@ -133,7 +133,7 @@ def test_each_decision_is_a_third(rows):
 
 def test_every_slice_occurs(made):
     counts = Counter(row["slice"] for row in made["full"])
-    written = {one.__name__ for kind in CASES.values() for table in (kind.BY_DECISION, kind.BY_NOTES) for some in table.values() for one in some}
+    written = {name for table in (cases.DECIDED, cases.NOTED) for kind in table.values() for names in kind.values() for name in names}
     assert set(counts) == written and len(counts) >= 15
     assert min(counts.values()) >= 5 and max(counts.values()) / 3000 < 0.15
 

@@ -3,8 +3,6 @@
 Only the training split is augmented, after the split, so that nothing of it is in validation or test.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import re
 import signal
@@ -13,10 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import partial
-from pathlib import Path
 from random import Random
 
-from crm_dedup_plugin.dataset import perturb
+from crm_dedup_plugin.dataset import VOCABULARY, perturb
 from crm_dedup_plugin.dataset.perturb import Pair, Record
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy import attacks, reasoning, vocabulary
@@ -37,7 +34,7 @@ PARALLEL_FROM = 20_000  # rows; fewer are explained faster by one process
 _SIMILAR = 0.6  # the share of common letters from which words look alike
 
 _LISTS = {"languages": [str], "translated": {str: [str]}, "english": {str: [str]}, "prefixes": [str]}
-_WORDS = vocabulary.load("renaming", _LISTS, Path(__file__).parent / "vocabulary")
+_WORDS = vocabulary.load("renaming", _LISTS, VOCABULARY)
 _PREFIXES = ("", "", "", *_WORDS["prefixes"])
 
 

@@ -6,8 +6,6 @@ Records are normalised (`pair.record.normalise`). Every function returns a new p
 ({'Name': 'Bo'}, {'Name': 'Ann'})
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from random import Random
 

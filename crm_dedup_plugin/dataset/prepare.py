@@ -3,8 +3,6 @@
 Nothing is written unless every line is right; each file appears whole or not at all.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -15,7 +13,7 @@ from pathlib import Path
 
 from crm_dedup_plugin.dataset.splits import SPLITS, contents, split
 from crm_dedup_plugin.pair.answer import LABELS, MAX_REASONING_CHARS
-from crm_dedup_plugin.pair.files import parse_rows, read_rows
+from crm_dedup_plugin.pair.files import read_rows
 from crm_dedup_plugin.pair.prompt import ask
 from crm_dedup_plugin.pair.record import MAX_FIELD_CHARS
 from crm_dedup_plugin.provenance import digest
@@ -53,7 +51,9 @@ def prepare(
         rows, cut = read_rows(source, cure=f"name a file of labelled pairs with --data, or generate a demo set with --demo {DEMO_PAIRS}")
     else:
         origin = f"generated: {demo_pairs} compact pairs, seed {seed}"
-        rows, cut = _generate(demo_pairs, seed, origin)
+        from crm_dedup_plugin.dataset.synth.generate import Settings, generate
+
+        rows, cut = list(generate(demo_pairs, seed, Settings(compact=True))), Counter()
     added = {}
     for path in also:
         added[path], shortened = read_rows(path, cure="name files of labelled pairs with --also, or leave it out")
@@ -106,12 +106,6 @@ def in_prompt_order(row: dict) -> dict:
 def exchange_sides(reasoning: str) -> str:
     """Return a reasoning for the same two records in the other order: what was only in A is now only in B."""
     return _SIDE.sub(lambda found: f"{found[1]} {_OTHER_SIDE[found[2]]}", reasoning)
-
-
-def _generate(pairs: int, seed: int, origin: str) -> tuple[list[dict], Counter]:
-    from crm_dedup_plugin.dataset.synth.generate import Settings, generate
-
-    return parse_rows((json.dumps(row).encode() for row in generate(pairs, seed, Settings(compact=True))), origin)
 
 
 def _describe(rows: list[dict], text: str) -> dict:

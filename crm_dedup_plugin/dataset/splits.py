@@ -3,11 +3,11 @@
 Pairs that share a cluster or hold the same record belong together: no entity is ever on two sides.
 """
 
-from __future__ import annotations
-
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
+
+import networkx
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.pair.answer import LABELS
@@ -57,23 +57,10 @@ def split(
 
 def connected(rows: list[dict], keys: Callable[[dict], set] | None = None) -> list[list[int]]:
     """Return groups of row numbers: a chain of shared clusters, equal records or `keys` joins the rows of a group."""
-    parent = list(range(len(rows)))
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    first_seen: dict[tuple[str, str], int] = {}
+    shared = networkx.Graph()
     for number, row in enumerate(rows):
-        for key in entities(row) | (keys(row) if keys else set()):
-            other = first_seen.setdefault(key, number)
-            parent[root(number)] = root(other)
-    groups = defaultdict(list)
-    for number in range(len(rows)):
-        groups[root(number)].append(number)
-    return list(groups.values())
+        shared.add_edges_from((number, key) for key in entities(row) | (keys(row) if keys else set()))
+    return [sorted(node for node in group if isinstance(node, int)) for group in networkx.connected_components(shared)]
 
 
 def entities(row: dict) -> set[tuple[str, str]]:

@@ -47,10 +47,11 @@ def model(name: str, repo: str, base: str, licence: licences.Licence, dataset: s
     texts, documents = licences.documents(base, licence, repo)
     files = {**documents, **{path.name: path for path in _matching(merged, MODEL)}}
     files |= {f"results/{path.name}": path for path in _matching(results, RESULTS)}
-    made = {key: _json(path) for key, path in (("training", results / "training.json"), ("benchmark", results / "benchmark.json"))}
-    facts = card.Facts(
-        name, repo, base, licence, metrics, **made, source=_json(merged / "SOURCE.json"), pairs=generated_pairs.read(), dataset=dataset
-    )
+    training, benchmark, source = _json(results / "training.json"), _json(results / "benchmark.json"), _json(merged / "SOURCE.json")
+    pairs = generated_pairs.read()
+    if not training or not pairs or pairs.summary["splits"]["train"]["sha256"] != training["train_sha256"]:
+        pairs = None
+    facts = card.Facts(name, repo, base, licence, metrics, training, benchmark, source, pairs, dataset)
     texts["README.md"] = card.model(facts, {path.name: digest([path]) for path in _matching(merged, WEIGHTS)}, sorted(files))
     if dataset:  # the Hub shows such results where the data set is on it too
         texts[EVALUATION] = card.evaluation(facts)

@@ -1,6 +1,6 @@
 """The cards of a model and of a data set: the Hub's metadata, and a text whose every number comes from results.
 
-The texts are the templates beside this file; here are their numbers.
+The cards are the templates beside this file; here is what they are written from.
 """
 
 from __future__ import annotations
@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from crm_dedup_plugin import __version__
 from crm_dedup_plugin.hub.generated_pairs import Pairs
 from crm_dedup_plugin.hub.licences import DOCUMENTS, Licence
 from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.pair import prompt
-from crm_dedup_plugin.pair.answer import GRAMMAR
-from crm_dedup_plugin.reporting import card_tables, metric_names
-from crm_dedup_plugin.reporting.metric_names import QUALITY, ROBUSTNESS
+from crm_dedup_plugin.pair.answer import GRAMMAR, LABELS
+from crm_dedup_plugin.reporting import tables
+from crm_dedup_plugin.reporting.metric_names import ARMS, CALIBRATION, FORMAT, QUALITY, ROBUSTNESS, titles
+from crm_dedup_plugin.storage import EVIDENCE, RESULTS
 
 TEMPLATES = ("model_card.md.jinja", "dataset_card.md.jinja")
 SMALL_TRAINING, SMALL_TEST = 5_000, 1_000  # pairs below which a model, or a number, only demonstrates
@@ -25,8 +26,9 @@ EXAMPLE = (
     {"Name": "Ann Lee", "Email": "ann@lee.example", "City": "Leeds"},
     {"First Name": "Anne", "Last Name": "Lee", "E-mail": "ann@lee.example"},
 )
+SPLIT_NAMES = {"train": "train", "validation": "val", "test": "test"}  # the Hub's name: ours
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
-_TASKS = {"macro_f1": "f1", "accuracy": "accuracy", "precision_duplicate": "precision", "recall_duplicate": "recall"}  # the Hub's metrics
+HUB_METRICS = {"macro_f1": "f1", "accuracy": "accuracy", "precision_duplicate": "precision", "recall_duplicate": "recall"}
 
 
 class Facts(NamedTuple):
@@ -40,92 +42,58 @@ class Facts(NamedTuple):
     training: dict | None
     benchmark: dict | None
     source: dict | None
-    pairs: Pairs | None
+    pairs: Pairs | None  # those that the model was trained on
     dataset: str | None
-
-    @property
-    def trained_on(self) -> Pairs | None:
-        """The pairs, if they are those that the model was trained on."""
-        same = self.pairs and self.training and self.pairs.summary["splits"]["train"]["sha256"] == self.training["train_sha256"]
-        return self.pairs if same else None
 
 
 def words() -> str:
     """Return the words that every card holds, and that belong to nobody: the templates and the names of the metrics."""
-    return " ".join((*map(_template, TEMPLATES), *metric_names.titles()))
+    return " ".join((*(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in TEMPLATES), *titles()))
 
 
 def model(facts: Facts, weights: dict[str, str], files: list[str]) -> str:
     """Return the card of a model; `weights` are the hashes of its weights by name, `files` what stands beside the card."""
     from huggingface_hub import ModelCard
 
-    metrics, pairs = facts.metrics, facts.trained_on
-    config = Path((facts.training or {}).get("config") or f"axolotl_configs/{facts.name}.yml")
     shown = {
-        "repo": facts.repo,
-        "name": facts.name,
-        "config_path": config,
-        "base": facts.base,
-        "llama": facts.licence.llama,
-        "licence": facts.licence,
-        "dataset": facts.dataset,
-        "metrics": metrics,
-        "pairs": pairs,
-        "training_pairs": pairs.summary["splits"]["train"]["pairs"] if pairs else None,
+        "config_path": Path((facts.training or {}).get("config") or f"axolotl_configs/{facts.name}.yml"),
         "small_training": SMALL_TRAINING,
         "small_test": SMALL_TEST,
-        "benchmark": facts.benchmark,
-        "training": facts.training,
-        "base_weights": (facts.source or {}).get("weights"),
-        "config": config.read_text(encoding="utf-8").strip() if config.is_file() else None,
         "weights": weights,
+        "weakest": weakest(facts.metrics),
+        "others": _others(facts),
+        "headline": {**QUALITY, **ROBUSTNESS},
+        "format": FORMAT,
+        "calibration_metrics": CALIBRATION,
+        "arms": ARMS,
+        "hub_metrics": HUB_METRICS,
         "documents": [f"`{file}`" for file in files if file in DOCUMENTS],
         "pictures": [file for file in files if file.endswith(".png")],
         "example": [json.dumps(record) for record in EXAMPLE],
         "question": prompt.build(*EXAMPLE),
-        "rubric": prompt.RUBRIC,
         "grammar": json.dumps(GRAMMAR, indent=2),
         "context": engine.CONTEXT,
-        "version": __version__,
-        "versions": metrics.get("versions") or {},
     }
-    card = ModelCard.from_template(
-        _metadata(facts), template_str=_template(TEMPLATES[0]), **shown, **card_tables.model(facts.name, metrics, facts.benchmark)
-    )
-    return _tidy(card.content)
+    return ModelCard(_render(TEMPLATES[0], **facts._asdict(), **shown)).content
 
 
 def dataset(pairs: Pairs, repo: str, model_repo: str) -> str:
     """Return the card of generated pairs."""
-    from huggingface_hub import DatasetCard, DatasetCardData
+    from huggingface_hub import DatasetCard
 
-    total = sum(part["pairs"] for part in pairs.summary["splits"].values())
-    data = DatasetCardData(
-        language=list(pairs.languages),
-        license="apache-2.0",
-        annotations_creators=["machine-generated"],
-        task_categories=["text-classification"],
-        size_categories=[size_category(total)],
-        pretty_name="Generated pairs of CRM records",
-        tags=["entity-resolution", "deduplication", "record-linkage", "crm", "synthetic"],
-        configs=[
-            {"config_name": "default", "data_files": [{"split": hub, "path": f"{ours}.jsonl"} for hub, ours in card_tables.SPLIT_NAMES.items()]}
-        ],
-    )
-    made = json.loads(pairs.card.read_text(encoding="utf-8")) if pairs.card else {}
-    shown = {"repo": repo, "model_repo": model_repo, "summary": pairs.summary, "total": total, "commands": pairs.commands, "made": made}
-    shown |= {
-        "splits": card_tables.splits(pairs.summary),
-        "slices": card_tables.slices(pairs.summary),
-        "rubric": prompt.RUBRIC,
-        "version": __version__,
+    splits = pairs.summary["splits"].values()
+    total = sum(part["pairs"] for part in splits)
+    shown = {
+        "repo": repo,
+        "model_repo": model_repo,
+        "total": total,
+        "size": next((name for limit, name in SIZES if total < limit), "n>10M"),
+        "slices": sorted(set().union(*(part["slices"] for part in splits))),
+        "split_names": SPLIT_NAMES,
+        "labels": LABELS,
+        "made": json.loads(pairs.card.read_text(encoding="utf-8")) if pairs.card else {},
     }
-    return _tidy(DatasetCard.from_template(data, template_str=_template(TEMPLATES[1]), **shown).content)
-
-
-def size_category(pairs: int) -> str:
-    """Return the Hub's name for a size."""
-    return next((name for limit, name in SIZES if pairs < limit), "n>10M")
+    return DatasetCard(_render(TEMPLATES[1], **pairs._asdict(), **shown)).content
 
 
 def evaluation(facts: Facts) -> str:
@@ -147,44 +115,39 @@ def evaluation(facts: Facts) -> str:
     return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False)
 
 
-def _metadata(facts: Facts):
-    """Return the Hub's metadata of the model."""
-    from huggingface_hub import EvalResult, ModelCardData
-
-    test = {"dataset_type": facts.dataset or "crm-dedup", "dataset_name": "pairs of CRM records, test split", "dataset_split": "test"}
-    task = {"task_type": "text-generation", "task_name": "Deduplication of CRM records"}
-    results = [
-        EvalResult(
-            **task,
-            **test,
-            metric_type=_TASKS.get(key, key),
-            metric_name=f"{metric.title}, 95% interval {value['low']:.2f}-{value['high']:.2f}",
-            metric_value=value["value"],
-        )
-        for key, metric in {**QUALITY, **ROBUSTNESS}.items()
-        if (value := facts.metrics.get(key))
-    ]
-    return ModelCardData(
-        language=list(facts.trained_on.languages) or None if facts.trained_on else None,
-        license=facts.licence.id,
-        license_name=facts.licence.name,
-        license_link=facts.licence.link,
-        library_name="transformers",
-        pipeline_tag="text-generation",
-        base_model=facts.base,
-        base_model_relation="finetune",
-        datasets=[facts.dataset] if facts.dataset else None,
-        tags=["entity-resolution", "deduplication", "record-linkage", "crm", "structured-output", "axolotl", "vllm"],
-        metrics=["f1", "accuracy", "precision"],
-        model_name=facts.repo.split("/")[1],
-        eval_results=results,
-    )
+def weakest(metrics: dict, count: int = 5, pairs: int = 3) -> list[tuple[str, dict]]:
+    """Return the slices with the lowest accuracy below 1, of at least `pairs` pairs, with their names."""
+    parts = [item for item in (metrics.get("slices") or {}).items() if item[1]["pairs"] >= pairs and item[1]["accuracy"]["value"] < 1]
+    return sorted(parts, key=lambda item: item[1]["accuracy"]["value"])[:count]
 
 
-def _tidy(text: str) -> str:
-    """Return a card without the empty lines that the parts left out of it leave behind."""
+def code(name: str) -> str:
+    """Return a name as code that cannot leave its cell, whatever it holds."""
+    return "`" + "".join(" " if char in "`|\n\r" else char for char in name) + "`"
+
+
+def whole_percent(metric: dict | None) -> str:
+    """Return a share with its interval in whole percent."""
+    return tables.interval(metric, lambda value: f"{value:.0%}")
+
+
+def _others(facts: Facts) -> list[tuple[str, dict]]:
+    """Return the metrics of the model, its base model and the baselines on the same test split, the best macro F1 first."""
+    found = {"**this model**": facts.metrics}
+    for path in (path for place in (EVIDENCE, RESULTS) for path in sorted(place.glob("*/metrics.json"))):
+        if path.parent.name == f"{facts.name}-base" or path.parent.name.startswith("baseline-"):
+            other = json.loads(path.read_text(encoding="utf-8"))
+            if (other.get("inputs") or {}).get("data_sha256") == facts.metrics["inputs"]["data_sha256"]:
+                found[path.parent.name.removeprefix("baseline-")] = other
+    return sorted(found.items(), key=lambda row: -row[1]["macro_f1"]["value"])
+
+
+def _render(template: str, **facts: Any) -> str:
+    """Return a card, without the empty lines that the parts left out of it leave behind."""
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent))
+    written = {"share": tables.interval, "percent": whole_percent, "precise": tables.precise, "optional": tables.optional, "code": code}
+    environment.filters |= {**written, "rate": lambda metric: tables.interval(metric, tables.rate)}
+    text = environment.get_template(template).render(**facts, rubric=prompt.RUBRIC, version=__version__)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
-
-
-def _template(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")

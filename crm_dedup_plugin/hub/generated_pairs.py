@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from crm_dedup_plugin.dataset.splits import SPLITS
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.pair.files import read_objects
 from crm_dedup_plugin.provenance import digest
 
 FOLDER = Path("data/splits")
 _DEMO = re.compile(r"generated: (\d+) compact pairs, seed (\d+)")
-_ID = re.compile(r'"id": "synth-([a-z]{2,3})_')
+_ID = re.compile(r"synth-([a-z]{2,3})_")
 
 
 class Pairs(NamedTuple):
@@ -71,9 +72,8 @@ def _languages(folder: Path) -> tuple[str, ...] | None:
     """Return the languages in the ids that the generator gives; None where a row has another id."""
     found = set()
     for name in SPLITS:
-        with (folder / f"{name}.jsonl").open(encoding="utf-8") as lines:
-            for line in lines:
-                if not (match := _ID.match(line, 1)):
-                    return None
-                found.add(match[1])
+        for row in read_objects(folder / f"{name}.jsonl"):
+            if not (match := _ID.match(str(row.get("id")))):
+                return None
+            found.add(match[1])
     return tuple(sorted(found))

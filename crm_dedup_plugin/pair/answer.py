@@ -1,26 +1,16 @@
-"""The answer: its labels, its JSON schema, how it is written and how it is read.
+"""The answer: its labels, its JSON schema (schema.json), how it is written and how it is read.
 
 Every other module takes these from here. Print the schema: ``python -m crm_dedup_plugin schema``.
 """
 
-from __future__ import annotations
-
 import json
 import re
+from pathlib import Path
 from typing import NamedTuple
 
-LABELS = ("DUPLICATE", "POSSIBLE", "NO_MATCH")
-MAX_REASONING_CHARS = 240
-
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "decision": {"type": "string", "enum": list(LABELS)},
-        "reasoning": {"type": "string", "maxLength": MAX_REASONING_CHARS},
-    },
-    "required": ["decision", "reasoning"],
-    "additionalProperties": False,
-}
+SCHEMA = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
+LABELS: tuple[str, ...] = tuple(SCHEMA["properties"]["decision"]["enum"])
+MAX_REASONING_CHARS: int = SCHEMA["properties"]["reasoning"]["maxLength"]
 
 # What the decoder gets. `propertyNames` says "no other keys" once more: xgrammar does not take it, so that
 # vLLM's automatic choice falls on llguidance, which honours `whitespace_flexible`. With xgrammar's defaults a

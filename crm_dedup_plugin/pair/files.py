@@ -5,8 +5,6 @@ Asking a model takes two records alone, with a label or without one: `read_pairs
 lines such as ``{"record_a": {...}, "record_b": {...}, "label": 1}``.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import sys
@@ -65,21 +63,10 @@ def read_pairs(path: Path | str, limit: int | None = None, cure: str = _CURE, la
         return parse_pairs(lines, str(path), limit, labels)
 
 
-def read_rows(path: Path | str, limit: int | None = None, cure: str = _CURE) -> tuple[list[dict], Counter]:
-    """Return the rows of a file of training data and how often each field was cut; raises DataError like `read_pairs`."""
-    with _opened(path, cure) as lines:
-        return parse_rows(lines, str(path), limit)
+def read_rows(path: Path | str, cure: str = _CURE) -> tuple[list[dict], Counter]:
+    """Return the rows of a file of training data, their records normalised, and how often each field was cut.
 
-
-def parse_pairs(lines: Iterable[bytes], origin: str, limit: int | None = None, labels: Sequence[str | int] | None = None) -> list[Pair]:
-    """Return the pairs in `lines`, which come from `origin`; raises DataError, which names up to `MAX_ERRORS` bad lines."""
-    return _all(islice(each_pair(lines, origin, labels), limit), origin)
-
-
-def parse_rows(lines: Iterable[bytes], origin: str, limit: int | None = None) -> tuple[list[dict], Counter]:
-    """Return the rows in `lines`, their records normalised, and how often each field was cut; raises DataError like `parse_pairs`.
-
-    Training data are checked in full: unknown keys, missing reasonings and repeated ids are errors.
+    Training data are checked in full: unknown keys, missing reasonings and repeated ids are errors. Raises DataError like `read_pairs`.
     """
     cut, first_lines = Counter(), {}
 
@@ -89,7 +76,19 @@ def parse_rows(lines: Iterable[bytes], origin: str, limit: int | None = None) ->
             raise DataError(f"id: {key!r} is already on line {first}: make ids unique or leave them out")
         return row
 
-    return _all(islice(_each(lines, origin, parse), limit), origin), cut
+    with _opened(path, cure) as lines:
+        return _all(_each(lines, str(path), parse), str(path)), cut
+
+
+def read_objects(path: Path | str, cure: str = _CURE) -> list[dict]:
+    """Return the objects of a file as they are, whatever they hold; raises DataError like `read_pairs`."""
+    with _opened(path, cure) as lines:
+        return _all(_each(lines, str(path), lambda value, number: value), str(path))
+
+
+def parse_pairs(lines: Iterable[bytes], origin: str, limit: int | None = None, labels: Sequence[str | int] | None = None) -> list[Pair]:
+    """Return the pairs in `lines`, which come from `origin`; raises DataError, which names up to `MAX_ERRORS` bad lines."""
+    return _all(islice(each_pair(lines, origin, labels), limit), origin)
 
 
 def each_pair(lines: Iterable[bytes], origin: str, labels: Sequence[str | int] | None = None) -> Iterator[Pair | DataError]:

@@ -5,14 +5,13 @@ parsing, and no docstring. ``python -m crm_dedup_plugin.pair.probe`` prints it. 
 several scripts, records that are too long, and records that try to break out of the prompt.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json
 from pathlib import Path
 
 from crm_dedup_plugin.pair import answer, prompt, tokens
+from crm_dedup_plugin.pair.files import read_objects
 from crm_dedup_plugin.provenance import PROMPT_VERSION
 
 PAIRS = Path(__file__).with_name("probe.jsonl")  # rows of a split, each with an "answer" to read and its "probabilities"
@@ -26,7 +25,7 @@ def fingerprint() -> str:
 
 def rows() -> list[dict]:
     """Return the probe pairs."""
-    return [json.loads(line) for line in PAIRS.read_text(encoding="utf-8").splitlines()]
+    return read_objects(PAIRS)
 
 
 def observations() -> dict:

@@ -3,8 +3,7 @@
 A record is a flat object of fields. `normalise` trims it and cuts it to size, once; `to_json` writes it for the prompt.
 """
 
-from __future__ import annotations
-
+import bisect
 import json
 import math
 import re
@@ -59,7 +58,7 @@ def normalise(record: dict) -> tuple[Record, list[str]]:
         kept = _fit(name, value[:MAX_FIELD_CHARS].rstrip(), room)
         if kept:
             fields[name] = kept
-            room -= _size({name: kept}) - len("{}") + len(",")
+            room -= _size({name: kept}) + len(",")
         if kept != value:
             cut.append(name)
     return fields, cut
@@ -78,20 +77,15 @@ def identity(record: dict) -> str:
 
 def _fit(name: str, value: str, room: int) -> str:
     """Return the longest start of `value` whose JSON, with its name, needs at most `room` bytes."""
-    if _size({name: value}) - len("{}") <= room:
+    if _size({name: value}) <= room:
         return value
-    low, high = 0, len(value)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if _size({name: value[:middle]}) - len("{}") <= room:
-            low = middle
-        else:
-            high = middle - 1
-    return value[:low].rstrip()
+    length = bisect.bisect(range(1, len(value)), room, key=lambda length: _size({name: value[:length]}))
+    return value[:length].rstrip()
 
 
 def _size(fields: dict[str, str]) -> int:
-    return len(_dump(fields).encode())
+    """Return the bytes of JSON that some fields add to a record."""
+    return len(_dump(fields).encode()) - len("{}")
 
 
 def _dump(fields: dict[str, str]) -> str:

@@ -3,8 +3,6 @@
 A tokenizer is passed in; nothing here loads one: ``prompt_ids(AutoTokenizer.from_pretrained(MODEL), {...}, {...})``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from crm_dedup_plugin.pair import prompt

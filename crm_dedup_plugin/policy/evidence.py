@@ -5,8 +5,6 @@
 {'first': 'close', 'email': 'only_a', 'phone': 'only_b'}
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 

@@ -6,8 +6,6 @@
 (<Kind.SOMEBODY_ELSE: 'somebody else'>, None)
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """Who a record is about: a name together with an e-mail or phone. Pairs that share one belong on the same side of a split."""
 
-from __future__ import annotations
-
 from crm_dedup_plugin.policy.fields import by_concept
 from crm_dedup_plugin.policy.names import company_parts, fold, person_words
 from crm_dedup_plugin.policy.values import digits

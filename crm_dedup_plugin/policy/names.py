@@ -3,8 +3,6 @@
 The lists are in the folder `vocabulary`; libraries add English nicknames and the legal forms of most countries.
 """
 
-from __future__ import annotations
-
 import re
 from functools import cache, lru_cache
 
@@ -15,7 +13,8 @@ from nicknames import NickNamer
 from crm_dedup_plugin.policy.vocabulary import load
 
 _LISTS = {str: [str]}  # the common form, then all forms
-_DIMINUTIVES = load("nicknames", _LISTS)
+_DIMINUTIVES, _ENGLISH = load("nicknames", _LISTS), NickNamer()
+_SCRIPTS = load("scripts", {str: [str]})  # the first and the last letter of each
 TITLES = frozenset(load("titles", [str]))
 ROLE_INBOXES = frozenset(load("role_inboxes", [str]))
 FREE_MAIL = frozenset(load("free_mail", [str]))
@@ -27,28 +26,16 @@ def _common_forms(vocabulary: str) -> dict[str, str]:
 
 SUFFIXES = _common_forms("suffixes")
 STREET_WORDS = _common_forms("street_words")
+# Each way to write a legal form, without punctuation and spaces, and the common name of the form.
+_TERMS = (term for terms in (*termdata.terms_by_country.values(), *termdata.terms_by_type.values()) for term in terms)
+_KEYS = (re.sub(r"[^a-z0-9]", "", anyascii(term).casefold()) for term in _TERMS)
+LEGAL_FORMS = {key: key for key in _KEYS if len(key) >= 2} | _common_forms("legal_forms")
 
 
 @cache
 def short_forms(name: str) -> frozenset[str]:
     """Return the short forms of a given name, in plain lower-case letters."""
-    return frozenset(_english().nicknames_of(name)) | frozenset(_DIMINUTIVES.get(name, ()))
-
-
-@cache
-def _english() -> NickNamer:
-    return NickNamer()
-
-
-def _legal_forms() -> dict[str, str]:
-    """Return each way to write a legal form, without punctuation and spaces, and the common name of the form."""
-    own = _common_forms("legal_forms")
-    tables = (*termdata.terms_by_country.values(), *termdata.terms_by_type.values())
-    keys = {re.sub(r"[^a-z0-9]", "", anyascii(term).casefold()) for terms in tables for term in terms}
-    return {key: key for key in keys if len(key) >= 2} | own
-
-
-LEGAL_FORMS = _legal_forms()
+    return frozenset(_ENGLISH.nicknames_of(name)) | frozenset(_DIMINUTIVES.get(name, ()))
 
 
 @lru_cache(maxsize=200_000)
@@ -87,12 +74,5 @@ def script(text: str) -> str:
     """Return "latin", or the script of the first other letter: "cyrillic", "greek", "arabic", "han" ..."""
     for letter in text:
         if letter > "\u024f" and letter.isalpha():
-            return next((name for first, last, name in _SCRIPTS if first <= letter <= last), "other")
+            return next((name for name, (first, last) in _SCRIPTS.items() if first <= letter <= last), "other")
     return "latin"
-
-
-_SCRIPTS = (
-    ("\u0370", "\u03ff", "greek"), ("\u0400", "\u052f", "cyrillic"), ("\u0530", "\u058f", "armenian"), ("\u0590", "\u05ff", "hebrew"),
-    ("\u0600", "\u077f", "arabic"), ("\u0900", "\u097f", "devanagari"), ("\u0e00", "\u0e7f", "thai"), ("\u10a0", "\u10ff", "georgian"),
-    ("\u3040", "\u30ff", "kana"), ("\u3400", "\u9fff", "han"), ("\uac00", "\ud7af", "hangul"),
-)  # fmt: skip

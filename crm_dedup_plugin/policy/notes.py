@@ -6,8 +6,6 @@
 [('maiden', 'Kowalski')]
 """
 
-from __future__ import annotations
-
 import re
 from functools import lru_cache
 

@@ -4,8 +4,6 @@
 [('email', 'same'), ('first', 'close'), ('mobile', 'only_a')]
 """
 
-from __future__ import annotations
-
 import random
 import re
 

@@ -4,8 +4,6 @@ A wrong merge cannot be undone and costs far more than a review. So DUPLICATE ne
 NO_MATCH needs evidence of two entities, and everything else is POSSIBLE.
 """
 
-from __future__ import annotations
-
 from crm_dedup_plugin.policy.evidence import AGREE, FOUND, ONLY_A, ONLY_B, Evidence, shared_domain
 from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, UNCLEAR
 

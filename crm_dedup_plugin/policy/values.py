@@ -4,8 +4,6 @@
 ('same', 'close')
 """
 
-from __future__ import annotations
-
 import re
 from functools import lru_cache
 from itertools import product

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from crm_dedup_plugin.errors import UserError, advise
-from crm_dedup_plugin.reporting.results import Benchmark, Metrics, Share, read
+from crm_dedup_plugin.errors import CONFIGS, UserError, advise
+from crm_dedup_plugin.reporting.results import Benchmark, Metrics, Share, find, read
 
-CONFIGS = Path("axolotl_configs")
 METRICS, BENCHMARK = "metrics.json", "benchmark.json"
 
 
@@ -35,8 +34,7 @@ class Row:
 
     @property
     def coverage(self) -> Share | None:
-        merges = self.metrics and self.metrics.calibration and self.metrics.calibration.merge_at_99
-        return merges.coverage if merges else None
+        return find(self, "metrics.calibration.merge_at_99.coverage")
 
     @property
     def data(self) -> tuple[str, int] | None:
@@ -48,12 +46,12 @@ class Row:
 
     @property
     def command(self) -> str:
-        """Return what measures this row again."""
+        """Return what measures this row again, in backticks."""
         if self.baseline:
-            return ".venv/bin/python scripts/measure_baselines.py"
+            return "`.venv/bin/python scripts/measure_baselines.py`"
         if self.metrics and self.metrics.model != f"outputs/{self.name}-merged":
-            return f".venv/bin/crm-dedup kpi {shlex.quote(self.name)} --model {shlex.quote(self.metrics.model)}"
-        return f"make {shlex.quote(f'kpi-{self.name}')}"
+            return f"`crm-dedup kpi {shlex.quote(self.name)} --model {shlex.quote(self.metrics.model)}`"
+        return advise("kpi", self.name)
 
 
 @dataclass(frozen=True)
@@ -176,7 +174,7 @@ def _row(folder: Path) -> Row:
         notes.append("speed from a quick run" + (f" on {benchmark.pairs} pairs" if benchmark.pairs else "") + ": a first impression")
     if not metrics:
         model = _configured(name, benchmark)
-        notes.append(f"quality not measured: run `make {shlex.quote(f'train-{model}')} {shlex.quote(f'kpi-{model}')}`")
+        notes.append(f"quality not measured: run {advise('train', model)}, then {advise('kpi', model)}")
     return Row(name, metrics, benchmark, notes)
 
 

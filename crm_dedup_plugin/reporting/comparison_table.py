@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from crm_dedup_plugin.reporting import metric_names, tables
 from crm_dedup_plugin.reporting.comparison import Row, marks
-from crm_dedup_plugin.reporting.metric_names import CALIBRATION, FORMAT, LINKING, MERGING, QUALITY, ROBUSTNESS, SPEED, Metric
-from crm_dedup_plugin.reporting.results import Interval
+from crm_dedup_plugin.reporting.results import Interval, find
 from crm_dedup_plugin.reporting.speed_figures import machines
-from crm_dedup_plugin.reporting.tables import percent, rate, share
 
 DASH = "–"
 
@@ -22,51 +21,44 @@ class Cell(NamedTuple):
     order: float | None = None
     mark: str = ""
 
+    def __str__(self) -> str:
+        return self.text + (f" ({self.interval})" if self.interval else "")
+
+
+def cell(found: Interval | float | None, write: Callable[[float], str] = tables.share, mark: str = "") -> Cell:
+    """Return a number, with its interval if it has one."""
+    if found is None:
+        return Cell(DASH)
+    if not isinstance(found, Interval):
+        return Cell(write(found), order=found, mark=mark)
+    return Cell(write(found.value), f"{write(found.low)}{DASH}{write(found.high)}", found.value, mark)
+
 
 class Column(NamedTuple):
     """A metric, where a row has it (a path of attributes), and how it is written."""
 
-    metric: Metric
+    metric: metric_names.Metric
     path: str
-    write: Callable[[float], str] = share
-    speed: bool = False
+    write: Callable[[float], str]
 
-    def get(self, row: Row) -> Interval | float | None:
-        found = row
-        for part in self.path.split("."):
-            found = found and getattr(found, part)
-        return found
+    @property
+    def speed(self) -> bool:
+        return self.path.startswith("benchmark.")
 
     def cell(self, row: Row) -> Cell:
-        found, mark = self.get(row), marks(row) if self.speed else ""
-        if found is None:
-            return Cell(DASH)
-        if not isinstance(found, Interval):
-            return Cell(self.write(found), order=found, mark=mark)
-        return Cell(self.write(found.value), f"{self.write(found.low)}{DASH}{self.write(found.high)}", found.value, mark)
+        return cell(find(row, self.path), self.write, marks(row) if self.speed else "")
 
 
-COLUMNS = (
-    Column(QUALITY["macro_f1"], "metrics.macro_f1"),
-    Column(MERGING["coverage"], "metrics.calibration.merge_at_99.coverage"),
-    Column(MERGING["precision"], "metrics.calibration.merge_at_99.precision"),
-    *(Column(QUALITY[name], f"metrics.{name}") for name in ("f1_duplicate", "precision_duplicate", "accuracy")),
-    Column(LINKING["mean_f1"], "metrics.linking.mean_f1"),
-    *(Column(ROBUSTNESS[name], f"metrics.{name}") for name in ROBUSTNESS if name != "reasoning_contradicts"),
-    Column(FORMAT["valid_json"], "metrics.valid_json", percent),
-    Column(CALIBRATION["ece"], "metrics.calibration.ece"),
-    Column(SPEED["full"], "benchmark.full.pairs_per_second", rate, True),
-    Column(SPEED["decision"], "benchmark.decision.pairs_per_second", rate, True),
-    Column(SPEED["e2el_ms"], "benchmark.alone.e2el_ms.p50", rate, True),
-    Column(SPEED["ttft_ms"], "benchmark.alone.ttft_ms.p50", rate, True),
-    Column(SPEED["share_of_limit"], "benchmark.full.share_of_limit", percent, True),
-    Column(SPEED["cost_per_million_pairs"], "benchmark.full.cost_per_million_pairs", rate, True),
-)
+def _column(metric: str, path: str, write: str) -> Column:
+    return Column(find(metric_names.METRICS, metric), path, getattr(tables, write))
+
+
+COLUMNS = [_column(**column) for column in metric_names.COLUMNS]
 
 
 def present(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
     """Return the columns in which any row has a number."""
-    return [column for column in columns if any(column.get(row) is not None for row in rows)]
+    return [column for column in columns if any(find(row, column.path) is not None for row in rows)]
 
 
 def lines(rows: Sequence[Row], columns: Sequence[Column], notes: Sequence[str]) -> list[dict]:
@@ -93,11 +85,6 @@ def by_slice(rows: Sequence[Row]) -> list[dict]:
     for name in sorted({name for row in rows for name in row.metrics.slices}):
         parts = [row.metrics.slices.get(name) for row in rows]
         known = [part.accuracy.value for part in parts if part]
-        cells = [
-            Cell(share(part.accuracy.value), f"{share(part.accuracy.low)}{DASH}{share(part.accuracy.high)}", part.accuracy.value)
-            if part
-            else Cell(DASH)
-            for part in parts
-        ]
+        cells = [cell(part and part.accuracy) for part in parts]
         found.append({"name": name, "pairs": max(part.pairs for part in parts if part), "mean": sum(known) / len(known), "cells": cells})
     return sorted(found, key=lambda line: (line["mean"], line["name"]))

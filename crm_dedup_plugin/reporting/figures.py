@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
+import matplotlib.style
 from matplotlib.figure import Figure
 
 from crm_dedup_plugin.reporting.comparison import Row
@@ -27,29 +27,6 @@ MARKERS = "osD^vP*X"
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 INK, PALE, SOFT = "#1d2733", "#c3cbd5", "#5b6775"
 LONGEST = 26  # characters of a name
-STYLE = {
-    "svg.hashsalt": "crm-dedup",
-    "svg.fonttype": "path",  # looks the same wherever it is opened
-    "text.parse_math": False,  # a name may hold dollars
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#8d99a8",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dfe4ea",
-    "grid.linewidth": 0.8,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "figure.constrained_layout.use": True,
-    "axes.facecolor": "none",
-}
 
 
 class Drawing(NamedTuple):
@@ -81,7 +58,7 @@ class Look(NamedTuple):
 @contextmanager
 def style():
     """Draw in the common style, whatever the user's own settings are; also a decorator of functions that draw."""
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
+    with matplotlib.style.context(["default", Path(__file__).with_name("style.mplstyle")]):
         yield
 
 

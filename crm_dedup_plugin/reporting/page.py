@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from crm_dedup_plugin.reporting import quality_figures, speed_figures
 from crm_dedup_plugin.reporting.comparison import Comparison, describe, load
 from crm_dedup_plugin.reporting.comparison_table import COLUMNS, DASH, Cell, Column, by_slice, lines, present
 from crm_dedup_plugin.reporting.figures import looks
-from crm_dedup_plugin.reporting.recommendation import HOW, recommend, subject
-from crm_dedup_plugin.reporting.selection_rule import RULE, choose
+from crm_dedup_plugin.reporting.recommendation import clean, environment, texts
+from crm_dedup_plugin.reporting.selection_rule import choose
 from crm_dedup_plugin.reporting.tables import table
 from crm_dedup_plugin.storage import EVIDENCE, RESULTS, write_atomically
 
@@ -41,23 +40,13 @@ def compare(names: Sequence[str] = (), places: Sequence[Path] = (RESULTS, EVIDEN
 
 def render(found: Comparison) -> dict[str, str]:
     """Return the pages by their endings: "html" and "md"."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=lambda name: name.endswith(".html"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"rich": rich, "md": markdown, "clean": clean}
-    environment.globals |= {"by_model": _by_model, "by_slice": _by_slice}
-    context = _context(found)
-    return {form: environment.get_template(f"page.{form}").render(context) for form in ("html", "md")}
-
-
-def clean(text: str) -> str:
-    """Return text without control characters and line breaks, which names of folders may hold."""
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+    context, pages = _context(found), {}
+    for form in ("html", "md"):
+        reader = environment(autoescape=form == "html")
+        reader.filters |= {"rich": rich, "md": markdown}
+        reader.globals |= {"by_model": _by_model, "by_slice": _by_slice}
+        pages[form] = reader.get_template(f"page.{form}").render(context)
+    return pages
 
 
 def rich(text: str) -> Markup:
@@ -96,7 +85,7 @@ def _by_slice(slices: Sequence[dict], names: Sequence[str]) -> str:
 
 
 def _plain(cell: Cell) -> str:
-    return cell.text + (f" ({cell.interval})" if cell.interval else "") + (f", {markdown(cell.mark)}" if cell.mark else "")
+    return str(cell) + (f", {markdown(cell.mark)}" if cell.mark else "")
 
 
 def _context(found: Comparison) -> dict[str, Any]:
@@ -105,10 +94,7 @@ def _context(found: Comparison) -> dict[str, Any]:
     columns, slices = present(COLUMNS, found.rows), by_slice(measured)
     choice = choose(found.rows)
     return {
-        "subject": subject(found),
-        "how": HOW,
-        "verdict": recommend(found),
-        "rule": RULE,
+        **texts(found),
         "out": [(row.name, reason) for row, reason in choice.out] if choice.winner else [],
         "columns": columns,
         "absent": [column.metric.title for column in COLUMNS if column not in columns],

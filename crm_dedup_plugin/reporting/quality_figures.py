@@ -20,7 +20,7 @@ ATTACKS = {name: ROBUSTNESS[name].title for name in ("flip_rate", "shuffle_flip_
 
 def draw(result: dict, folder: Path, name: str) -> list[Path]:
     """Draw what there is of the metrics of one model into `folder`; return the files."""
-    row = Row(name, Metrics.of(result))
+    row = Row(name, Metrics.model_validate(result))
     drawn = [confusion(row).png(folder / "confusion.png")]
     if found := reliability(row, looks([row])):
         drawn.append(found.png(folder / "reliability.png"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
@@ -23,11 +23,6 @@ class Part(BaseModel):
     """A part of a file; keys that nobody reads here are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, protected_namespaces=())
-
-    @classmethod
-    def of(cls, result: dict):
-        """Return what a result in memory holds, as if it had been read from a file."""
-        return cls.model_validate_json(json.dumps(result))
 
 
 class Interval(Part):
@@ -56,6 +51,9 @@ class Share(Interval):
     high: Fraction
 
 
+Latency = dict[str, Interval | None] | None  # by "mean", "p50", "p95" and "p99"
+
+
 class Slice(Part):
     pairs: Count
     accuracy: Share
@@ -64,7 +62,6 @@ class Slice(Part):
 class Merges(Part):
     """Automatic merges above a threshold that was chosen on the validation pairs."""
 
-    threshold: FiniteFloat | None = None
     merged: Count
     precision: Share | None = None
     precision_exact_low: Fraction | None = None
@@ -140,14 +137,6 @@ class Metrics(Part):
 
 class Hardware(Part):
     name: str
-    kind: Literal["cpu", "cuda"] | None = None
-
-
-class Latency(Part):
-    mean: Interval | None = None
-    p50: Interval | None = None
-    p95: Interval | None = None
-    p99: Interval | None = None
 
 
 class Arm(Part):
@@ -165,10 +154,10 @@ class Load(Part):
     concurrency: Annotated[int, Field(gt=0)]
     pairs_per_second: Interval | None = None
     goodput: Interval | None = None
-    ttft_ms: Latency | None = None
-    tpot_ms: Latency | None = None
-    itl_ms: Latency | None = None
-    e2el_ms: Latency | None = None
+    ttft_ms: Latency = None
+    tpot_ms: Latency = None
+    itl_ms: Latency = None
+    e2el_ms: Latency = None
 
 
 class Benchmark(Part):
@@ -179,24 +168,11 @@ class Benchmark(Part):
     model: str = ""
     random_weights: bool = False
     quick: bool = False
-    dtype: str | None = None
     quantization: str | None = None
     pairs: Count | None = None
-    price_per_hour: Positive | None = None
     offline: dict[str, Arm | None] | None = None
     online: list[Load] | None = None
     versions: dict[str, str] | None = None
-
-    def arm(self, name: str) -> Arm:
-        return (self.offline or {}).get(name) or Arm()
-
-    @property
-    def full(self) -> Arm:
-        return self.arm("full")
-
-    @property
-    def decision(self) -> Arm:
-        return self.arm("decision")
 
     @property
     def alone(self) -> Load | None:
@@ -205,6 +181,14 @@ class Benchmark(Part):
 
 
 Form = TypeVar("Form", bound=Part)
+
+
+def find(found: Any, path: str) -> Any:
+    """Return what a path of attributes and keys leads to, as in "offline.full.pairs_per_second"; None where a part is missing."""
+    for part in path.split("."):
+        if found is not None:
+            found = found.get(part) if isinstance(found, dict) else getattr(found, part)
+    return found
 
 
 def read(path: Path, form: type[Form], cure: str) -> Form:

@@ -1,4 +1,4 @@
-"""The selection rule, which is printed with its result, and the Pareto front of speed and quality."""
+"""The selection rule, which ``recommendation.jinja`` says in words, and the Pareto front of speed and quality."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ from crm_dedup_plugin.reporting.comparison import Row
 from crm_dedup_plugin.reporting.results import Interval
 
 PRECISION = 0.99
-RULE = (
-    "Only rows measured on the same pairs count, and only models whose answers are all valid JSON. "
-    "First comes the share of duplicates that can be merged without a person at 99% precision (coverage; the threshold is chosen on validation "
-    "pairs, and coverage counts as 0 if the whole interval of the precision on the test pairs lies below 99%). "
-    "Among the rows whose coverage interval overlaps with that of the best, the one with the highest macro F1 is selected. "
-    "Rows whose intervals overlap with those of the winner in both numbers are ties. If no row has a coverage, macro F1 alone decides."
-)
 
 
 class Choice(NamedTuple):
@@ -27,7 +20,7 @@ class Choice(NamedTuple):
 
 
 def choose(rows: Sequence[Row]) -> Choice:
-    """Apply `RULE` to comparable rows."""
+    """Apply the rule to comparable rows."""
     out = [(row, reason) for row in rows if (reason := _unfit(row))]
     fit = [row for row in rows if not _unfit(row)]
     if not fit:

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator
 from crm_dedup_plugin.reporting.comparison import Row, marks
 from crm_dedup_plugin.reporting.figures import PALE, SOFT, WIDTH, Drawing, Look, axes_of, bars, legend_below, looks, shown, style
 from crm_dedup_plugin.reporting.metric_names import ARMS, LATENCIES
-from crm_dedup_plugin.reporting.results import Benchmark
+from crm_dedup_plugin.reporting.results import Benchmark, find
 from crm_dedup_plugin.reporting.selection_rule import pareto
 from crm_dedup_plugin.reporting.tables import rate
 
@@ -22,7 +22,7 @@ QUANTILES = {"p50": "-", "p95": "--", "p99": ":"}
 
 def draw(result: dict, folder: Path, name: str) -> list[Path]:
     """Draw what there is of one benchmark into `folder`; return the files."""
-    row = Row(name, benchmark=Benchmark.of(result))
+    row = Row(name, benchmark=Benchmark.model_validate(result))
     machine, look = row.benchmark.hardware.name, looks([row])
     drawn = {
         "throughput.png": throughput(machine, [row], look),
@@ -46,10 +46,10 @@ def machines(rows: Sequence[Row]) -> dict[str, list[Row]]:
 @style()
 def front(machine: str, rows: Sequence[Row], look: dict[str, Look]) -> Drawing | None:
     """Draw macro F1 against pairs a second with the Pareto front; rows with random weights have no quality."""
-    drawn = [row for row in rows if row.metrics and not row.benchmark.random_weights and row.benchmark.arm("full").pairs_per_second]
+    drawn = [row for row in rows if row.metrics and not row.benchmark.random_weights and find(row.benchmark, "offline.full.pairs_per_second")]
     if not drawn:
         return None
-    speeds, scores = [row.benchmark.arm("full").pairs_per_second for row in drawn], [row.metrics.macro_f1 for row in drawn]
+    speeds, scores = [find(row.benchmark, "offline.full.pairs_per_second") for row in drawn], [row.metrics.macro_f1 for row in drawn]
     best = pareto([(speed.value, score.value) for speed, score in zip(speeds, scores, strict=True)])
     figure, axes = axes_of(WIDTH, 2.9)
     axes.plot([speeds[at].value for at in best], [scores[at].value for at in best], color=PALE, linewidth=3, label="Pareto front", zorder=1)
@@ -138,10 +138,8 @@ def _curve(axes, row: Row, path: str, look: dict[str, Look], **options) -> None:
     """Draw one number of the loads of a row, as in "pairs_per_second" or "e2el_ms.p50", against concurrency."""
     points = []
     for load in sorted(row.benchmark.online, key=lambda one: one.concurrency):
-        found = load
-        for part in path.split("."):
-            found = found and getattr(found, part)
-        points += [(load.concurrency, found)] if found else []
+        if found := find(load, path):
+            points.append((load.concurrency, found))
     if points:
         x, y = zip(*points, strict=True)
         options |= {"color": look[row.name].color, "marker": look[row.name].marker, "markersize": 4.5, "capsize": 2, "linewidth": 1.5}

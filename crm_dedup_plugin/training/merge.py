@@ -1,11 +1,10 @@
-"""Merge a trained adapter into its base model: Axolotl's merge, with what QLoRA never touched put back; or adopt a model trained whole.
+"""Merge a trained adapter into its base model with Axolotl and restore what training never changed; or adopt a fully fine-tuned model.
 
-`axolotl merge-lora` rounds every matrix to 4 bits on the way, embeddings and language-model head too, although
-training saw those in full. Each tensor that no adapter changed is taken from the base model again.
+`axolotl merge-lora` rounds every matrix to 4 bits on the way, even the embeddings and the language-model head, which were in full
+precision during training. So each tensor that no adapter changed is copied from the base model.
 """
 
-from __future__ import annotations
-
+import contextlib
 import shutil
 import sys
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from crm_dedup_plugin.errors import UserError
 
 ADAPTER = "adapter_model.safetensors"
 TEMPLATE = "chat_template.jinja"
+WEIGHTS = ["*.safetensors", "*.json"]  # what is fetched of a model on the Hub
 
 
 def merge(config: Path, base_model: str, output_dir: Path, target: Path, overrides: Sequence[str] = ()) -> None:
@@ -36,8 +36,9 @@ def merge(config: Path, base_model: str, output_dir: Path, target: Path, overrid
 
 
 def complete(merged: Path, base_model: str, output_dir: Path, target: Path) -> None:
-    """Restore in `merged`, Axolotl's merge of `output_dir`, what training never touched, and put it in the place of `target`."""
-    restore(merged, Path(base_model) if Path(base_model).is_dir() else _cached(base_model), output_dir / ADAPTER)
+    """Restore what training never changed in `merged`, Axolotl's merge of `output_dir`, and move it to `target`."""
+    base = base_model if Path(base_model).is_dir() else snapshot_download(base_model, allow_patterns=WEIGHTS, local_files_only=True)
+    restore(merged, Path(base), output_dir / ADAPTER)
     # Axolotl copies the base model's template; the configuration may have trained with another (`chat_template`).
     template = output_dir / TEMPLATE
     if template.is_file():
@@ -46,7 +47,7 @@ def complete(merged: Path, base_model: str, output_dir: Path, target: Path) -> N
 
 
 def adopt(output_dir: Path, target: Path) -> None:
-    """Write the model that a full fine-tuning left in `output_dir` to `target` in bf16, as `merge` would, whole or not at all."""
+    """Write the fully fine-tuned model in `output_dir` to `target` in bf16, whole or not at all."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     merged = output_dir / "merged"
@@ -57,7 +58,7 @@ def adopt(output_dir: Path, target: Path) -> None:
 
 
 def replace(target: Path, merged: Path) -> None:
-    """Put the folder `merged` in the place of `target`."""
+    """Replace the folder `target` by `merged`."""
     old = target.with_name(target.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
@@ -70,31 +71,19 @@ def restore(merged: Path, base: Path, adapter: Path) -> list[str]:
     """Copy from `base` every tensor of `merged` that `adapter` did not change; return the names of those that differed."""
     with safe_open(adapter, "pt") as file:
         changed = {key.removeprefix("base_model.model.").rpartition(".lora_")[0] + ".weight" for key in file.keys()}
-    where = {key: path for path in base.glob("*.safetensors") for key in _keys(path)}
     restored = []
-    for path in sorted(merged.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
-        for key in sorted(set(tensors) - changed):
-            original = _tensor(where[key], key).to(tensors[key].dtype)
-            if not torch.equal(tensors[key], original):
-                tensors[key] = original
-                restored.append(key)
-        partial = path.with_suffix(".part")
-        save_file(tensors, partial, metadata={"format": "pt", **(metadata or {})})
-        partial.replace(path)
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(safe_open(path, "pt")) for path in base.glob("*.safetensors")]
+        where = {key: file for file in files for key in file.keys()}
+        for path in sorted(merged.glob("*.safetensors")):
+            with safe_open(path, "pt") as file:
+                tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
+            for key in sorted(set(tensors) - changed):
+                original = where[key].get_tensor(key).to(tensors[key].dtype)
+                if not torch.equal(tensors[key], original):
+                    tensors[key] = original
+                    restored.append(key)
+            partial = path.with_suffix(".part")
+            save_file(tensors, partial, metadata={"format": "pt", **(metadata or {})})
+            partial.replace(path)
     return restored
-
-
-def _cached(base_model: str) -> Path:
-    return Path(snapshot_download(base_model, allow_patterns=["*.safetensors", "*.json"], local_files_only=True))
-
-
-def _keys(path: Path) -> list[str]:
-    with safe_open(path, "pt") as file:
-        return list(file.keys())
-
-
-def _tensor(path: Path, key: str) -> torch.Tensor:
-    with safe_open(path, "pt") as file:
-        return file.get_tensor(key)

@@ -1,12 +1,9 @@
 """The Axolotl plugin: ``plugins: [crm_dedup_plugin.training.plugin.CrmDedupPlugin]``.
 
-Trains right on a CPU, computes logits only for the answers, never reuses tokens or checkpoints of other data,
-and leaves a mark when a run has reached its last step.
+It makes training on a CPU correct, computes logits for the answers only, never reuses tokens or checkpoints that belong to other data,
+and marks a run as complete once it has reached its last step.
 """
 
-from __future__ import annotations
-
-import functools
 import hashlib
 import json
 import logging
@@ -26,7 +23,7 @@ from crm_dedup_plugin import process
 from crm_dedup_plugin.pair import probe, prompt, tokens
 from crm_dedup_plugin.storage import write_atomically
 from crm_dedup_plugin.training import formatter, shared_prefix
-from crm_dedup_plugin.training.collator import FlexibleCollator, LocatingCollator
+from crm_dedup_plugin.training.collator import LocatingCollator
 
 LOG = logging.getLogger(__name__)
 DONE = "crm_dedup_done.json"
@@ -39,10 +36,10 @@ ADAPTER_ONLY = ("load_in_4bit", *LORA_KERNELS)
 
 
 class CrmDedupPlugin(BasePlugin):
-    """Glue between Axolotl's trainer and this task."""
+    """Connects Axolotl's trainer with this task."""
 
     def get_input_args(self) -> str:
-        """Name the keys that this plugin adds."""
+        """Return the path of the class with the configuration keys that this plugin adds."""
         return "crm_dedup_plugin.training.args.CrmDedupArgs"
 
     def register(self, cfg: dict) -> None:
@@ -58,18 +55,18 @@ class CrmDedupPlugin(BasePlugin):
         cfg["dataset_prepared_path"] = str(prepared / fingerprint(cfg))
 
     def pre_model_load(self, cfg) -> None:
-        """Start the clock, and drop what an earlier run left in the output folder if its data or settings were others."""
+        """Start the clock, and remove what an earlier run with other data or settings left in the output folder."""
         self.began = time.monotonic()
-        process.end_with_starter()  # a launcher that is killed would leave it behind, writing the checkpoints of the next run
-        if not torch.cuda.is_available():
-            use_all_cores()
+        process.end_with_starter()  # or it would outlive a killed launcher and write checkpoints into the next run
+        if not torch.cuda.is_available() and os.environ.get("OMP_NUM_THREADS", "1") == "1":
+            torch.set_num_threads(cores())  # `accelerate launch` gives each process a single thread unless told otherwise
         if is_first() and not cfg.merge_lora:
             claim(Path(cfg.output_dir), Path(cfg.dataset_prepared_path).name)
 
     def get_training_args(self, cfg) -> dict:
-        """Never wait for the GPU within a step, nor start more loaders than cores; without a GPU, keep Transformers on the CPU.
+        """Return training arguments that never wait for the GPU within a step, start no more data loaders than cores, and work on a CPU.
 
-        The filter of losses that are no number looks at each of them, and would hide what should be seen.
+        Transformers' filter for NaN and infinite losses is off: it waits for the GPU at every step, and it would hide that a training diverges.
         """
         chosen = {"logging_nan_inf_filter": False}
         if cfg.dataloader_num_workers:
@@ -79,13 +76,13 @@ class CrmDedupPlugin(BasePlugin):
         return chosen | {"use_cpu": True, "dataloader_pin_memory": False}
 
     def get_collator_cls_and_kwargs(self, cfg, is_eval: bool = False) -> tuple[type, dict] | None:
-        """Have batches that share their rubric looked through before they go to the GPU."""
+        """Choose the collator that locates the shared rubric before a batch goes to the GPU."""
         if not cfg.crm_dedup_shared_prefix:
             return None
-        return (FlexibleCollator if cfg.crm_dedup_flex and torch.cuda.is_available() else LocatingCollator), {}
+        return LocatingCollator, {"flexible": bool(cfg.crm_dedup_flex and torch.cuda.is_available())}
 
     def post_model_load(self, cfg, model) -> None:
-        """Repair 4-bit layers on a CPU, keep what is trained in full precision, and install the cheaper forward pass."""
+        """Repair 4-bit layers on a CPU, keep fully trained weights in fp32, and install the cheaper forward pass."""
         if not cfg.adapter:
             model.float()  # the last, small steps of a full fine-tuning vanish in bf16
         if not torch.cuda.is_available():
@@ -95,7 +92,7 @@ class CrmDedupPlugin(BasePlugin):
         shared_prefix.install(model, bool(cfg.crm_dedup_shared_prefix), emphasis)
 
     def add_callbacks_pre_trainer(self, cfg, model) -> list[TrainerCallback]:
-        """Have the training say in a few lines how far it is."""
+        """Return the callback that reports progress in a few lines."""
         return [Progress()]
 
     def post_train(self, cfg, model) -> None:
@@ -128,22 +125,16 @@ class Progress(TrainerCallback):
 
 
 def is_first() -> bool:
-    """Tell whether this is the process that writes for all of them."""
+    """Tell whether this is the process that writes files on behalf of all."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def machine() -> str:
-    """Return what trains, in words."""
+    """Return a description of the hardware, such as "2 x NVIDIA H100" or "8 cores without a GPU"."""
     if torch.cuda.is_available():
         count = int(os.environ.get("WORLD_SIZE", "1"))
         return f"{f'{count} x ' if count > 1 else ''}{torch.cuda.get_device_name()}"
     return f"{len(os.sched_getaffinity(0))} cores without a GPU"
-
-
-def use_all_cores() -> None:
-    """Share the cores out among the processes: `accelerate launch` gives each a single thread unless told otherwise."""
-    if os.environ.get("OMP_NUM_THREADS", "1") == "1":
-        torch.set_num_threads(cores())
 
 
 def cores() -> int:
@@ -164,7 +155,7 @@ def keep_gradients(model: torch.nn.Module) -> None:
 
 
 def fingerprint(cfg: dict) -> str:
-    """Return a hash of all that decides what is learnt: the settings, the data files and the tokens that the formatter makes of the probe pairs."""
+    """Return a hash of everything that determines what is learnt: settings, data files, and how the formatter tokenises the probe pairs."""
     digest = hashlib.sha256()
     settings = {key: value for key, value in dict(cfg).items() if key not in ("axolotl_config_path", "dataset_prepared_path")}
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
@@ -172,22 +163,16 @@ def fingerprint(cfg: dict) -> str:
         path = Path(source["path"])
         if path.is_file():
             digest.update(path.read_bytes())
-    digest.update(probe.fingerprint().encode())
-    digest.update(probe.sha256(_examples()).encode())
-    return digest.hexdigest()[:16]
-
-
-@functools.cache
-def _examples() -> list[dict]:
-    """Return the tokens and labels of the first probe pairs, their records in the order of the prompt."""
     strategy = formatter.CrmDedupStrategy(None, probe.Characters(), False, None)
     pairs = [(prompt.ask(*row["input"].values())[1:], row["output"]) for row in probe.rows()[:4]]
     lines = [{"input": {"record_a": a, "record_b": b}, "output": output} for (a, b), output in pairs]
-    return [strategy.tokenize_prompt({"text": json.dumps(line)}) for line in lines]
+    tokenised = [strategy.tokenize_prompt({"text": json.dumps(line)}) for line in lines]
+    digest.update(probe.fingerprint().encode() + probe.sha256(tokenised).encode())
+    return digest.hexdigest()[:16]
 
 
 def claim(output_dir: Path, key: str) -> None:
-    """Make `output_dir` the home of the run `key`: keep its whole checkpoints, remove half-written ones and those of any other run."""
+    """Reserve `output_dir` for the run `key`: keep its complete checkpoints, remove incomplete ones and those of any other run."""
     started = output_dir / STARTED
     for checkpoint in output_dir.glob("checkpoint-*"):
         if not (checkpoint / "trainer_state.json").is_file():  # it is written last

@@ -1,14 +1,11 @@
-"""A cheaper forward pass for pairs: no logits where there is no label, and the shared rubric computed once.
+"""A cheaper forward pass for pairs: logits only where there is a label, and the shared rubric computed once.
 
-Nine tokens of ten belong to the prompt: the language-model head, a fifth of the work of a 135M model, is only
-needed for the answers. And every prompt of a batch begins with the same rubric: causal attention lets all rows
-share its keys and values. Both leave loss and gradients as they were (``tests/test_forward.py``).
+Nine tokens of ten belong to the prompt, so the language-model head, a fifth of the work of a 135M model, is only needed for the answers.
+And every prompt of a batch begins with the same rubric, so causal attention lets all rows share its keys and values. Neither changes
+loss or gradients (``tests/test_forward.py``).
 
-Where the rubric ends and the answers are, `locate` finds before the batch goes to the GPU: to ask the GPU means to wait
-until it has nothing left to do.
+`locate` finds the end of the rubric and the answers before the batch goes to the GPU: reading them back from the GPU would stall it.
 """
-
-from __future__ import annotations
 
 import functools
 from typing import NamedTuple
@@ -27,7 +24,7 @@ ATTENTION = "crm_dedup_shared_prefix"
 
 
 class Layout(NamedTuple):
-    """Where the tokens of a batch are once they are packed: the prefix, then what follows it in each row, without padding."""
+    """The layout of a packed batch: the prefix, then what follows it in each row, without padding."""
 
     prefix: int  # tokens
     rows: int
@@ -37,14 +34,14 @@ class Layout(NamedTuple):
 
 
 class Emphasis(NamedTuple):
-    """How many times another token's loss that of the decision counts: the token at `offset` from the start of an answer."""
+    """The weight of the loss of the decision, relative to other tokens; it is the token at `offset` from the start of an answer."""
 
     offset: int
     weight: float
 
 
 def locate(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor, share: bool, flexible: bool = False) -> dict:
-    """Return what the forward pass must know of a batch (rows, tokens): how to pack it, and where its answers are.
+    """Return what the forward pass needs to know about a batch (rows, tokens): how to pack it, and where its answers are.
 
     ``prefix`` is the number of tokens that are computed once, 0 where there are too few or `share` is off; ``real`` the places of the
     tokens after it in the rows, one row after the other, without padding; ``before`` the places of the tokens, of the packed batch if
@@ -62,8 +59,8 @@ def locate(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.
 def install(model: torch.nn.Module, shared_prefix: bool, emphasis: Emphasis | None = None) -> None:
     """Replace the forward of the causal language model inside `model` (plain or PEFT), in place.
 
-    It takes what `locate` found as `located`, and looks itself without. `shared_prefix` needs right padding, no packing and no
-    gradient checkpointing.
+    It takes the result of `locate` as `located`, or computes it. `shared_prefix` needs right padding, no packing and no gradient
+    checkpointing.
     """
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     plain = causal.forward
@@ -135,30 +132,17 @@ def _shared_attention(module, query, key, value, attention_mask, scaling=None, l
     first = scaled_dot_product_attention(shared[0], *(repeat_kv(states, groups) for states in shared[1:]), is_causal=True, scale=scaling)
 
     own = torch.cat([states[0, :, prefix:] for states in (query, key, value)]).transpose(0, 1)
-    padded = _Spread.apply(own, real, rows * longest).view(rows, longest, *own.shape[1:]).transpose(1, 2).split(heads, dim=1)
+    padded = (
+        own.new_zeros(rows * longest, *own.shape[1:]).index_copy(0, real, own).view(rows, longest, *own.shape[1:]).transpose(1, 2).split(heads, dim=1)
+    )
     both = (torch.cat([states.expand(rows, -1, -1, -1), mine], dim=2) for states, mine in zip(shared[1:], padded[1:], strict=True))
     rest = scaled_dot_product_attention(padded[0], *(repeat_kv(states, groups) for states in both), attn_mask=mask, scale=scaling)
     rest = _Gather.apply(rest.transpose(1, 2).flatten(0, 1), real)
     return torch.cat([first[0].transpose(0, 1), rest])[None], None
 
 
-class _Spread(torch.autograd.Function):
-    """Put the rows of a tensor at places of a larger one. No place is named twice, so nothing needs to be summed on the way back."""
-
-    @staticmethod
-    def forward(ctx, values: torch.Tensor, places: torch.Tensor, size: int) -> torch.Tensor:
-        """Return (size, ...) with zeros elsewhere."""
-        ctx.save_for_backward(places)
-        return values.new_zeros(size, *values.shape[1:]).index_copy_(0, places, values)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        """Return the gradient of the values."""
-        return gradient.index_select(0, ctx.saved_tensors[0]), None, None
-
-
 class _Gather(torch.autograd.Function):
-    """Take rows of a tensor, none of them twice: the way back from `_Spread`."""
+    """Take rows of a tensor, none of them twice: on the way back nothing needs to be summed, as `index_select` would."""
 
     @staticmethod
     def forward(ctx, values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:

@@ -1,10 +1,8 @@
 """Train one configuration and merge it: ``crm-dedup train smollm2-135m``, or ``make train-smollm2-135m``.
 
-The work is Axolotl's: ``accelerate launch -m axolotl.cli.train axolotl_configs/MODEL.yml``. Here are only the checks
-that spare a wasted download, the memory of what was done, and the merge.
+Axolotl does the work: ``accelerate launch -m axolotl.cli.train axolotl_configs/MODEL.yml``. This module adds the checks before
+any download, a manifest of what was done, and the merge.
 """
-
-from __future__ import annotations
 
 import contextlib
 import difflib
@@ -58,7 +56,9 @@ def train(model: str, overrides: Sequence[str] = (), force: bool = False, name: 
     require_known_keys(settings)
     preflight(model, settings)
 
-    key = fingerprint({**settings, "overrides": overrides, "base": _base_identity(settings["base_model"])})
+    source = Path(settings["base_model"]) / base_model.SOURCE
+    identity = source.read_text() if source.is_file() else settings["base_model"]
+    key = fingerprint({**settings, "overrides": overrides, "base": identity})
     manifest = target / MANIFEST
     if not force and manifest.is_file() and json.loads(manifest.read_text()).get("fingerprint") == key:
         print(f"{target} is up to date")
@@ -90,7 +90,7 @@ def train(model: str, overrides: Sequence[str] = (), force: bool = False, name: 
 
 
 def _launch(model: str, config: Path, overrides: Sequence[str], output_dir: Path) -> None:
-    """Have Axolotl train, with a few lines for people and all others in ``train.log``; raises UserError if it stops early."""
+    """Run Axolotl, show its progress, and write everything else to ``train.log``; raises UserError if it stops early."""
     from crm_dedup_plugin.training.plugin import DONE, PROGRESS
 
     log = output_dir / "train.log"
@@ -108,7 +108,7 @@ def _launch(model: str, config: Path, overrides: Sequence[str], output_dir: Path
 
 @contextlib.contextmanager
 def silent_imports() -> Iterator[None]:
-    """Keep away what libraries print while they are imported."""
+    """Suppress what libraries print while they are imported."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -120,7 +120,7 @@ def silent_imports() -> Iterator[None]:
 
 
 def require_known_keys(settings: dict) -> None:
-    """Raise UserError, naming the nearest key, on a key that neither Axolotl nor a plugin knows: Axolotl drops it without a word."""
+    """Raise UserError, naming the nearest key, on a key that neither Axolotl nor a plugin knows: Axolotl drops it silently."""
     for key, known in unknown_keys(settings).items():
         near = difflib.get_close_matches(key.rpartition(".")[2], known, 1)
         cure = f"did you mean {near[0]}?" if near else "its documentation lists all keys"
@@ -152,7 +152,7 @@ def _names(*models) -> set[str]:
 
 
 def write_report(name: str, text: str) -> None:
-    """Write what is known of a training, as its manifest says it, to ``outputs/results/NAME/training.json``."""
+    """Write the manifest of a training, `text`, to ``outputs/results/NAME/training.json`` as well."""
     report = RESULTS / name / "training.json"
     report.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(report, text)
@@ -169,12 +169,14 @@ def load_config(model: str) -> tuple[Path, dict]:
 
 
 def parse_overrides(overrides: list[str]) -> dict:
-    """Return what ``--key=value`` options say; raises UserError for any other form."""
+    """Return the settings in ``--key=value`` options; raises UserError for any other form."""
+    found = {}
     for option in overrides:
-        if not option.startswith("--") or "=" not in option:
+        key, is_given, value = option.partition("=")
+        if not key.startswith("--") or not is_given:
             raise UserError(f"{option} is not understood: write options for Axolotl as --key=value, as in --micro_batch_size=2")
-    pairs = (option.removeprefix("--").split("=", 1) for option in overrides)
-    return {key.replace("-", "_"): yaml.safe_load(value) for key, value in pairs}
+        found[key.removeprefix("--").replace("-", "_")] = yaml.safe_load(value)
+    return found
 
 
 def preflight(model: str, settings: dict) -> None:
@@ -191,9 +193,8 @@ def preflight(model: str, settings: dict) -> None:
     base = settings["base_model"]
     if base == str(base_model.TARGET):
         base_model.fetch()
-    size = _local_size(Path(base)) if Path(base).is_dir() else _hub_size(base)
-    free = shutil.disk_usage(".").free
-    needed = int(size * (1.2 if Path(base).is_dir() else 2.2)) + 2**30
+    local = sum(path.stat().st_size for path in Path(base).glob("*.safetensors"))
+    free, needed = shutil.disk_usage(".").free, 2**30 + int(1.2 * local if Path(base).is_dir() else 2.2 * _hub_size(base))
     if free < needed:
         raise UserError(
             f"{free / 2**30:.1f} GiB of disk are free and {model} needs about {needed / 2**30:.1f}: make room, or set HF_HOME to a larger disk"
@@ -229,7 +230,7 @@ def _hub_size(base: str) -> int:
 
 
 def _launch_options() -> list[str]:
-    """Return what accelerate would otherwise ask about; a configuration of the user's own comes first."""
+    """Return the options of accelerate; those in the variable ACCELERATE_ARGS come first."""
     import torch
 
     if os.environ.get("ACCELERATE_ARGS"):
@@ -237,12 +238,3 @@ def _launch_options() -> list[str]:
     processes = max(torch.cuda.device_count(), 1)
     options = ["--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
     return [*options, "--multi_gpu"] if processes > 1 else options
-
-
-def _base_identity(base: str) -> str:
-    source = Path(base) / "SOURCE.json"
-    return source.read_text() if source.is_file() else base
-
-
-def _local_size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))

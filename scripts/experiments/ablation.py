@@ -16,6 +16,7 @@ import random
 import statistics
 from pathlib import Path
 
+from crm_dedup_plugin.pair.files import read_rows
 from crm_dedup_plugin.provenance import digest
 
 FOLDER, RESULT = Path("outputs/ablation"), Path("results/ablation.json")
@@ -61,7 +62,7 @@ def write_data(seed: int) -> None:
 
 def read(name: str) -> list[dict]:
     """Return the rows of one file of `write_data`."""
-    return [json.loads(line) for line in (FOLDER / f"{name}.jsonl").read_text(encoding="utf-8").split("\n") if line]
+    return read_rows(FOLDER / f"{name}.jsonl", "run the script with `data` first")[0]
 
 
 def train_one(job: tuple[str, int, str]) -> dict:

@@ -118,7 +118,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     tokenizer, size = AutoTokenizer.from_pretrained(options.model), AutoConfig.from_pretrained(options.model).vocab_size
-    rows, _ = read_rows(options.data, options.answers, "run `make prep` first")
+    rows = read_rows(options.data, "run `make prep` first")[0][: options.answers]
     answers = [tokens.answer_ids(tokenizer, dump(**row["output"]))[:-1] for row in rows]  # without the end of the turn
     runs = [
         {"matcher": name, "limited": limited, **measure(make(tokenizer, size, limited), answers)}

@@ -4,7 +4,6 @@ Names and places come from Faker, the forms of telephone numbers from phonenumbe
 numbers are dealt out in turn, not drawn, so that no two people of the world share one by chance.
 """
 
-import importlib
 import math
 import random
 import re
@@ -18,13 +17,27 @@ from phonenumbers import PhoneNumberFormat, PhoneNumberType
 from stdnum import luhn
 from stdnum.iso7064 import mod_11_10
 
-from crm_dedup_plugin.dataset.synth import words
+from crm_dedup_plugin.dataset import VOCABULARY
 from crm_dedup_plugin.policy.values import script
+from crm_dedup_plugin.policy.vocabulary import load
 
-_TABLE = {row["locale"]: row for row in words.rows("locales")}
-LOCALES = [locale for locale, row in _TABLE.items() if row["set"] == "train"]
-UNSEEN_LOCALES = [locale for locale, row in _TABLE.items() if row["set"] == "unseen"]
-_COMPANIES, _PEOPLE = words.load("companies"), words.load("people")
+_LOCALE = dict.fromkeys(("region", "country", "language", "domain", "weight"), str)
+_WORDS = load("locales", {"train": {str: _LOCALE}, "unseen": {str: _LOCALE}}, VOCABULARY)
+LOCALES, UNSEEN_LOCALES = list(_WORDS["train"]), list(_WORDS["unseen"])
+_COMPANIES = load(
+    "companies",
+    {
+        **{"brands": [str], "invented_starts": [str], "invented_ends": [str]},
+        **{"trades": {str: [str]}, "legal_forms": {str: [[str]]}, "latin_legal_forms": {str: str}},
+    },
+    VOCABULARY,
+)
+_PEOPLE = load(
+    "people",
+    {"roles": [str], "mail_providers": [str], "local_mail_providers": {str: [str]}, "arabic_names": {"first": [[str]], "last": [[str]]}},
+    VOCABULARY,
+)
+ROLES, LATIN_LEGAL_FORMS = _PEOPLE["roles"], _COMPANIES["latin_legal_forms"]
 _PLACES = 160  # cities and streets of a country
 _POSTCODES = 400
 _FAMILY = 8  # given names that one family may use
@@ -37,21 +50,21 @@ class Country:
     """One locale of Faker; `seed` fixes everything that it offers."""
 
     def __init__(self, locale: str, seed: int):
-        row = _TABLE[locale]
+        row = (_WORDS["train"] | _WORDS["unseen"])[locale]
         self.locale, self.weight = locale, int(row["weight"])
-        self.name, self.region, self.language, self.top_level_domain = row["country"], row["region"], row["language"], row["top_level_domain"]
+        self.name, self.region, self.language, self.top_level_domain = row["country"], row["region"], row["language"], row["domain"]
         self.trades, self.legal_forms = _COMPANIES["trades"][self.language], _COMPANIES["legal_forms"][self.language]
-        self.mail_domains = _PEOPLE["mail_providers"] + 2 * _PEOPLE["local_mail_providers"].get(self.language, [])
+        self.mail_domains = _PEOPLE["mail_providers"] + 2 * _PEOPLE["local_mail_providers"].get(self.language, ())
         self.rng = random.Random(f"{seed} {locale}")
         self.families = self.taxes = self.brands = 0
         self.phones = 500_000 if locale in UNSEEN_LOCALES else 0  # some share a region with a locale of training
-        self.first, self.last = _names(locale, self.language, self.rng)
+        faker = Faker(locale)
+        faker.seed_instance(f"{seed} {locale}")
+        self.first, self.last = (self._names(faker.provider("faker.providers.person"), part) for part in ("first", "last"))
         self.latin = script(self.last[0][0]) == "latin"
         self.step = _coprime(self.rng, len(self.last))
         self.tax_step = _coprime(self.rng, 10**8)
-        faker = Faker(locale)
-        faker.seed_instance(f"{seed} {locale}")
-        listed = sorted(set(getattr(_provider("address", locale), "cities", ())))  # some providers keep a set
+        listed = sorted(set(getattr(faker.provider("faker.providers.address"), "cities", ())))  # some providers keep a set
         self.cities = self.rng.sample(listed, min(len(listed), _PLACES)) if listed else _distinct(faker.city, _PLACES)
         self.streets = _distinct(getattr(faker, "street_name", faker.city), _PLACES)
         self.postcodes = _distinct(faker.postcode, _POSTCODES)
@@ -118,34 +131,19 @@ class Country:
             found[digits] = (tuple(re.sub(r"\d", "#", text[::-1], count=tail)[::-1] for text in written), tail)
         return list(found.values())
 
-
-def _names(locale: str, language: str, rng: random.Random) -> list[list[Name]]:
-    """Return the given names and the family names of a country, each list in random order."""
-    if language == "ar":
-        rows = words.rows("arabic_names")
-        names = [[(row["arabic"], row["latin"]) for row in rows if row["part"] == part] for part in ("first", "last")]
-    else:
-        names = [_faker_names(_provider("person", locale), part) for part in ("first", "last")]
-    for part in names:
-        rng.shuffle(part)
-    return names
-
-
-def _faker_names(provider: type | None, part: str) -> list[Name]:
-    if (pairs := getattr(provider, f"{part}_name_pairs", None)) is not None:
-        return list(dict.fromkeys((native, latin) for native, _, latin in pairs))
-    names = {name for key in (f"{part}_names", f"{part}_names_male", f"{part}_names_female") for name in getattr(provider, key, ())}
-    usable = sorted(name for name in names if len(name) >= 2 or script(name) == "han" or (part == "last" and name.isalpha()))
-    usable = [name for name in usable if not re.search(r"[.()/\d]", name)]
-    return [(name, name if script(name) == "latin" else anyascii(name).replace("'", "").capitalize()) for name in usable]
-
-
-def _provider(kind: str, locale: str) -> type | None:
-    """Return the class with Faker's lists for a locale, None where it has none of that kind."""
-    try:
-        return importlib.import_module(f"faker.providers.{kind}.{locale}").Provider
-    except ImportError:
-        return None
+    def _names(self, provider: object, part: str) -> list[Name]:
+        """Return the given ("first") or the family names ("last") of the country in random order."""
+        if self.language == "ar":
+            names = list(_PEOPLE["arabic_names"][part])
+        elif pairs := getattr(provider, f"{part}_name_pairs", None):
+            names = list(dict.fromkeys((native, latin) for native, _, latin in pairs))
+        else:
+            found = {name for key in ("names", "names_male", "names_female") for name in getattr(provider, f"{part}_{key}", ())}
+            usable = (name for name in sorted(found) if len(name) >= 2 or script(name) == "han" or (part == "last" and name.isalpha()))
+            named = [name for name in usable if not re.search(r"[.()/\d]", name)]
+            names = [(name, name if script(name) == "latin" else anyascii(name).replace("'", "").capitalize()) for name in named]
+        self.rng.shuffle(names)
+        return names
 
 
 def _distinct(draw: Callable[[], object], count: int) -> list[str]:
@@ -154,7 +152,5 @@ def _distinct(draw: Callable[[], object], count: int) -> list[str]:
 
 def _coprime(rng: random.Random, size: int) -> int:
     """Return a step that visits each of `size` places once before it returns to the first."""
-    while True:
-        step = rng.randrange(1, size + 1)
-        if math.gcd(step, size) == 1:
-            return step
+    step = rng.randrange(1, size + 1)
+    return step if math.gcd(step, size) == 1 else _coprime(rng, size)

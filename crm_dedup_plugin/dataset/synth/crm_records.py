@@ -3,21 +3,16 @@
 import random
 from dataclasses import dataclass
 
+from crm_dedup_plugin.dataset import VOCABULARY
 from crm_dedup_plugin.dataset.synth import formats, mistakes
 from crm_dedup_plugin.dataset.synth.world import Case, World
 from crm_dedup_plugin.pair.record import normalise
 from crm_dedup_plugin.policy import fields, notes, rules
+from crm_dedup_plugin.policy.vocabulary import load
 
-REMARKS = {
-    "person": ("maiden", "met", "employer", "client", "own_contact", "others_contact", "shared_email", "shared_mobile", "namesake"),
-    "company": ("renamed", "related", "moved", "head_office"),
-}
-_IDENTIFIERS = {"person": ("email", "mobile", "birth"), "company": ("tax", "website", "phone", "street")}
-_CONTEXT = {
-    "person": ("company", "role", "phone", "street", "city", "postcode", "country", "website", "notes", "tax"),
-    "company": ("city", "postcode", "country", "email", "notes"),
-}
-_SHAREABLE = ("company", "phone", "street", "city", "website")
+_KINDS = {"person": [str], "company": [str]}
+_FIELDS = load("crm_records", {"identifiers": _KINDS, "context": _KINDS, "shareable": [str], "remarks": _KINDS}, VOCABULARY)
+REMARKS = _FIELDS["remarks"]
 _SHORT = 300  # characters of all values: too few to reach any limit of a record
 
 Sizes = tuple[tuple[int, int], tuple[int, int]]  # identifiers and other fields of the left and of the right record
@@ -78,8 +73,7 @@ def _is_normal(record: dict[str, str]) -> bool:
 def _choose_fields(case: Case, decision: str, sizes: Sizes, rng: random.Random, settings: Settings) -> Wanted:
     """Return what each record shows: the same identifiers where the pair shall be decided, different ones where it shall not."""
     kind = case.kind
-    identifiers = rng.sample(_IDENTIFIERS[kind], len(_IDENTIFIERS[kind]))
-    context = [rng.sample(_CONTEXT[kind], len(_CONTEXT[kind])) for _ in range(2)]
+    identifiers, *context = (rng.sample(_FIELDS[name][kind], len(_FIELDS[name][kind])) for name in ("identifiers", "context", "context"))
     if rng.random() < 0.6:
         context[1] = context[0]
     apart = (decision == rules.POSSIBLE and rng.random() < 0.7) or (decision == rules.NO_MATCH and rng.random() < 0.2)
@@ -109,12 +103,12 @@ def _make_room_for_note(case: Case, wanted: Wanted) -> None:
 
 def _share_a_field(case: Case, wanted: Wanted, rng: random.Random) -> None:
     """Let both records show a value in which they agree, in place of another field: this makes near misses."""
-    shared = [concept for concept in _SHAREABLE if concept in case.left and case.left[concept] == case.right.get(concept)]
+    shared = [concept for concept in _FIELDS["shareable"] if concept in case.left and case.left[concept] == case.right.get(concept)]
     if not shared:
         return
     concept = rng.choice(shared)
     for side in wanted:
-        spare = sorted(side & set(_CONTEXT[case.kind]) - {concept})
+        spare = sorted(side & set(_FIELDS["context"][case.kind]) - {concept})
         if spare and concept not in side:
             side.remove(rng.choice(spare))
         side.add(concept)

@@ -5,9 +5,11 @@ from functools import lru_cache
 
 from anyascii import anyascii
 
-from crm_dedup_plugin.dataset.synth import words
+from crm_dedup_plugin.dataset import VOCABULARY
+from crm_dedup_plugin.policy.vocabulary import load
 
-_WORDS, _TITLES = words.load("formats"), words.load("people")["titles"]
+_SHAPE = {"dates": [str], "months": [str], "titles": [str], "street_abbreviations": [[str]], "placeholders": {str: [str]}}
+_WORDS = load("formats", _SHAPE, VOCABULARY)
 _NAMES = ("first", "last", "name", "company", "city", "street")  # may be written in capitals
 
 
@@ -78,7 +80,7 @@ def _with_name(shown: dict[str, str], habits: Habits) -> dict[str, str]:
     """Return the fields of a person, those of the name first."""
     first, last = shown.get("first"), shown.get("last")
     if first and habits.title:
-        first = f"{habits.rng.choice(_TITLES)} {first}"
+        first = f"{habits.rng.choice(_WORDS['titles'])} {first}"
     suffix = f" {shown['suffix']}" if "suffix" in shown else ""
     rest = {concept: value for concept, value in shown.items() if concept not in ("first", "last", "suffix")}
     if first and last and habits.full_name:

@@ -8,7 +8,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
 
-from crm_dedup_plugin.dataset.synth import company_cases, crm_records, people_cases
+from crm_dedup_plugin.dataset.synth import cases, crm_records
 from crm_dedup_plugin.dataset.synth.countries import LOCALES, UNSEEN_LOCALES, Country
 from crm_dedup_plugin.dataset.synth.crm_records import REMARKS, Settings
 from crm_dedup_plugin.dataset.synth.label_balance import LabelBalance
@@ -17,7 +17,6 @@ from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy import fields, notes, reasoning, rules
 from crm_dedup_plugin.policy.evidence import compare
 
-CASES = {"person": people_cases, "company": company_cases}
 _PAIRS_OF_A_WORLD = 6
 _TRIES = 8  # cases for one choice of sizes
 _DRAFTS = 4  # of a reasoning
@@ -76,8 +75,8 @@ def _row(number: int, decision: str, world: World, balance: LabelBalance, settin
         if attempt % _TRIES == 0:
             sizes = crm_records.draw_sizes(kind, rng, settings)
         noted = not settings.compact and rng.random() < _NOTED
-        draw = rng.choice((CASES[kind].BY_NOTES if noted else CASES[kind].BY_DECISION)[decision])
-        case = draw(world)
+        name = rng.choice((cases.NOTED if noted else cases.DECIDED)[kind][decision])
+        case = cases.draw(name, world)
         left, right = crm_records.write(case, decision, sizes, remark, world, settings)
         if left == right:
             continue
@@ -93,7 +92,7 @@ def _row(number: int, decision: str, world: World, balance: LabelBalance, settin
         explained = reasoning.write_plainly(evidence)
     else:
         explained = balance.pick(decision, [reasoning.write(evidence, decision, rng) for _ in range(_DRAFTS)])
-    return row(f"synth-{world.country.locale}-{number:07d}", draw.__name__, case.clusters, (left, right), decision, explained)
+    return row(f"synth-{world.country.locale}-{number:07d}", name, case.clusters, (left, right), decision, explained)
 
 
 def row(name: str, case: str, clusters: tuple[str, str], records: tuple[dict, dict], decision: str, explained: str) -> dict:

@@ -43,20 +43,16 @@ class LabelBalance:
 
     def rarest(self, kind: str, decision: str, traits: tuple[str, ...]) -> str:
         """Return the trait that this decision lacks most, compared with the others."""
-
-        def excess(trait: str) -> float:
-            rates = {label: self.held[kind, label][trait] / max(self.total[kind, label], 1) for label in LABELS}
-            return rates[decision] - sum(rates.values()) / len(LABELS)
-
-        return min(traits, key=excess)
+        total = {label: max(self.total[kind, label], 1) for label in LABELS}
+        return min(traits, key=lambda trait: _excess({label: self.held[kind, label][trait] / total[label] for label in LABELS}, decision))
 
     def pick(self, decision: str, drafts: list[str]) -> str:
         """Return, and count, the draft of a reasoning whose length this decision lacks most, compared with the others."""
-
-        def excess(draft: str) -> float:
-            counts = {label: self.lengths[label][len(draft)] for label in LABELS}
-            return counts[decision] - sum(counts.values()) / len(LABELS)
-
-        chosen = min(drafts, key=excess)
+        chosen = min(drafts, key=lambda draft: _excess({label: self.lengths[label][len(draft)] for label in LABELS}, decision))
         self.lengths[decision][len(chosen)] += 1
         return chosen
+
+
+def _excess(rates: dict[str, float], decision: str) -> float:
+    """Return by how much the rate of a decision is above the mean of all."""
+    return rates[decision] - sum(rates.values()) / len(LABELS)

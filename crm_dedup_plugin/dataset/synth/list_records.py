@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
-from crm_dedup_plugin.dataset.synth import formats, mistakes, words
+from crm_dedup_plugin.dataset import VOCABULARY
+from crm_dedup_plugin.dataset.synth import formats, mistakes
 from crm_dedup_plugin.dataset.synth.world import Case, World
+from crm_dedup_plugin.policy.vocabulary import load
 
 Records = tuple[Case, dict[str, str], dict[str, str]]
 
-_COLUMNS = words.load("list_columns")
+_COLUMNS = load("list_columns", {str: [str]}, VOCABULARY)
 _NEVER_MISSING = ("name", "first", "last", "company", "line")
 _ADDRESS = ("street", "city", "postcode")
 _SHARED = (*_ADDRESS, "phone", "email", "website", "birth", "role", "trade")  # what two entities can have in common

@@ -6,9 +6,9 @@ reads in the records, except where both hold nothing but one name in common: tha
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from crm_dedup_plugin.dataset.synth import company_cases, list_records, people_cases
+from crm_dedup_plugin.dataset.synth import cases, list_records
 from crm_dedup_plugin.dataset.synth.countries import LOCALES
 from crm_dedup_plugin.dataset.synth.generate import Dice, countries, row, worlds
 from crm_dedup_plugin.dataset.synth.list_records import Records
@@ -20,9 +20,6 @@ from crm_dedup_plugin.policy.values import fold
 
 _ENGLISH = 0.5  # share of worlds in English, in which most such lists are
 _UNSAID = {rules.DUPLICATE: "The entries agree.", rules.NO_MATCH: "The entries differ.", rules.POSSIBLE: "Too little can be compared."}
-ONE_PERSON, TWO_PEOPLE = people_cases.ONE_IN_LIST, people_cases.TWO_IN_LIST
-ONE_COMPANY, TWO_COMPANIES = company_cases.ONE_IN_LIST, company_cases.TWO_IN_LIST
-ONE_SITE, TWO_SITES = (*ONE_COMPANY, company_cases.account_moved), (*TWO_COMPANIES, company_cases.franchise)
 
 
 def generate(pairs: int, seed: int = 7) -> Iterator[dict]:
@@ -68,7 +65,7 @@ def _words(record: dict[str, str]) -> str:
 
 def register(world: World, same: bool, rng: random.Random) -> Records:
     """People with a date of birth and a place, from old or careless sources."""
-    case = _drawn(ONE_PERSON if same else TWO_PEOPLE, world)
+    case = _drawn("people", same, world)
     if rng.random() < 0.25:
         list_records.add_given_names(case, world)
     if rng.random() < 0.4:  # people of the past
@@ -85,8 +82,7 @@ def register(world: World, same: bool, rng: random.Random) -> Records:
 def screening(world: World, same: bool, rng: random.Random) -> Records:
     """Names alone, of people, companies and ships, in several scripts and spellings."""
     is_person = rng.random() < 0.5
-    choices = (ONE_PERSON[:4] if same else TWO_PEOPLE[2:]) if is_person else (ONE_COMPANY if same else TWO_COMPANIES)
-    case = _drawn(choices, world)
+    case = _drawn("names of people" if is_person else "companies", same, world)
     if not is_person and rng.random() < 0.25:
         for values in (case.left, case.right):
             kind = rng.choice(("MV", "MV", "M/V", "M.T.", ""))
@@ -98,24 +94,24 @@ def screening(world: World, same: bool, rng: random.Random) -> Records:
 
 def directory(world: World, same: bool, rng: random.Random) -> Records:
     """Sites of companies and other bodies, with parts of an address, a telephone, a web site."""
-    case = _drawn(ONE_SITE if same else TWO_SITES, world)
+    case = _drawn("sites", same, world)
     shown = ["company", *rng.sample(("street", "street", "city", "postcode", "phone", "website", "trade", "country"), rng.randint(2, 6))]
     return list_records.write(case, list(dict.fromkeys(shown)), world, missing=rng.choice((0.0, 0.1, 0.3)), level=rng.choice((0, 1, 2, 3)))
 
 
 def facilities(world: World, same: bool, rng: random.Random) -> Records:
     """A name, an address in one field, and a country."""
-    return list_records.write(_drawn(ONE_SITE if same else TWO_SITES, world), ["company", "place", "country"], world, level=rng.choice((1, 2, 3)))
+    return list_records.write(_drawn("sites", same, world), ["company", "place", "country"], world, level=rng.choice((1, 2, 3)))
 
 
 def lines(world: World, same: bool, rng: random.Random) -> Records:
     """A company and its address in one line."""
-    return list_records.write(_drawn(ONE_SITE if same else TWO_COMPANIES, world), ["line"], world, level=rng.choice((0, 1, 2)))
+    return list_records.write(_drawn("lines", same, world), ["line"], world, level=rng.choice((0, 1, 2)))
 
 
-def _drawn(choices: tuple[Callable[[World], Case], ...], world: World) -> Case:
+def _drawn(held: str, same: bool, world: World) -> Case:
     """Return a case with values of its own, so that a list may change them: those of the world stay as they are."""
-    case = world.rng.choice(choices)(world)
+    case = cases.draw(world.rng.choice(cases.LISTED[held]["same" if same else "other"]), world)
     case.left, case.right = dict(case.left), dict(case.right)
     return case
 

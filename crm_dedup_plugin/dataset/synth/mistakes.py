@@ -7,11 +7,13 @@ mistake is not possible. `in_crm_record` and `in_list_record` make mistakes in w
 import random
 import re
 
-from crm_dedup_plugin.dataset.synth import words
+from crm_dedup_plugin.dataset import VOCABULARY
 from crm_dedup_plugin.policy.names import short_forms
 from crm_dedup_plugin.policy.values import fold
+from crm_dedup_plugin.policy.vocabulary import load
 
-_WORDS = words.load("mistakes")
+_PAIRS = {name: [[str]] for name in ("misread", "diacritics", "transliterations", "abbreviations")}
+_WORDS = load("mistakes", {**_PAIRS, "neighbours": {str: str}, "homoglyphs": {"latin": str, "cyrillic": str}}, VOCABULARY)
 _HOMOGLYPHS = str.maketrans(_WORDS["homoglyphs"]["latin"], _WORDS["homoglyphs"]["cyrillic"])
 
 
@@ -38,25 +40,25 @@ def two_typos(text: str, rng: random.Random) -> str:
 
 def misread(text: str, rng: random.Random) -> str:
     """Misread one letter, as a scanner of business cards does."""
-    fitting = [(old, new) for old, new in _WORDS["misread"] if old in text[1:]]
-    if not fitting:
-        return text
-    old, new = rng.choice(fitting)
-    return text[0] + text[1:].replace(old, new, 1)
+    return _spelled(text, [(old, new) for old, new in _WORDS["misread"] if old in text[1:]], rng)
 
 
 def respelled(text: str, rng: random.Random) -> str:
     """Leave out the diacritics, or take another transliteration where there are none."""
     if text.isascii():
-        fitting = [(old, new) for old, new in _WORDS["transliterations"] if old in text.lower()[1:]]
-        if fitting:
-            old, new = rng.choice(fitting)
-            text = text[0] + text[1:].replace(old, new, 1)
-        return text
+        return _spelled(text, [(old, new) for old, new in _WORDS["transliterations"] if old in text.lower()[1:]], rng)
     for old, new in _WORDS["diacritics"]:
         if old in text.lower():
             text = text.replace(old, new).replace(old.upper(), new.capitalize())
     return text
+
+
+def _spelled(text: str, ways: list[tuple[str, str]], rng: random.Random) -> str:
+    """Replace one group of letters behind the first letter in one of the possible ways."""
+    if not ways:
+        return text
+    old, new = rng.choice(ways)
+    return text[0] + text[1:].replace(old, new, 1)
 
 
 def nickname(text: str, rng: random.Random) -> str:

@@ -12,13 +12,10 @@ from functools import lru_cache
 
 from anyascii import anyascii
 
-from crm_dedup_plugin.dataset.synth import words
-from crm_dedup_plugin.dataset.synth.countries import Country, Name
+from crm_dedup_plugin.dataset.synth.countries import LATIN_LEGAL_FORMS, ROLES, Country, Name
 
-ROLES = words.load("people")["roles"]
 HOME = ("street", "city", "postcode", "country")
 EMPLOYER = ("company", "phone", "website", *HOME, "domain")  # what the people of a company share
-_LATIN_LEGAL_FORMS = words.load("companies")["latin_legal_forms"]
 
 
 @dataclass
@@ -57,9 +54,9 @@ class Case:
         return "person" if "first" in self.left else "company"
 
 
-def one(entity: Entity, changed: dict[str, object] | None = None, **more) -> Case:
+def one(entity: Entity, changed: dict[str, object] | None = None) -> Case:
     """Return a case of one entity; in its second record it has the values `changed`."""
-    return Case(entity.values, entity.values | (changed or {}), (entity.id, entity.id), **more)
+    return Case(entity.values, entity.values | (changed or {}), (entity.id, entity.id))
 
 
 def two(left: Entity, right: Entity) -> Case:
@@ -136,7 +133,7 @@ class World:
     def _company_name(self, brand: Name, trade: str, legal: list[str]) -> Name:
         language, latin = self.country.language, self.country.latin
         latin_trade = trade if trade.isascii() or latin else anyascii(trade).capitalize()
-        latin_name = f"{brand[1]} {latin_trade} {_LATIN_LEGAL_FORMS.get(language, legal[0])}"
+        latin_name = f"{brand[1]} {latin_trade} {LATIN_LEGAL_FORMS.get(language, legal[0])}"
         native = brand[1] if latin else brand[0]
         glue = "" if language in ("zh", "ja") else " "
         if language in ("ja", "ko", "ru") and not latin:

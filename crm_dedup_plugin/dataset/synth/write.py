@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from tqdm import tqdm
@@ -18,30 +18,17 @@ _CHARACTERS = 100  # of prompts that are counted together
 _SHARED = ("first", "last", "name", "company", "street", "phone", "mobile", "email", "website")
 
 
-class Counts:
-    """Counts rows one by one; memory does not grow with their number."""
-
-    def __init__(self):
-        self.counts = {name: Counter() for name in ("decision", "slice", "locale", "prompt_chars")}
-        self.near_misses = 0
-
-    def add(self, row: dict) -> None:
-        """Count one generated row."""
-        decision, pair = row["output"]["decision"], row["input"]
-        self.counts["decision"][decision] += 1
-        self.counts["slice"][f"{row['slice']} {decision}"] += 1
-        self.counts["locale"][locale_of(row)] += 1
-        self.counts["prompt_chars"][len(build(**pair)) // _CHARACTERS * _CHARACTERS] += 1
-        if decision == "NO_MATCH":
-            evidence = compare(**pair)
-            self.near_misses += shared_domain(evidence) or any(evidence.get(concept) in ("same", "close", "found") for concept in _SHARED)
-
-    def summary(self) -> dict:
-        """Return all counts."""
-        decisions = self.counts["decision"]
-        share = round(self.near_misses / max(decisions["NO_MATCH"], 1), 4)
-        counts = {name: dict(sorted(counter.items())) for name, counter in self.counts.items()}
-        return {"pairs": sum(decisions.values()), "negatives_that_share_something": share, **counts}
+def count(row: dict, counts: dict[str, Counter]) -> None:
+    """Count what a generated row is."""
+    decision, pair = row["output"]["decision"], row["input"]
+    counts["decision"][decision] += 1
+    counts["slice"][f"{row['slice']} {decision}"] += 1
+    counts["locale"][locale_of(row)] += 1
+    counts["prompt_chars"][len(build(**pair)) // _CHARACTERS * _CHARACTERS] += 1
+    if decision == "NO_MATCH":
+        evidence = compare(**pair)
+        near = shared_domain(evidence) or any(evidence.get(concept) in ("same", "close", "found") for concept in _SHARED)
+        counts["near_misses"][near] += 1
 
 
 def write(pairs: int, seed: int, out: Path, kind: str = "", force: bool = False) -> dict:
@@ -54,7 +41,7 @@ def write(pairs: int, seed: int, out: Path, kind: str = "", force: bool = False)
     if out.exists() and not force:
         raise UserError(f"{out} exists: move it away, name another file with --out, or add --force to replace it")
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial, digest, counts = out.with_name(f".{out.name}.part"), hashlib.sha256(), Counts()
+    partial, digest, counts = out.with_name(f".{out.name}.part"), hashlib.sha256(), defaultdict(Counter)
     settings = Settings(compact=kind == "compact", unseen=kind == "unseen")
     rows = lists.generate(pairs, seed) if kind == "lists" else generate(pairs, seed, settings)
     try:
@@ -63,11 +50,16 @@ def write(pairs: int, seed: int, out: Path, kind: str = "", force: bool = False)
                 line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
                 file.write(line)
                 digest.update(line)
-                counts.add(row)
+                count(row, counts)
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
     command = f"crm-dedup synth --n {pairs} --seed {seed}" + (f" --{kind}" if kind else "")
-    card = {"command": command, "seed": seed, "sha256": digest.hexdigest(), **counts.summary()}
+    near = counts.pop("near_misses", Counter())
+    card = {
+        **{"command": command, "seed": seed, "sha256": digest.hexdigest()},
+        **{"pairs": pairs, "negatives_that_share_something": round(near[True] / max(near.total(), 1), 4)},
+        **{name: dict(sorted(counter.items())) for name, counter in counts.items()},
+    }
     write_atomically(out.with_name(f"{out.stem}.card.json"), json.dumps(card, indent=2) + "\n")
     return card

@@ -4,8 +4,6 @@
 ('jr', 'junior')
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
