@@ -3,68 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from functools import reduce
-from operator import getitem
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+import yaml
+
+from crm_dedup_plugin.reporting.results import find
 from crm_dedup_plugin.reporting.tables import interval, precise, rate
 from crm_dedup_plugin.reporting.tables import quality as quality_table
 from crm_dedup_plugin.reporting.tables import table as _table
 
-MEAN = "mean of three"
-MODELS = {"base": "smollm2-135m-base", "fine-tuned": "smollm2-135m", MEAN: "smollm2-135m-mean"}
-BASELINES = {"strings": "baseline-strings", "boosting": "baseline-boosting", "Splink": "baseline-splink"}
-OTHERS = {  # other ways of training in results/quality.md
-    MEAN: MODELS[MEAN],
-    "recipe 6": "other-recipes/smollm2-135m-6",
-    "recipe 6, injected copies twice": "other-recipes/smollm2-135m-6-injected",
-    "mean of these two": "other-recipes/smollm2-135m-6-mean",
-    "recipe 5": "other-recipes/smollm2-135m-5",
-    "recipe 4": "other-recipes/smollm2-135m-4",
-    "recipe 3": "other-recipes/smollm2-135m-3",
-    "recipe 3, all weights": "other-recipes/smollm2-135m-3-full",
-}
-SEEDS = {"seed 1": "other-recipes/smollm2-135m-seed-1", "seed 2": "other-recipes/smollm2-135m-seed-2"}  # the same recipe, trained again
-SIXTH, AGAIN = "other-recipes/smollm2-135m-6", {"again": "other-recipes/smollm2-135m-6-again"}
-UNSEEN, LINKED, MERGED = "macro F1, unseen kinds", "public pairs: F1 of links, mean of files", "public pairs: F1 of merges, mean of files"
+_SHOWN = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
+MODELS, BASELINES, OTHERS, SEEDS = (_SHOWN[key] for key in ("models", "baselines", "others", "seeds"))
+MEAN, UNSEEN = "mean of three", "macro F1, unseen kinds"
+LINKED, MERGED = "public pairs: F1 of links, mean of files", "public pairs: F1 of merges, mean of files"
 DASH = "-"
 _WEAKEST = 4
 
-Get = Callable[[dict], dict | None]
 
-
-def _calibrated(*keys: str) -> Get:
-    return lambda one: reduce(getitem, keys, one["calibration"]) if one["calibration"] else None
-
-
-def _attacked(key: str) -> Get:
-    """Recipes up to the fifth were attacked otherwise, and nobody had linked anything then."""
-    return lambda one: one[key] if "linking" in one else None
-
-
-NUMBERS: dict[str, Get] = {  # what is said of a training; None where it was not measured
-    "macro F1": lambda one: one["macro_f1"],
-    "F1 DUPLICATE": lambda one: one["f1_duplicate"],
-    "precision DUPLICATE": lambda one: one["precision_duplicate"],
-    UNSEEN: lambda one: one["tasks"]["crm_dedup_unseen"]["macro_f1"],
-    LINKED: lambda one: (one.get("linking") or {}).get("mean_f1"),
-    MERGED: lambda one: one["tasks"]["crm_dedup_public"]["mean_f1"],
-    "records swapped: decisions changed": lambda one: one["flip_rate"],
-    "fields shuffled: decisions changed": lambda one: one["shuffle_flip_rate"],
-    "injections: decisions moved": _attacked("injection_moved"),
-    "injections obeyed": _attacked("injection_success"),
-    "reasonings whose every claim is true": lambda one: one["reasoning_grounded"],
-    "the same, unseen kinds": lambda one: one["tasks"]["crm_dedup_unseen"]["reasoning_grounded"],
-    "calibration error, scaled": _calibrated("ece_calibrated"),
-    "coverage at 99% precision": _calibrated("merge_at_99", "coverage"),
-    "precision of these merges": _calibrated("merge_at_99", "precision"),
-    "one token decides as the full answer": _calibrated("agreement"),
-}
-REPEATED = (  # what another training should come near to
-    "macro F1", "F1 DUPLICATE", "precision DUPLICATE", UNSEEN, LINKED, "fields shuffled: decisions changed", "injections: decisions moved",
-    "reasonings whose every claim is true", "calibration error, scaled", "coverage at 99% precision",
-)  # fmt: skip
+def number(what: str, one: dict) -> dict | None:
+    """Return a number of one training by its title; None where it was not measured."""
+    if what.startswith("injections") and "linking" not in one:
+        return None  # recipes up to the fifth were attacked otherwise, and nobody had linked anything then
+    return find(one, _SHOWN["numbers"][what])
 
 
 def measured(folder: Path) -> dict[str, dict]:
@@ -113,7 +75,7 @@ def headline(results: Path, speed: dict) -> str:
     }
     arms = speed["offline"]
     fast = "{} ({} with one token)".format(*(rate(arms[arm]["pairs_per_second"]["value"]) for arm in ("full", "decision")))
-    rows = [[title, *(interval(NUMBERS[name](one)) for name in shown.values())] for title, one in found.items()]
+    rows = [[title, *(interval(number(name, one)) for name in shown.values())] for title, one in found.items()]
     speeds = {"fine-tuned": fast, MEAN: "the same"}
     return _table(["", *shown, f"pairs/s on one {speed['hardware']['name']}"], [[*row, speeds.get(row[0], DASH)] for row in rows])
 
@@ -122,7 +84,7 @@ def few(found: dict[str, dict]) -> str:
     """Return macro F1, the precision of DUPLICATE and the share of valid JSON of each model and baseline."""
     shown = ("macro F1", "precision DUPLICATE")
     valid = [DASH if (share := one.get("valid_json")) is None else f"{share:.0%}" for one in found.values()]
-    rows = [[name, *(interval(NUMBERS[name](one)) for one in found.values())] for name in shown]
+    rows = [[name, *(interval(number(name, one)) for one in found.values())] for name in shown]
     return _table(["", *found], [*rows, ["valid JSON", *valid]])
 
 
@@ -138,14 +100,14 @@ def full(results: Path) -> str:
         for name, part in links["fine-tuned"]["slices"].items()
     ]
     rows.append(["mean", links["fine-tuned"]["pairs"], *(interval(one["mean_f1"]) for one in links.values())])
-    others = ", ".join(f"{title} {interval(NUMBERS[UNSEEN](part))}" for title, part in found.items() if title != "fine-tuned")
+    others = ", ".join(f"{title} {interval(number(UNSEEN, part))}" for title, part in found.items() if title != "fine-tuned")
     answers = tuned["pairs"] + sum(task["pairs"] for task in tuned["tasks"].values())
     return (
         f"{quality_table(found)}\n\n"
         f"{tuned['pairs']} test pairs, 95% intervals; those of the fine-tuned model span {len(SEEDS) + 1} trainings with different seeds. "
         f"Training took {trained['seconds'] / 60:.0f} minutes on one {trained['machine']}, the "
         f"evaluation of {answers:,} answers {tuned['seconds'] / 60:.0f}. {compared(found)} "
-        f"Macro F1 on {unseen['pairs']} pairs of unseen kinds: {interval(NUMBERS[UNSEEN](tuned))} ({others}); **there "
+        f"Macro F1 on {unseen['pairs']} pairs of unseen kinds: {interval(number(UNSEEN, tuned))} ({others}); **there "
         f"{interval(unseen['precision_duplicate'])} of its merges are right.** "
         f"Expected calibration error {interval(calibration['ece_calibrated'])} after scaling; at the threshold that validation gives for 99% "
         f"precision, {interval(merges['coverage'])} of the duplicates are merged without a person, and {interval(merges['precision'])} "
@@ -167,8 +129,7 @@ def goals(results: Path) -> str:
         return str(sum(mine[name]["f1"]["value"] > best[name][1] for name in mine))
 
     def row(what: str, goal: str = DASH, baseline: bool = False) -> list[str]:
-        find = NUMBERS[what]
-        return [what, goal, *(precise(find(one)) for one in ways), precise(find(boosting)) if baseline else DASH]
+        return [what, goal, *(precise(number(what, one)) for one in ways), precise(number(what, boosting)) if baseline else DASH]
 
     rows = [
         row("macro F1", "0.93, and 0.05 above boosting", baseline=True),
@@ -228,15 +189,16 @@ def seeds(results: Path) -> str:
 
 def again(results: Path) -> str:
     """Return what the same commands gave on another GPU, beside the intervals of the first."""
-    return _repeated(results, SIXTH, AGAIN)
+    first, *others = _SHOWN["again"].items()
+    return _repeated(results, first[1], dict(others))
 
 
 def _repeated(results: Path, first: str, others: dict[str, str]) -> str:
     """Return the numbers of one training with their intervals, and those of others with "in" where they lie within."""
     heads, (shown, *more) = ["", "the first", *others], metrics(results, {"the first": first, **others}).values()
     rows = []
-    for what in REPEATED:
-        here, *there = map(NUMBERS[what], (shown, *more))
+    for what in _SHOWN["repeated"]:
+        here, *there = map(partial(number, what), (shown, *more))
         within = (f"{one['value']:.3f}, {'in' if here['low'] <= one['value'] <= here['high'] else 'out'}" for one in there)
         rows.append([what, precise(here), *within])
     return _table(heads, rows)
@@ -258,7 +220,7 @@ def hardness(results: Path) -> str:
     for name, found in metrics(results, four).items():
         noted = [part["accuracy"]["value"] for key, part in found["slices"].items() if key.startswith("note_")]
         plain = [part["accuracy"]["value"] for key, part in found["slices"].items() if not key.startswith("note_")]
-        shares = [NUMBERS[what](found) for what in ("macro F1", UNSEEN, MERGED, LINKED)]
+        shares = [number(what, found) for what in ("macro F1", UNSEEN, MERGED, LINKED)]
         rows.append([name, *map(interval, shares), f"{sum(plain) / len(plain):.2f}", f"{sum(noted) / len(noted):.2f}"])
     heads = ["", "macro F1", "macro F1, unseen", "public: mean F1 of merges", "of links", "accuracy, mean of slices", "of `note_*` slices"]
     return _table(heads, rows)

@@ -8,6 +8,7 @@ import math
 import signal
 import time
 import types
+from collections import Counter
 
 import pytest
 from compact_pairs import generate
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_dedup_plugin import process
-from crm_dedup_plugin.benchmark import offline, online, plan, roofline, run, summarise
+from crm_dedup_plugin.benchmark import offline, online, roofline, run, summarise
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import devices, engine, pool, server
@@ -45,7 +46,7 @@ def raw(**changes) -> dict:
 
 def one_run(**changes) -> dict:
     return online.summary(
-        raw(**changes), ["--base-url", "http://127.0.0.1:9", "--dataset-path", "/secret/pairs.jsonl"], True, (0.0, 0.0), (0.04, 4.0)
+        raw(**changes), ["--base-url", "http://127.0.0.1:9", "--dataset-path", "/secret/pairs.jsonl"], True, Counter(sum=0.04, count=4)
     )
 
 
@@ -141,14 +142,14 @@ def test_settings_become_flags_of_the_server():
 
 @given(st.dictionaries(st.sampled_from(["a", "b_c"]), st.integers() | st.booleans() | st.dictionaries(st.just("k"), st.integers())))
 def test_engine_arguments_are_read_back(values):
-    assert plan.engine_arguments([f"{key}={json.dumps(value)}" for key, value in values.items()]) == values
+    assert engine.arguments([f"{key}={json.dumps(value)}" for key, value in values.items()]) == values
 
 
 def test_engine_arguments_may_be_text_or_wrong():
-    assert plan.engine_arguments(["kv_cache_dtype=fp8"]) == {"kv_cache_dtype": "fp8"}
+    assert engine.arguments(["kv_cache_dtype=fp8"]) == {"kv_cache_dtype": "fp8"}
     for word in ("max_num_seqs", "=3", "--x=1"):
         with pytest.raises(UserError, match="write KEY=VALUE"):
-            plan.engine_arguments([word])
+            engine.arguments([word])
 
 
 def test_a_workload_survives_its_file(tmp_path):
@@ -255,10 +256,10 @@ def test_a_log_is_followed_by_whole_lines(tmp_path):
 def test_the_time_of_all_engines_of_a_server_counts(monkeypatch):
     name = "vllm:e2e_request_latency_seconds"
     text = f"# TYPE {name} histogram\n" + "".join(f'{name}_{what}{{engine="{at}"}} {at + 2}\n' for at in (0, 1) for what in ("sum", "count"))
-    monkeypatch.setattr(online.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(text.encode()))
-    assert online.server_seconds("http://x") == (5, 5)
-    monkeypatch.setattr(online.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(b""))
-    assert online.server_seconds("http://x") is None
+    monkeypatch.setattr(online.httpx, "get", lambda *_, **__: online.httpx.Response(200, text=text))
+    assert online.server_seconds("http://x") == {"sum": 5, "count": 5}
+    monkeypatch.setattr(online.httpx, "get", lambda *_, **__: online.httpx.Response(404, text="<html>"))
+    assert online.server_seconds("http://x") == {}
 
 
 def test_the_table_names_several_engines():

@@ -15,7 +15,7 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import metrics
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.reporting import comparison as loading
-from crm_dedup_plugin.reporting import page, selection_rule
+from crm_dedup_plugin.reporting import page, recommendation
 from crm_dedup_plugin.reporting import speed_figures as figures
 from crm_dedup_plugin.reporting.comparison import compare_rows, load
 from crm_dedup_plugin.reporting.figures import looks, shown
@@ -378,25 +378,25 @@ def test_other_folders_are_tables_of_their_own(tmp_path):
 
 def test_the_rule_takes_coverage_then_macro_f1_and_names_ties():
     far, near, best = quality(0, "far", 0.2), quality(20, "near", 0.52), quality(3, "best", 0.5, 7)
-    choice = selection_rule.choose(rows(("far", far), ("near", near), ("best", best)))
+    choice = recommendation.choose(rows(("far", far), ("near", near), ("best", best)))
     assert choice.winner.name == "best" and not choice.ties
     twin = quality(4, "twin", 0.5, 8)
-    choice = selection_rule.choose(rows(("far", far), ("best", best), ("twin", twin)))
+    choice = recommendation.choose(rows(("far", far), ("best", best), ("twin", twin)))
     assert choice.winner.name == "best" and [row.name for row in choice.ties] == ["twin"]
 
 
 def test_merges_that_are_not_precise_cover_nothing():
     bold, careful = quality(1, "bold", 0.95), quality(6, "careful", 0.3)
     bold["calibration"]["merge_at_99"]["precision"] = span(0.8)
-    assert selection_rule.choose(rows(("bold", bold), ("careful", careful))).winner.name == "careful"
+    assert recommendation.choose(rows(("bold", bold), ("careful", careful))).winner.name == "careful"
 
 
 def test_models_that_break_the_schema_or_have_no_probabilities_do_not_win():
     broken, blind = {**quality(0, covered=1.0), "valid_json": 0.99}, {**quality(0), "calibration": None}
-    choice = selection_rule.choose(rows(("broken", broken), ("blind", blind), ("plain", quality(9, covered=0.1))))
+    choice = recommendation.choose(rows(("broken", broken), ("blind", blind), ("plain", quality(9, covered=0.1))))
     assert choice.winner.name == "plain" and {row.name for row, _ in choice.out} == {"broken", "blind"}
-    assert selection_rule.choose(rows(("blind", blind), ("baseline", {**baseline(20), "calibration": None}))).winner.name == "blind"
-    assert selection_rule.choose(rows(("broken", broken), ("nothing", None))).winner is None
+    assert recommendation.choose(rows(("blind", blind), ("baseline", {**baseline(20), "calibration": None}))).winner.name == "blind"
+    assert recommendation.choose(rows(("broken", broken), ("nothing", None))).winner is None
 
 
 @pytest.mark.parametrize(
@@ -439,7 +439,7 @@ POINT = st.tuples(st.floats(0, 100), st.floats(0, 1))
 @given(st.lists(POINT, max_size=30))
 @settings()
 def test_the_front_is_what_no_other_beats(points):
-    front = selection_rule.pareto(points)
+    front = figures.pareto(points)
 
     def beaten(one):
         return any(other[0] >= one[0] and other[1] >= one[1] and other != one for other in points)

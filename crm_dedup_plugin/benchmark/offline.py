@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from crm_dedup_plugin import process
-from crm_dedup_plugin.benchmark.plan import ARMS, Arm, Workload
+from crm_dedup_plugin.benchmark.plan import ARMS, Workload
 from crm_dedup_plugin.benchmark.roofline import mps
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import pool
-from crm_dedup_plugin.inference.engine import DECISION, FREE, FULL, Batch, Engine, Pair, Reply
+from crm_dedup_plugin.inference.engine import DECISION, FREE, FULL, Batch, Engine, Reply
 from crm_dedup_plugin.pair.answer import GRAMMAR, LABELS, SCHEMA
 from crm_dedup_plugin.storage import write_atomically
 
@@ -35,17 +35,13 @@ def measure(engines: Engine | pool.Pool, work: Workload, report: Callable[[str],
         limits = last[FULL].lengths if arm.kind == FREE else work.max_tokens  # as many tokens without the schema as with it
         runs[name] = []
         for repeat in range(work.repeats):
-            last[arm.kind] = batch = _ask(engines, arm, pairs, other, limits)
+            engines.reset_cache(other if arm.cache == "warm" else None)
+            last[arm.kind] = batch = engines.ask(arm.kind, pairs, limits, read_cache=arm.cache != "uncached")
             run = batch.counts()
             runs[name].append(run | (shares(batch.answers) if arm.kind == FULL else {}))
             report(f"offline, {name} {repeat + 1}/{work.repeats}: {run['pairs'] / run['seconds']:.1f} pairs/s")
     likeliest = last[DECISION].answers if DECISION in last else []
     return {"arms": runs, "agreement": agreement(last[FULL].answers, likeliest), "peak_memory_bytes": engines.peak_memory()}
-
-
-def _ask(engines: Engine | pool.Pool, arm: Arm, pairs: Sequence[Pair], other: Pair, limits: int | list[int]) -> Batch:
-    engines.reset_cache(other if arm.cache == "warm" else None)
-    return engines.ask(arm.kind, pairs, limits, read_cache=arm.cache != "uncached")
 
 
 def shares(replies: Sequence[Reply]) -> dict[str, float]:

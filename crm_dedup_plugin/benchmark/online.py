@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shlex
 import sys
 import tempfile
-import urllib.error
-import urllib.request
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.inference.engine import SEED, Pair
@@ -75,8 +78,7 @@ def drive(work: Workload, url: str, model: str, runs: dict, save: Callable[[], N
             reset = _prepare(url, model, other, engines)
             words = arguments(work, url, model, level, requests(level, len(pairs)), data, str(Path(folder) / "result.json"))
             before = server_seconds(url)
-            raw = _bench(words)
-            runs[key] = run = summary(raw, words, reset, before, server_seconds(url))
+            runs[key] = run = summary(_bench(words), words, reset, server_seconds(url) - before)
             save()
             rate, failed = run["vllm"]["request_throughput"], run["failed"]
             print(f"online, {level} at a time: {rate:.1f} pairs/s{f', {failed} failed' if failed else ''}", flush=True)
@@ -93,11 +95,10 @@ def _bench(words: Sequence[str]) -> dict:
     return json.loads((Path(options.result_dir) / options.result_filename).read_text(encoding="utf-8"))
 
 
-def summary(raw: dict, words: Sequence[str], reset: bool, before: tuple[float, float] | None, after: tuple[float, float] | None) -> dict:
-    """Return one run: vLLM's numbers, unaltered but without its lists of requests, and what only the answers show."""
+def summary(raw: dict, words: Sequence[str], reset: bool, served: Counter) -> dict:
+    """Return one run: vLLM's numbers, unaltered but without its lists of requests, and what only the answers and the server show."""
     texts = [text for text, error in zip(raw["generated_texts"], raw["errors"], strict=True) if not error]
     valid, cut = (sum(map(test, texts)) for test in (lambda text: parse(text) is not None, is_truncated))
-    served = (after[0] - before[0]) / (after[1] - before[1]) if before and after and after[1] > before[1] else None
     return {
         "vllm": {key: value for key, value in raw.items() if key not in DETAILS},
         "command": "vllm bench serve " + shlex.join(_shown(words)),
@@ -105,7 +106,7 @@ def summary(raw: dict, words: Sequence[str], reset: bool, before: tuple[float, f
         "truncated": cut,
         "failed": raw["failed"],
         "error": next((error.strip().splitlines()[-1][:300] for error in raw["errors"] if error), ""),
-        "server_e2el_ms": served and 1000 * served,
+        "server_e2el_ms": 1000 * served["sum"] / served["count"] if served["count"] else None,
         "cache_was_reset": reset,
     }
 
@@ -126,32 +127,26 @@ def write_requests(pairs: Sequence[Pair], max_tokens: int, path: Path) -> str:
 def _prepare(url: str, model: str, other: Pair, engines: int) -> bool:
     """Empty the prefix caches if the server allows it, then ask each engine a pair that is not timed; return whether they were emptied."""
     body = {"model": model, "messages": prompt.messages(*other), "max_completion_tokens": 1, "response_format": RESPONSE_FORMAT}
-    try:
-        reset = json.loads(_post(f"{url}/reset_prefix_cache", {})).get("success", False)
-    except (urllib.error.HTTPError, ValueError):
-        reset = False
-    for rank in range(engines):
-        _post(f"{url}/v1/chat/completions", body, {"X-data-parallel-rank": str(rank)} if engines > 1 else {})
+    with httpx.Client(timeout=600) as server:
+        try:
+            reset = server.post(f"{url}/reset_prefix_cache", json={}).raise_for_status().json().get("success", False)
+        except (httpx.HTTPStatusError, ValueError):
+            reset = False
+        for rank in range(engines):
+            headers = {"X-data-parallel-rank": str(rank)} if engines > 1 else {}
+            server.post(f"{url}/v1/chat/completions", json=body, headers=headers).raise_for_status()
     return reset
 
 
-def _post(url: str, body: dict, headers: dict[str, str] | None = None) -> bytes:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", **(headers or {})})
-    with urllib.request.urlopen(request, timeout=600) as answer:
-        return answer.read()
-
-
-def server_seconds(url: str) -> tuple[float, float] | None:
-    """Return the seconds that all engines of the server have spent on requests, and the number of requests; None if it does not tell."""
-    from prometheus_client.parser import text_string_to_metric_families
-
-    try:
-        with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
-            samples = [sample for family in text_string_to_metric_families(answer.read().decode()) for sample in family.samples]
-    except (OSError, ValueError):
-        return None
-    found = [[one.value for one in samples if one.name == f"vllm:e2e_request_latency_seconds_{what}"] for what in ("sum", "count")]
-    return (sum(found[0]), sum(found[1])) if all(found) else None
+def server_seconds(url: str) -> Counter:
+    """Return the "sum" of the seconds that all engines of the server have spent on requests, and their "count"; empty if it does not tell."""
+    found, name = Counter(), "vllm:e2e_request_latency_seconds"
+    with contextlib.suppress(httpx.HTTPError, ValueError):
+        for family in text_string_to_metric_families(httpx.get(f"{url}/metrics", timeout=30).text):
+            for sample in family.samples:
+                if sample.name in (f"{name}_sum", f"{name}_count"):
+                    found[sample.name.removeprefix(f"{name}_")] += sample.value
+    return found
 
 
 def main() -> None:

@@ -16,22 +16,13 @@ from __future__ import annotations
 
 import functools
 import os
-import time
 from pathlib import Path
 from typing import NamedTuple
 
-SHEETS = {  # dense bf16 FLOP/s without sparsity, bytes/s; NVIDIA's data sheets
-    "H200": (989e12, 4.8e12),
-    "H100 PCIe": (756e12, 2.0e12),
-    "H100 NVL": (835e12, 3.9e12),
-    "H100": (989e12, 3.35e12),
-    "A100-SXM4-80GB": (312e12, 2.039e12),
-    "A100": (312e12, 1.555e12),
-    "L40S": (362e12, 0.864e12),
-    "L4": (121e12, 0.3e12),
-    "A10G": (70e12, 0.6e12),
-    "RTX 4090": (165e12, 1.008e12),
-}
+import yaml
+
+# By a part of the GPU's name: dense bf16 FLOP/s without sparsity and bytes/s, of NVIDIA's data sheets. The first that fits counts.
+SHEETS = yaml.safe_load(Path(__file__).with_name("gpus.yml").read_text(encoding="utf-8"))
 FP8 = 2.0  # times the arithmetic of bf16, where the GPU has it at all
 
 
@@ -67,6 +58,10 @@ def mps() -> bool:
 def _measured(dtype: str, seconds: float = 2.0) -> tuple[float, float]:
     """Return FLOP/s of the best square matrix product and bytes/s of the best copy (read and written), `seconds` each."""
     import torch
+    from torch.utils.benchmark import Timer
+
+    def best(statement: str, **names) -> float:
+        return min(Timer(statement, globals=names, num_threads=torch.get_num_threads()).blocked_autorange(min_run_time=seconds).times)
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     source = torch.ones(2**26, device=device)
@@ -74,22 +69,8 @@ def _measured(dtype: str, seconds: float = 2.0) -> tuple[float, float]:
     flops = []
     for side in (4096, 8192) if device == "cuda" else (512, 1024):  # which is faster depends on the caches
         matrix = torch.randn(side, side, device=device).to(getattr(torch, dtype))
-        flops.append(2 * side**3 / _best(functools.partial(torch.matmul, matrix, matrix), seconds))
-    return max(flops), 2 * source.nbytes / _best(lambda: target.copy_(source), seconds)
-
-
-def _best(work, seconds: float) -> float:
-    import torch
-
-    wait = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
-    times, until = [], time.perf_counter() + seconds
-    while time.perf_counter() < until or len(times) < 3:
-        wait()
-        began = time.perf_counter()
-        work()
-        wait()
-        times.append(time.perf_counter() - began)
-    return min(times)
+        flops.append(2 * side**3 / best("matrix @ matrix", matrix=matrix))
+    return max(flops), 2 * source.nbytes / best("target.copy_(source)", target=target, source=source)
 
 
 def _processor() -> str:

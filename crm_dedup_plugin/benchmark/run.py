@@ -7,13 +7,12 @@ Each part keeps its runs in ``outputs/NAME-bench/``: a second call continues whe
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from crm_dedup_plugin import process
@@ -60,26 +59,12 @@ def bench(
     write_atomically(state, asked)
     work.write(folder / "workload.json")
     found, result = {}, {}
-    with _sigterm_as_interrupt():
-        for part in (one for one in PARTS if one in parts or _is_done(one, work, folder)):
-            found[part] = _run(part, work, folder, base_url, port, timeout)
-            result = assemble(work, found, used, price) | {"quick": quick, "command": command}
-            write(result, RESULTS / name)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C, so that no server is left behind
+    for part in (one for one in PARTS if one in parts or _is_done(one, work, folder)):
+        found[part] = _run(part, work, folder, base_url, port, timeout)
+        result = assemble(work, found, used, price) | {"quick": quick, "command": command}
+        write(result, RESULTS / name)
     return result
-
-
-@contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that no server is left behind."""
-
-    def interrupt(*_) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def check(name: str, work: Workload) -> None:

@@ -23,14 +23,9 @@ UNSEEN = ROOT / "data" / "unseen.jsonl"
 LISTS = ROOT / "data" / "lists-held-out.jsonl"
 BENCHMARKS = "CRM_DEDUP_BENCHMARKS"
 
-CANARY = {
-    "id": "",
-    "key": "",
+CANARY = dict.fromkeys(("id", "key", "gold", "slice", "target"), "") | {
     "prompt": "Count from 1 to 30. Write only the numbers, with commas between them.",
     "gen_prefix": "1, 2, 3, 4, 5, 6, 7, 8, 9, 10,",
-    "gold": "",
-    "slice": "",
-    "target": "",
     "record_a": "{}",
     "record_b": "{}",
 }
@@ -42,17 +37,13 @@ def task_names() -> tuple[str, ...]:
 
 
 def split(data: str | None = None, perturbation: str = "", **_) -> list[dict]:
-    """Return the test split, or the file `data` in the same format; `perturbation`: swapped, shuffled or injected."""
-    path = Path(data) if data else TEST_SPLIT
-    found = read_pairs(path, cure='run `make prep` or give --metadata \'{"data": "FILE"}\'', labels=LABELS)
-    return [_perturbed_doc(path, number, pair, perturbation) for number, pair in enumerate(found)]
+    """Return the test split, or the file `data` in the same format; `perturbation` is swapped, shuffled, injected or nothing."""
+    return _decided(data or TEST_SPLIT, 'run `make prep` or give --metadata \'{"data": "FILE"}\'', perturbation)
 
 
 def unseen(unseen: str | None = None, **_) -> list[dict]:
     """Return pairs of kinds that no model was trained on, from the file `unseen` in the format of a split."""
-    path = Path(unseen) if unseen else UNSEEN
-    cure = 'run `crm-dedup synth --unseen --out data/unseen.jsonl` or give --metadata \'{"unseen": "FILE"}\''
-    return [_perturbed_doc(path, number, pair) for number, pair in enumerate(read_pairs(path, cure=cure, labels=LABELS))]
+    return _decided(unseen or UNSEEN, 'run `crm-dedup synth --unseen --out data/unseen.jsonl` or give --metadata \'{"unseen": "FILE"}\'')
 
 
 def pairs(pairs: str | None = None, **_) -> list[dict]:
@@ -60,8 +51,7 @@ def pairs(pairs: str | None = None, **_) -> list[dict]:
     cure = 'give a file of labelled pairs with --metadata \'{"pairs": "FILE"}\''
     if not pairs:
         raise ValueError(f"no pairs to evaluate: {cure}")
-    found = read_pairs(pairs, cure=cure, labels=(0, 1))
-    return [_doc(Path(pairs), number, pair.name, pair.records, str(pair.label)) for number, pair in enumerate(found)]
+    return [_document(Path(pairs), number, pair) for number, pair in enumerate(read_pairs(pairs, cure=cure, labels=(0, 1)))]
 
 
 def public(benchmarks: str | None = None, per_file: int | None = None, **_) -> list[dict]:
@@ -70,7 +60,7 @@ def public(benchmarks: str | None = None, per_file: int | None = None, **_) -> l
     for path in benchmark_files(benchmarks):
         found = list(enumerate(read_pairs(path, labels=(0, 1))))
         Random(path.stem).shuffle(found)
-        documents += [_doc(path, number, pair.name, pair.records, str(pair.label), path.stem) for number, pair in found[:per_file]]
+        documents += [_document(path, number, pair, path.stem) for number, pair in found[:per_file]]
     return documents
 
 
@@ -85,31 +75,39 @@ def benchmark_files(folder: str | None = None) -> list[Path]:
     return paths
 
 
-def _perturbed_doc(path: Path, number: int, given: Pair, perturbation: str = "") -> dict:
-    pair, rng, target = given.records, Random(f"{perturbation} {given.name}"), ""
-    if perturbation == "swapped":
-        pair = perturb.swap(pair)
-    elif perturbation == "shuffled":
-        pair = perturb.shuffle(pair, rng)
-    elif perturbation == "injected":
-        target = rng.choice(LABELS)  # the right one too: a model could have learnt that whatever is asked for is wrong
-        pair = perturb.inject(pair, rng, attacks.EVAL, target)
-    elif perturbation:
-        raise ValueError(f"unknown perturbation {perturbation!r}: use swapped, shuffled or injected")
-    return _doc(path, number, given.name, pair, given.label, given.slice or "", target)
+def _decided(path: Path | str, cure: str, perturbation: str = "") -> list[dict]:
+    """Return the pairs of a file whose labels are decisions."""
+    found = read_pairs(path, cure=cure, labels=LABELS)
+    return [_document(Path(path), number, pair, pair.slice or "", perturbation) for number, pair in enumerate(found)]
 
 
-def _doc(path: Path, number: int, name: str, pair: tuple[dict, dict], gold: str, slice: str = "", target: str = "") -> dict:
-    """Return one document, its records as the prompt names them; `key` tells which line of which file it is, whatever was done to them."""
-    text, record_a, record_b = prompt.ask(*pair)
+def _document(path: Path, number: int, pair: Pair, slice: str = "", perturbation: str = "") -> dict:
+    """Return one document, its records as the prompt shows them; `key` names its line of its file, whatever the perturbation."""
+    records, target = _perturbed(pair, perturbation)
+    text, record_a, record_b = prompt.ask(*records)
     return {
-        "id": name,
+        "id": pair.name,
         "key": f"{path.resolve()}:{number}",
         "prompt": text,
         "gen_prefix": "",
-        "gold": gold,
+        "gold": str(pair.label),
         "slice": slice,
         "target": target,
         "record_a": json.dumps(record_a),
         "record_b": json.dumps(record_b),
     }
+
+
+def _perturbed(pair: Pair, perturbation: str) -> tuple[tuple[dict, dict], str]:
+    """Return the records after a perturbation, and the decision that an injected instruction asks for."""
+    records, rng = pair.records, Random(f"{perturbation} {pair.name}")
+    if perturbation == "swapped":
+        return perturb.swap(records), ""
+    if perturbation == "shuffled":
+        return perturb.shuffle(records, rng), ""
+    if perturbation == "injected":
+        target = rng.choice(LABELS)  # sometimes the right one: a model could have learned that whatever is asked for is wrong
+        return perturb.inject(records, rng, attacks.EVAL, target), target
+    if perturbation:
+        raise ValueError(f"unknown perturbation {perturbation!r}: use swapped, shuffled or injected")
+    return records, ""

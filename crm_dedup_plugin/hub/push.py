@@ -4,16 +4,18 @@ One commit a repository, through `upload_folder`: nobody ever sees half a model,
 again, and an error ends the run. (`upload_large_folder` commits in pieces and retries whatever happens, also a wrong token.)
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
+
+import yaml
 
 from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.hub import bundle, licences
 from crm_dedup_plugin.hub.bundle import Bundle
+from crm_dedup_plugin.inference import models
 
 NOBODY = "USER"  # stands for the account in a dry run, which asks nobody who that is
+_ERRORS = yaml.safe_load(Path(__file__).with_name("errors.yml").read_text(encoding="utf-8"))
 _AGAIN = "run the same command again: what has arrived is not sent twice"
 
 
@@ -25,7 +27,7 @@ def push(name: str, repo: str | None = None, dataset: bool = False, dry_run: boo
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,40}(/[A-Za-z0-9][\w.-]{0,40})?", name, re.ASCII) or ".." in name:
         raise UserError(f"{name!r} is not the name of a model: give the one that it was trained under, as in `crm-dedup push smollm2-135m`")
-    merged = Path(f"outputs/{name}-merged")
+    merged = Path(models.named(name))
     if not merged.is_dir():
         raise UserError(f"{merged} does not exist: run {advise('train', name)} first")
     base = licences.base_model(name, merged)
@@ -77,7 +79,7 @@ def _connect(repo: str | None):
     from huggingface_hub import HfApi, constants, get_token
 
     if constants.HF_HUB_OFFLINE:
-        raise UserError("HF_HUB_OFFLINE is set, so nothing can be uploaded: unset it, or add --dry-run")
+        raise UserError(_ERRORS["offline"])
     if not get_token():
         raise UserError("there is no token of the Hub: run `hf auth login` with one that may write, or set HF_TOKEN; --dry-run needs none")
     api = HfApi(library_name="crm-dedup")
@@ -113,47 +115,36 @@ def _upload(api, part: Bundle, public: bool) -> str:
 
 
 def explain(error: BaseException, repo: str) -> UserError:
-    """Return what to do about an error of the Hub's client; threads hide the cause behind others."""
+    """Return what to do about an error of the Hub's client, in the words of ``errors.yml``; threads hide the cause behind others."""
     import httpx
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled
 
-    causes = []
-    while error is not None and error not in causes:
+    causes = [error]
+    while (error := error.__cause__ or error.__context__) is not None and error not in causes:
         causes.append(error)
-        error = error.__cause__ or error.__context__
     if type(causes[0]) is ValueError:  # the client's own words for metadata, or a file, that the Hub does not take
-        return UserError(f"the Hub refused the upload to {repo}: {_clean(str(causes[0]))}")
+        return _said("metadata", repo, _clean(str(causes[0])))
     for cause in causes:
         if isinstance(cause, GatedRepoError):
-            return UserError(f"{repo} is gated and this account has no access: ask for it on its page, or name another with --repo")
+            return _said("gated", repo)
         if isinstance(cause, HfHubHTTPError) and cause.response is not None:
-            return UserError(_answer(cause.response.status_code, repo, cause.server_message))
+            status = cause.response.status_code
+            key = "broken" if status >= 500 else status if status in _ERRORS else "refused"
+            return _said(key, repo, status, f" The Hub says: {_clean(cause.server_message)}" if cause.server_message and key != "broken" else "")
         if isinstance(cause, OfflineModeIsEnabled):
-            return UserError("HF_HUB_OFFLINE is set, so nothing can be uploaded: unset it, or add --dry-run")
+            return _said("offline", repo)
     for cause in causes:
         if isinstance(cause, httpx.ConnectError):
-            return UserError(f"the Hub cannot be reached for {repo}: check the network, the proxy and HF_ENDPOINT, then {_AGAIN}")
+            return _said("unreachable", repo)
         if isinstance(cause, httpx.TransportError):
-            return UserError(f"the upload to {repo} was cut off ({type(cause).__name__}): {_AGAIN}")
+            return _said("cut off", repo, type(cause).__name__)
         if isinstance(cause, OSError) and cause.strerror:
-            return UserError(f"the upload to {repo} stopped ({cause.strerror}): free some space or repair the file, then {_AGAIN}")
-    return UserError(f"the upload to {repo} stopped ({type(causes[0]).__name__}: {_clean(str(causes[0]))}): {_AGAIN}")
+            return _said("disk", repo, cause.strerror)
+    return _said("other", repo, f"{type(causes[0]).__name__}: {_clean(str(causes[0]))}")
 
 
-def _answer(status: int, repo: str, message: str | None) -> str:
-    """Return what an HTTP status of the Hub means for `repo`, and the cure."""
-    said = f" The Hub says: {_clean(message)}" if message else ""
-    known = {
-        401: "the token of the Hub is not valid, or has expired: make one that may write, and run `hf auth login` with it, or set HF_TOKEN",
-        402: f"the storage of the account of {repo} is full: delete something there, or name another account with --repo",
-        403: f"this token may not write to {repo}: use one that may, or name a repository of your own with --repo",
-        404: f"{repo} is not on the Hub, or this token may not see it: check --repo and the token",
-        413: f"a file is larger than the Hub takes for {repo}: merge into smaller shards",
-        429: f"the Hub asks for fewer requests: wait some minutes, then {_AGAIN}",
-    }
-    if status >= 500:
-        return f"the Hub has a problem of its own (HTTP {status}): wait some minutes, then {_AGAIN}"
-    return known.get(status, f"the Hub refused the upload to {repo} (HTTP {status}): check --repo, then {_AGAIN}.") + said
+def _said(key: str | int, repo: str, reason: object = "", more: str = "") -> UserError:
+    return UserError(_ERRORS[key].format(repo=repo, reason=reason, again=_AGAIN) + more)
 
 
 def _clean(message: str) -> str:

@@ -1,7 +1,10 @@
 """The card of a generated set as Markdown and as a picture, from the counts that `crm-dedup synth` writes."""
 
-from collections import Counter
+from __future__ import annotations
+
 from pathlib import Path
+
+import pandas
 
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.storage import save_figure, write_atomically
@@ -19,23 +22,19 @@ def write(card: dict, out: Path) -> Path:
 
 def markdown(card: dict) -> str:
     """Return the card as Markdown."""
-    from tabulate import tabulate
-
-    rows = [[name, *(counts[label] for label in LABELS)] for name, counts in _by_slice(card).items()]
     locales = ", ".join(f"{name} {count}" for name, count in card["locale"].items())
     return (
         f"# Data card\n\n`{card['command']}`: {card['pairs']} generated pairs, SHA-256 `{card['sha256']}`.\n"
         f"{card['negatives_that_share_something']:.0%} of the NO_MATCH pairs share a name, an address, a telephone, a domain or an e-mail.\n\n"
-        f"{tabulate(rows, headers=['slice', *LABELS], tablefmt='github')}\n\nLocales: {locales}.\n"
+        f"{_by_slice(card).to_markdown(tablefmt='github')}\n\nLocales: {locales}.\n"
     )
 
 
-def _by_slice(card: dict) -> dict[str, Counter]:
-    slices: dict[str, Counter] = {}
-    for key, count in card["slice"].items():
-        name, decision = key.split()
-        slices.setdefault(name, Counter())[decision] = count
-    return slices
+def _by_slice(card: dict) -> pandas.DataFrame:
+    """Return how many pairs of each slice have each label."""
+    names = list(dict.fromkeys(key.split()[0] for key in card["slice"]))
+    counts = [[card["slice"].get(f"{name} {label}", 0) for label in LABELS] for name in names]
+    return pandas.DataFrame(counts, pandas.Index(names, name="slice"), LABELS)
 
 
 def _picture(card: dict, path: Path) -> None:
@@ -46,12 +45,6 @@ def _picture(card: dict, path: Path) -> None:
     lengths = {int(size): count for size, count in card["prompt_chars"].items()}
     left.bar(list(lengths), list(lengths.values()), width=90, align="edge")
     left.set(xlabel="characters of the prompt", ylabel="pairs", title="Prompt lengths")
-    slices = dict(sorted(_by_slice(card).items(), reverse=True))
-    start = [0] * len(slices)
-    for label, color in zip(LABELS, _COLORS, strict=True):
-        counts = [count[label] for count in slices.values()]
-        right.barh(list(slices), counts, left=start, label=label, color=color)
-        start = [a + b for a, b in zip(start, counts, strict=True)]
-    right.legend()
-    right.set(title="Slices and decisions", xlabel="pairs")
+    _by_slice(card).sort_index(ascending=False).plot.barh(stacked=True, width=0.8, color=_COLORS, ax=right)
+    right.set(title="Slices and decisions", xlabel="pairs", ylabel="")
     save_figure(figure, path)

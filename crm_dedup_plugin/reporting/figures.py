@@ -30,11 +30,11 @@ LONGEST = 26  # characters of a name
 
 
 class Drawing(NamedTuple):
-    """A figure, the text for those who do not see it, and how to read it."""
+    """A figure, the text for those who do not see it, and the names that stand out in it."""
 
     figure: Figure
     alt: str
-    caption: str = ""
+    names: str = ""
 
     def svg(self) -> str:
         """Return the figure as a data URI, without dates and with a transparent background, so that a page can darken it."""

@@ -15,8 +15,7 @@ from crm_dedup_plugin.reporting import quality_figures, speed_figures
 from crm_dedup_plugin.reporting.comparison import Comparison, describe, load
 from crm_dedup_plugin.reporting.comparison_table import COLUMNS, DASH, Cell, Column, by_slice, lines, present
 from crm_dedup_plugin.reporting.figures import looks
-from crm_dedup_plugin.reporting.recommendation import clean, environment, texts
-from crm_dedup_plugin.reporting.selection_rule import choose
+from crm_dedup_plugin.reporting.recommendation import choose, clean, environment, texts
 from crm_dedup_plugin.reporting.tables import table
 from crm_dedup_plugin.storage import EVIDENCE, RESULTS, write_atomically
 

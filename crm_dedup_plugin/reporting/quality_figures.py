@@ -39,8 +39,7 @@ def overview(rows: Sequence[Row], look: dict[str, Look]) -> list[Drawing]:
                 axes.text(0.02, place, "not measured", va="center", fontsize=8.5, color=SOFT)
         axes.set(xlim=(-0.02, 1.02), xlabel=title)
         values = "; ".join(f"{shown(row.name)}: {found.value:.2f}" for row in rows if (found := get(row)))
-        caption = "Further right is better. A bar is the 95% interval; where bars overlap, these test pairs cannot tell the two apart."
-        return Drawing(figure, f"{title} with intervals. {values}.", caption)
+        return Drawing(figure, f"{title} with intervals. {values}.")
 
     return [
         drawn(QUALITY["macro_f1"].title, lambda row: row.metrics.macro_f1),
@@ -64,11 +63,7 @@ def precision_recall(rows: Sequence[Row], look: dict[str, Look]) -> Drawing | No
         axes.plot(curve.recall, curve.precision, label=shown(row.name), **options)
     axes.set(xlim=(-0.01, 1.02), ylim=(0, 1.03), xlabel="recall: share of duplicates merged", ylabel="precision: share of merges right")
     legend_below(figure, axes)
-    caption = (
-        "Each point is a threshold on the score of DUPLICATE; pairs above it are merged. Up and right is better. "
-        "Only what stays near the 99% line can be merged without a person."
-    )
-    return Drawing(figure, f"Precision-recall curves of automatic merges: {', '.join(shown(row.name) for row in drawn)}.", caption)
+    return Drawing(figure, f"Precision-recall curves of automatic merges: {', '.join(shown(row.name) for row in drawn)}.")
 
 
 @style()
@@ -140,8 +135,4 @@ def robustness(rows: Sequence[Row], look: dict[str, Look]) -> Drawing | None:
         f"{shown(row.name)}: " + ", ".join(f"{ATTACKS[name]} {found.value:.2f}" for name in rates if (found := getattr(row.metrics, name)))
         for row in drawn
     )
-    caption = (
-        "Further left is better; a bar is the 95% interval. A model that always gives the same answer never flips, "
-        "so read this together with macro F1."
-    )
-    return Drawing(figure, f"Rates of flips and injections with intervals. {told}.", caption)
+    return Drawing(figure, f"Rates of flips and injections with intervals. {told}.")

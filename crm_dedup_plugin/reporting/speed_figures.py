@@ -14,7 +14,6 @@ from crm_dedup_plugin.reporting.comparison import Row, marks
 from crm_dedup_plugin.reporting.figures import PALE, SOFT, WIDTH, Drawing, Look, axes_of, bars, legend_below, looks, shown, style
 from crm_dedup_plugin.reporting.metric_names import ARMS, LATENCIES
 from crm_dedup_plugin.reporting.results import Benchmark, find
-from crm_dedup_plugin.reporting.selection_rule import pareto
 from crm_dedup_plugin.reporting.tables import rate
 
 QUANTILES = {"p50": "-", "p95": "--", "p99": ":"}
@@ -43,9 +42,19 @@ def machines(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return dict(sorted(groups.items()))
 
 
+def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Return the indices of the points (speed, quality) that no other point dominates, the slowest first."""
+    front, best = [], float("-inf")
+    for number in sorted(range(len(points)), key=lambda at: (-points[at][0], -points[at][1])):
+        if points[number][1] > best or (front and points[number] == points[front[-1]]):
+            front.append(number)
+            best = points[number][1]
+    return front[::-1]
+
+
 @style()
 def front(machine: str, rows: Sequence[Row], look: dict[str, Look]) -> Drawing | None:
-    """Draw macro F1 against pairs a second with the Pareto front; rows with random weights have no quality."""
+    """Draw macro F1 against pairs a second with the Pareto front, whose names it tells; rows with random weights have no quality."""
     drawn = [row for row in rows if row.metrics and not row.benchmark.random_weights and find(row.benchmark, "offline.full.pairs_per_second")]
     if not drawn:
         return None
@@ -65,8 +74,7 @@ def front(machine: str, rows: Sequence[Row], look: dict[str, Look]) -> Drawing |
     axes.set(ylim=(0, 1.02), xlabel="pairs a second, whole answers (logarithmic)", ylabel="macro F1", title=_machine(machine))
     legend_below(figure, axes)
     names = ", ".join(shown(drawn[at].name) for at in best)
-    caption = f"Up and right is better. On the front (no other is both faster and better): {names}. Bars: range of the runs, 95% interval."
-    return Drawing(figure, f"Macro F1 against pairs a second on {machine}. On the Pareto front: {names}.", caption)
+    return Drawing(figure, f"Macro F1 against pairs a second on {machine}. On the Pareto front: {names}.", names)
 
 
 @style()
@@ -83,8 +91,7 @@ def throughput(machine: str, rows: Sequence[Row], look: dict[str, Look]) -> Draw
     _concurrency(axes, drawn)
     axes.set(ylabel="pairs a second", title=_machine(machine))
     legend_below(figure, axes)
-    caption = "Throughput: higher is better; where the curve goes flat, the machine is full. Bars: range of the runs."
-    return Drawing(figure, f"Throughput against concurrency on {machine}: {', '.join(shown(row.name) for row in drawn)}.", caption)
+    return Drawing(figure, f"Throughput against concurrency on {machine}: {', '.join(shown(row.name) for row in drawn)}.")
 
 
 @style()
@@ -108,8 +115,7 @@ def latency(machine: str, rows: Sequence[Row], look: dict[str, Look], kinds: Seq
     if side > 1:
         figure.suptitle(_machine(machine), fontsize=10)
     legend_below(figure, panels[0])
-    caption = "Latency: lower is better; it grows where the machine is full. Bars: range of the runs."
-    return Drawing(figure, f"Latency against concurrency on {machine}: {', '.join(shown(row.name) for row in drawn)}.", caption)
+    return Drawing(figure, f"Latency against concurrency on {machine}: {', '.join(shown(row.name) for row in drawn)}.")
 
 
 @style()

@@ -1,12 +1,10 @@
-"""Try settings of the engine one by one, each against the first, on one GPU.
+"""Try the settings in ``engine_tries.yml`` one by one, each against the first, on one GPU.
 
     .venv/bin/python scripts/experiments/engine_settings.py MODEL [--random-weights]
 
 Keeps ``results/tuning.json``, from which ``scripts/update_documents.py`` fills the tables of ``results/tuning.md``; a try that is
-there is not repeated. Predictions were written before the runs.
+there is not repeated.
 """
-
-from __future__ import annotations
 
 import argparse
 import json
@@ -15,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
+
+import yaml
 
 from crm_dedup_plugin import process
 from crm_dedup_plugin.benchmark import summarise
@@ -27,8 +27,6 @@ from crm_dedup_plugin.storage import write_atomically
 
 RESULTS = Path("results/tuning.json")
 MAIN = ("full", "decision")
-WITHOUT = (*MAIN, "full_without_schema")
-ALL = ()  # what a workload takes for every arm
 KEPT = ("agreement", "engines", "gpus", "max_num_seqs", "load_seconds", "dtype", "peak_memory_bytes")
 TIMEOUT = 3600  # seconds for one try
 
@@ -45,43 +43,9 @@ class Try(NamedTuple):
     engines: int = 1
 
 
-XGRAMMAR = {"structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True}}
-TRIES = (
-    Try("as it is", "the reference: llguidance, compiled, CUDA graphs, vLLM's own limits; the schema costs under 3%", arms=ALL),
-    Try(
-        "2 engines",
-        "one fills masks and schedules while the other uses the GPU: full answers 80% faster at 135M, 60% at 4B; one token 60% and 30%",
-        arms=WITHOUT,
-        engines=2,
-    ),
-    Try(
-        "4 engines",
-        "at 135M full answers 3 times and one token 2.5 times as fast; at 4B twice and 1.5 times, and without a schema no more than with 2",
-        arms=WITHOUT,
-        engines=4,
-    ),
-    Try(
-        "8 engines",
-        "at 135M full answers 4.5 times, held up by 16 cores and by taking turns on the GPU; at 4B eight copies of the weights do not fit in 80 GB",
-        arms=WITHOUT,
-        engines=8,
-    ),
-    Try("eager", "no CUDA graphs: a launch costs more than the kernel at 135M, so half of it; 10% at 4B", {"enforce_eager": True}),
-    Try("xgrammar", "masks are filled faster by either for a schema this small: within 5%", XGRAMMAR, plain_schema=True),
-    Try(
-        "no async scheduling",
-        "the scheduler no longer hides behind the GPU: 20-30% less at 135M, 5% at 4B",
-        {"async_scheduling": False},
-    ),
-    Try("256 sequences", "weights are read for fewer answers at once: 10% less at 4B; nothing at 135M", {"max_num_seqs": 256}),
-    Try("512 sequences", "between the two", {"max_num_seqs": 512}),
-    Try("8k batched tokens", "prompts come in smaller portions, decoding waits less for them: within 5%", {"max_num_batched_tokens": 8192}),
-    Try("32k batched tokens", "fewer, larger steps with prompts: a little faster for one token", {"max_num_batched_tokens": 32768}),
-    Try("FP8 weights", "arithmetic twice as fast on a 4B: 30-50% more; nothing at 135M, where the CPU is the limit", quantization="fp8"),
-    Try("FP8 cache", "half the bytes a decoded token reads: under 10%", {"kv_cache_dtype": "fp8"}),
-    Try("tokenised on one core", "as the first runs did: half as fast for one token", {"TOKENIZERS_PARALLELISM": "false"}),
-    Try("engine in this process", "no messages between two processes, but nothing overlaps either: slower", {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}),
-)
+TRIES = [
+    Try(**{**one, "arms": tuple(one.get("arms", MAIN))}) for one in yaml.safe_load(Path(__file__).with_name("engine_tries.yml").read_text("utf-8"))
+]
 
 
 def run(model: str, random_weights: bool, data: str, pairs: int, repeats: int, only: list[str]) -> None:
