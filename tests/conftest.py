@@ -103,14 +103,6 @@ def tokenizer(base_model):
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tokenizer, tmp_path_factory) -> Path:
-    """A two-layer model with random weights and SmolLM2's tokenizer, which vLLM loads in a moment. Do not write to its folder."""
-    import tiny_models
-
-    return tiny_models.build("mistral7b", tmp_path_factory.mktemp("tiny") / "model", tokenizer, head_dim=64)
-
-
-@pytest.fixture(scope="session")
 def generated() -> Callable[[str, int], list[dict]]:
     """Return the first rows of the generated set of a kind ("full", "compact", "unseen"), seed 7; each row is made once. Do not change them."""
     from crm_dedup_plugin.dataset.synth.generate import Settings, generate

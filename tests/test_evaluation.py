@@ -1,4 +1,4 @@
-"""The lm-eval tasks on real parts: stock models of the harness, real engines, real grammar, hostile records."""
+"""The lm-eval tasks on real parts: stock models, real weights, real grammar, hostile records."""
 
 import json
 import os
@@ -7,13 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import harness
 import pytest
 
 from crm_dedup_plugin.evaluation import answers, documents, task
 from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.pair.answer import LABELS, parse
 from crm_dedup_plugin.pair.files import DataError
+
+ROOT = Path(__file__).resolve().parents[1]
+TASKS = ROOT / "lm_eval_tasks"
 
 
 def hostile_records() -> list[dict]:
@@ -45,16 +47,22 @@ def hostile_split(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def model(tiny_model):
+def model(base_model):
     """The stock vLLM model of the harness, in this process, started once for all tests."""
-    os.environ.update(engine.environment(str(tiny_model)))
+    os.environ.update(engine.environment(str(base_model)))
     from lm_eval.models.vllm_causallms import VLLM
 
-    return VLLM(pretrained=str(tiny_model), batch_size="auto", **engine.settings())
+    return VLLM(pretrained=str(base_model), batch_size="auto", **engine.settings())
 
 
-def evaluate(lm, name: str, folder: Path = harness.TASKS, limit: int | None = None, **metadata) -> dict:
-    return harness.evaluate(lm, [name], folder, metadata=metadata, limit=limit, apply_chat_template=True, log_samples=True)
+def evaluate(lm, name: str, folder: Path = TASKS, limit: int | None = None, **metadata) -> dict:
+    import lm_eval
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_path=str(folder), metadata=metadata)
+    return lm_eval.simple_evaluate(
+        model=lm, tasks=[name], task_manager=manager, apply_chat_template=True, limit=limit, metadata=metadata, log_samples=True, bootstrap_iters=0
+    )
 
 
 def answers_of(result: dict, name: str) -> list[str]:
@@ -78,7 +86,7 @@ def test_hostile_records_get_valid_json_only(model, hostile_split):
 
 def test_without_the_schema_the_canary_fails_the_run(model, hostile_split, tmp_path):
     (tmp_path / "free.yaml").write_text(
-        f"include: {harness.TASKS}/crm_dedup/crm_dedup.yaml\ntask: crm_dedup_free\n"
+        f"include: {TASKS}/crm_dedup/crm_dedup.yaml\ntask: crm_dedup_free\n"
         "generation_kwargs:\n  until: []\n  do_sample: false\n  temperature: 0.0\n  max_gen_toks: 64\n"
     )
     with pytest.raises(answers.UnconstrainedError, match="canary"):
@@ -130,24 +138,30 @@ def test_the_canary_accepts_what_a_grammar_writes(answer):
     assert screened(answer) == (answers.Item("1", "DUPLICATE", "", "", "x"),)
 
 
-def test_transformers_under_the_same_schema(tiny_model, hostile_split):
-    result = harness.evaluate(
-        "hf",
-        ["crm_dedup_hf"],
-        metadata={"data": str(hostile_split), "pretrained": str(tiny_model)},
-        model_args={"pretrained": str(tiny_model), "dtype": "float32"},
+def test_transformers_under_the_same_schema(base_model, hostile_split):
+    import lm_eval
+    from lm_eval.tasks import TaskManager
+
+    metadata = {"data": str(hostile_split), "pretrained": str(base_model)}
+    result = lm_eval.simple_evaluate(
+        model="hf",
+        model_args={"pretrained": str(base_model), "dtype": "float32"},
+        tasks=["crm_dedup_hf"],
+        task_manager=TaskManager(include_path=str(TASKS), metadata=metadata),
+        metadata=metadata,
         apply_chat_template=True,
         batch_size=2,
         device="cpu",
         limit=4,
+        bootstrap_iters=0,
     )
     assert result["results"]["crm_dedup_hf"]["valid_json,none"] == 1.0
 
 
-def test_the_plain_command_from_inside_the_folder(tiny_model, hostile_split):
-    arguments = {"pretrained": str(tiny_model), **engine.settings()}
+def test_the_plain_command_from_inside_the_folder(base_model, hostile_split):
+    arguments = {"pretrained": str(base_model.resolve()), **engine.settings()}
     command = [sys.executable, "-m", "lm_eval", "--tasks", "crm_dedup", "--model", "vllm", "--model_args", json.dumps(arguments)]
     command += ["--metadata", json.dumps({"data": str(hostile_split)}), "--apply_chat_template", "--limit", "3"]
-    done = subprocess.run(command, cwd=harness.TASKS, env={**os.environ, **engine.environment(str(tiny_model))}, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=TASKS, env={**os.environ, **engine.environment(str(base_model))}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "dedup_macro_f1" in done.stdout and "valid_json" in done.stdout

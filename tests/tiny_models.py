@@ -45,7 +45,7 @@ def build(name: str, folder: Path, tokenizer, head_dim: int = 16, **saving) -> P
     sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": head_dim}
     ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    rest = {"vocab_size": len(tokenizer), "tie_word_embeddings": tied, "max_position_embeddings": 8192}
+    rest = {"vocab_size": len(tokenizer), "tie_word_embeddings": tied, "max_position_embeddings": 4096}
     config = getattr(transformers, kind)(**sizes, **heads, **ids, **rest)
     model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     model.save_pretrained(folder, **saving)
