@@ -2,7 +2,8 @@
 
 The mean of several LoRA adapters has the sum of their ranks. For each matrix, the change that comes nearest to it at a lower
 rank is found by singular value decomposition, where near means: on the activations of real prompts (as in "ASVD", Yuan et al. 2023).
-Writes crm_dedup_plugin/inference/adapter/; then `crm-dedup kpi embedded` measures the result.
+Writes crm_dedup_plugin/inference/adapter/. Then `crm-dedup kpi embedded` measures the result, and
+``python scripts/make_embedded.py --calibrate`` adds the calibration that it found.
 """
 
 import argparse
@@ -17,7 +18,8 @@ from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.pair import tokens
 from crm_dedup_plugin.pair.answer import LABELS, dump
 from crm_dedup_plugin.pair.files import read_pairs
-from crm_dedup_plugin.provenance import PROMPT_VERSION, digest, versions
+from crm_dedup_plugin.provenance import PROMPT_VERSION, digest, model_digest, versions
+from crm_dedup_plugin.storage import RESULTS
 from crm_dedup_plugin.training import base_model
 
 PREFIX, WEIGHTS = "base_model.model.", "adapter_model.safetensors"
@@ -88,12 +90,17 @@ def main() -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("adapters", nargs="+", type=Path, help="folders of LoRA adapters of one base model")
+    parser.add_argument("adapters", nargs="*", type=Path, help="folders of LoRA adapters of one base model")
+    parser.add_argument("--calibrate", action="store_true", help="take over what outputs/results/embedded/metrics.json says, and nothing else")
     parser.add_argument("--rank", type=int, default=19, help="rank of the adapter (default: %(default)s, the highest that fits into 12 MB)")
     parser.add_argument("--data", type=Path, default=Path("data/splits/train.jsonl"), help="pairs whose prompts tell what matters")
     parser.add_argument("--prompts", type=int, default=96, help="how many of them (default: %(default)s)")
     parser.add_argument("--note", default="", help="a sentence for the card about the trainings")
     options = parser.parse_args()
+    if options.calibrate:
+        return calibrate()
+    if not options.adapters:
+        parser.error("name the folders of the adapters, or give --calibrate")
     tokenizer = AutoTokenizer.from_pretrained(base_model.TARGET)
     model = AutoModelForCausalLM.from_pretrained(base_model.TARGET, dtype=torch.float32)
     factors = mean_change(options.adapters)
@@ -136,6 +143,42 @@ def write(tensors: dict[str, torch.Tensor], options: argparse.Namespace, kept: S
         "versions": versions(),
     }
     (target / "training.json").write_text(json.dumps(history, indent=2) + "\n")
+    (target / "README.md").write_text(card(history, size))
+
+
+def card(history: dict, size: int) -> str:
+    """Return the card of the adapter, in the form of the Hub."""
+    return f"""\
+---
+base_model: {base_model.HUB_ID}
+library_name: peft
+license: apache-2.0
+pipeline_tag: text-generation
+---
+
+# The adapter of the embedded model
+
+A LoRA adapter of rank {history["rank"]} ({size / 10**6:.1f} MB, bf16) for {base_model.HUB_ID}. It decides whether two CRM records describe the same
+person or company; docs/deciding.md shows how to ask it, and docs/results.md how good it is.
+
+It is the mean of {len(history["adapters"])} trainings of `{history["config"]}` on generated pairs, brought down to this rank by singular
+value decomposition on the activations of {history["prompts"]} training prompts, which keeps {history["energy_kept"]:.1%} of the change. {history["note"]}
+
+The base is the file of the Python package `{base_model.PACKAGE}` (4 bits, dequantised): with other weights of the same model, answers can differ.
+`SHA256` holds the checksum of the weights, `training.json` their history, `calibration.json` the temperature of the probabilities.
+No record of a real person or company was used.
+"""
+
+
+def calibrate() -> None:
+    """Write the calibration that the evaluation of the present adapter found."""
+    found = json.loads((RESULTS / embedded.NAME / "metrics.json").read_text())
+    merged = embedded.measured()
+    if found["inputs"]["model_sha256"] != model_digest(str(merged)):
+        raise SystemExit(f"error: {RESULTS / embedded.NAME / 'metrics.json'} is of another model: run `crm-dedup kpi embedded` again")
+    part = found["calibration"]
+    kept = {"temperature": part["temperature"], "merge_at_99": part["merge_at_99"], "validation_pairs": part["validation_pairs"]}
+    embedded.CALIBRATION.write_text(json.dumps(kept, indent=2) + "\n")
 
 
 if __name__ == "__main__":
