@@ -162,7 +162,8 @@ A LoRA adapter of rank {history["rank"]} ({size / 10**6:.1f} MB, bf16) for {base
 person or company; docs/deciding.md shows how to ask it, and docs/results.md how good it is.
 
 It is the mean of {len(history["adapters"])} trainings of `{history["config"]}` on generated pairs, brought down to this rank by singular
-value decomposition on the activations of {history["prompts"]} training prompts, which keeps {history["energy_kept"]:.1%} of the change. {history["note"]}
+value decomposition on the activations of {history["prompts"]} training prompts, which keeps {history["energy_kept"]:.1%} of the change.
+{history["note"]}
 
 The base is the file of the Python package `{base_model.PACKAGE}` (4 bits, dequantised): with other weights of the same model, answers can differ.
 `SHA256` holds the checksum of the weights, `training.json` their history, `calibration.json` the temperature of the probabilities.
