@@ -104,9 +104,7 @@ def summarise(items: dict[str, Sequence[Item]]) -> dict:
     """Return all metrics by task. Those of `crm_dedup` and the headlines of the other tasks are at the top level."""
     plain = {item.key: answers.decision(item) for item in items[MAIN]}
     parts = {
-        task: answers.summarise_pairs(part, engine.SEED)
-        if task in (PUBLIC, "crm_dedup_pairs")
-        else answers.summarise(part, (*REASONING, *RATES.get(task, ())), plain, engine.SEED)
+        task: answers.summarise(part, (*REASONING, *RATES.get(task, ())), plain, engine.SEED, two_way=task in (PUBLIC, "crm_dedup_pairs"))
         for task, part in items.items()
     }
     headlines = {key: parts[task][rate] for key, (task, rate) in HEADLINES.items() if task in parts}
