@@ -98,21 +98,7 @@ def dataset(pairs: Pairs, repo: str, model_repo: str) -> str:
 
 def evaluation(facts: Facts) -> str:
     """Return the macro F1 of each task on the data set `facts.dataset` as the entries of a file in ``.eval_results/``."""
-    import yaml
-    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
-
-    measured = {"crm_dedup": facts.metrics, **facts.metrics.get("tasks", {})}
-    entries = [
-        EvalResultEntry(
-            dataset_id=facts.dataset,
-            task_id=task,
-            value=part["macro_f1"]["value"],
-            notes=f"macro F1 of {part['pairs']} pairs; 95% interval {part['macro_f1']['low']:.4f} to {part['macro_f1']['high']:.4f}",
-        )
-        for task, part in measured.items()
-        if part.get("macro_f1") and task != "crm_dedup_unseen"  # those pairs are not in the data set
-    ]
-    return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False)
+    return _render("evaluation.yaml.jinja", **facts._asdict())
 
 
 def weakest(metrics: dict, count: int = 5, pairs: int = 3) -> list[tuple[str, dict]]:

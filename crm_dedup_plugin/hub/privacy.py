@@ -11,26 +11,15 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import yaml
+
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.pair.files import read_pairs
 from crm_dedup_plugin.pair.prompt import RUBRIC
 from crm_dedup_plugin.provenance import PACKAGES
 
-_RESERVED = r"(?:example\.(?:com|net|org)|(?:[\w-]+\.)*(?:example|test|invalid|localhost))"  # RFC 2606 and 6761
-PERSONAL = {
-    "an e-mail address": re.compile(rf"[\w.+-]+@(?!(?:[\w-]+\.)*{_RESERVED}\b(?!\.\w))(?:[\w-]+\.)+[A-Za-z]{{2,}}"),
-    "a telephone number": re.compile(
-        r"(?<![\w.+-])(?:\+\d{1,3}[ -]?(?:\(?\d{1,4}\)?[ -]?){2,4}\d{2,}|\(\d{2,5}\) ?\d{3,4}[ -]\d{3,4}|\d{3,5}[ -]\d{3}[ -]\d{3,4})(?![\w.-])"
-    ),
-}
-LOCAL = {
-    "a path of this machine": re.compile(
-        r"(?<![\w:/.>])(?:~|/(?:home|Users|root|mnt|media|work|workspace|tmp|var|opt|srv|scratch|data|content|private|Volumes))/[\w.-]"
-        r"|\b[A-Za-z]:\\|file://"
-    ),
-    "an access token": re.compile(r"\b(?:hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9-]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{16})\b"),
-}
-_COMMON_USERS = {"root", "user", "users", "admin", "ubuntu", "runner", "node", "jovyan", "vscode", "docker", "nobody", "model", "train", "test"}
+_SOUGHT = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
+PERSONAL, LOCAL = ({what: re.compile(pattern) for what, pattern in _SOUGHT[kind].items()} for kind in ("personal", "local"))
 _SHORTEST, _SHORTEST_NUMBER = 5, 7  # characters: shorter values, such as "Lee" and "2019", are also ordinary words and numbers
 _WORD = re.compile(r"\w+")
 MAX_FINDINGS = 10
@@ -70,7 +59,7 @@ def _usernames(spoken: dict[str, str], public: str) -> Iterable[str]:
     except (OSError, KeyError):  # a container may run under a number without a name
         return
     word = re.compile(rf"\b{re.escape(user)}\b")
-    if len(user) >= 4 and user not in _COMMON_USERS and not word.search(public):
+    if len(user) >= 4 and user not in _SOUGHT["common users"] and not word.search(public):
         yield from (f"{name}: your user name" for name, text in spoken.items() if word.search(text))
 
 
