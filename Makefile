@@ -3,7 +3,7 @@
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
-PYTHON ?= python3.11
+PYTHON ?=
 JOBS ?= $(shell n=$$(nproc); echo $$((n > 4 ? 4 : n)))
 crm-dedup := .venv/bin/crm-dedup
 models := $(basename $(notdir $(wildcard axolotl_configs/*.yml)))
@@ -11,7 +11,7 @@ models := $(basename $(notdir $(wildcard axolotl_configs/*.yml)))
 .PHONY: help setup demo prep compare test lint clean
 help:
 	@echo "Start here"
-	@echo "  make setup          install everything into .venv"
+	@echo "  make setup          install everything into .venv (a minute); PYTHON names another Python than the first that works"
 	@echo "  make demo           run the whole workflow once with SmolLM2-135M, on any machine (30 minutes without a GPU)"
 	@echo "The workflow, for MODEL one of: $(models)"
 	@echo "  make prep           check data/all.jsonl and split it; without that file, generate a demo set"

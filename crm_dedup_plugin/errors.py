@@ -1,7 +1,5 @@
 """Errors for people, and the commands that they advise."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 
@@ -10,6 +8,8 @@ CONFIGS = Path("axolotl_configs")
 
 class UserError(Exception):
     """Something that the user can put right: the message names the bad value and the cure."""
+
+    code = 1  # with which a command ends
 
 
 def advise(stage: str, name: str) -> str:

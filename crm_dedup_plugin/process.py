@@ -1,7 +1,5 @@
 """Child processes that never outlive the command that started them, and what their logs say when they fail."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os
@@ -133,8 +131,12 @@ def follow(log: Path) -> Iterator[list[str]]:
 
 def cure(log: Path) -> str:
     """Return what to change if the log shows a known failure, or nothing."""
-    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    return next((advice for pattern, advice in CURES.items() if re.search(pattern, text)), "")
+    return advice(log.read_text(encoding="utf-8", errors="replace") if log.is_file() else "")
+
+
+def advice(text: str) -> str:
+    """Return what to change if a text, such as that of an error, shows a known failure, or nothing."""
+    return next((cure for pattern, cure in CURES.items() if re.search(pattern, text)), "")
 
 
 def _signal(child: subprocess.Popen, number: int) -> None:

@@ -3,8 +3,6 @@
 Results carry these, so that numbers of different models, pairs or questions are never mixed up.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.metadata
 from collections.abc import Iterable

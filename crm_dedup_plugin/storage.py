@@ -1,7 +1,5 @@
 """Writing files so that a reader, or the next run, never sees half of one."""
 
-from __future__ import annotations
-
 import glob
 import os
 from pathlib import Path

@@ -34,6 +34,7 @@ LIVE = (
     "test_evaluation_chat.py",
     "test_evaluation_probabilities.py",
     "test_resume.py",
+    "test_decide.py",
 )
 os.environ.update(QUIET)  # before the first import of torch, Axolotl or the Hub's client: they read it only then
 

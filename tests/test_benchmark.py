@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_dedup_plugin import process
-from crm_dedup_plugin.benchmark import offline, online, plan, roofline, run, summarise
+from crm_dedup_plugin.benchmark import offline, online, roofline, run, summarise
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import devices, engine, pool, server
@@ -142,14 +142,14 @@ def test_settings_become_flags_of_the_server():
 
 @given(st.dictionaries(st.sampled_from(["a", "b_c"]), st.integers() | st.booleans() | st.dictionaries(st.just("k"), st.integers())))
 def test_engine_arguments_are_read_back(values):
-    assert plan.engine_arguments([f"{key}={json.dumps(value)}" for key, value in values.items()]) == values
+    assert engine.arguments([f"{key}={json.dumps(value)}" for key, value in values.items()]) == values
 
 
 def test_engine_arguments_may_be_text_or_wrong():
-    assert plan.engine_arguments(["kv_cache_dtype=fp8"]) == {"kv_cache_dtype": "fp8"}
+    assert engine.arguments(["kv_cache_dtype=fp8"]) == {"kv_cache_dtype": "fp8"}
     for word in ("max_num_seqs", "=3", "--x=1"):
         with pytest.raises(UserError, match="write KEY=VALUE"):
-            plan.engine_arguments([word])
+            engine.arguments([word])
 
 
 def test_a_workload_survives_its_file(tmp_path):

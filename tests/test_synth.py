@@ -13,6 +13,8 @@ import pytest
 from crm_dedup_plugin.dataset.synth import cases, formats, mistakes
 from crm_dedup_plugin.dataset.synth.countries import LOCALES, UNSEEN_LOCALES, Country
 from crm_dedup_plugin.dataset.synth.generate import Settings, generate, locale_of
+from crm_dedup_plugin.dataset.synth.world import World
+from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.pair.answer import LABELS, dump, parse
 from crm_dedup_plugin.pair.record import check, identity, normalise
 from crm_dedup_plugin.policy import rules
@@ -136,6 +138,16 @@ def test_every_slice_occurs(made):
     written = {name for table in (cases.DECIDED, cases.NOTED) for kind in table.values() for names in kind.values() for name in names}
     assert set(counts) == written and len(counts) >= 15
     assert min(counts.values()) >= 5 and max(counts.values()) / 3000 < 0.15
+
+
+def test_every_case_in_the_tables_can_be_drawn():
+    world = World(0, Country("en_GB", 7), random.Random(7))
+    tables = [kind for table in (cases.DECIDED, cases.NOTED) for kind in table.values()] + list(cases.LISTED.values())
+    for name in {name for table in tables for names in table.values() for name in names}:
+        case = cases.draw(name, world)
+        assert case.left and case.right and case.kind in ("person", "company")
+    with pytest.raises(UserError, match="unknown case 'nobody': add it"):
+        cases.draw("nobody", world)
 
 
 def test_every_locale_occurs(made):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.inference import engine, models
 from crm_dedup_plugin.inference.engine import DECISION, FREE, FULL, Pair
 from crm_dedup_plugin.pair.answer import MAX_ANSWER_TOKENS
 from crm_dedup_plugin.pair.files import read_pairs
@@ -93,26 +93,12 @@ def from_options(options: argparse.Namespace) -> Workload:
         "quantization": options.quantization,
     }
     return Workload(
-        model=options.model or f"outputs/{options.name}-merged",
+        model=options.model or models.named(options.name),
         data=str(options.data),
         repeats=options.repeats,
         deadline_ms=options.deadline_ms,
         random_weights=options.random_weights,
         engines=options.engines,
-        engine=engine_arguments(options.engine),
+        engine=engine.arguments(options.engine),
         **(QUICK if options.quick else {}) | {key: value for key, value in given.items() if value is not None},
     )
-
-
-def engine_arguments(words: Sequence[str]) -> dict:
-    """Return the arguments of vLLM's engine in words ``KEY=VALUE``, where a value may be JSON; raises UserError."""
-    found = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not key.isidentifier():
-            raise UserError(f"--engine {word}: write KEY=VALUE, as in max_num_seqs=512")
-        try:
-            found[key] = json.loads(value)
-        except ValueError:
-            found[key] = value
-    return found

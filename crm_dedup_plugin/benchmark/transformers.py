@@ -3,8 +3,6 @@
 ``python -m crm_dedup_plugin.benchmark.transformers WORKLOAD.json OUT.json``: one pair at a time, then the largest batch that fits.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys
@@ -15,6 +13,7 @@ from pathlib import Path
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.inference import engine, grammar
 from crm_dedup_plugin.inference.engine import Pair
+from crm_dedup_plugin.inference.transformers_engine import load
 from crm_dedup_plugin.pair import tokens
 from crm_dedup_plugin.pair.answer import parse
 from crm_dedup_plugin.storage import write_atomically
@@ -51,13 +50,12 @@ def measure(model, tokenizer, work: Workload) -> dict:
 def generate(model, tokenizer, pairs: Sequence[Pair], work: Workload, batch: int) -> dict:
     """Return one run over `pairs`, the longest first, in static batches with padding on the left."""
     import torch
-    from xgrammar.contrib import hf
 
     began, texts, made = time.perf_counter(), [], 0
     prompts = sorted(tokens.batch_prompt_ids(tokenizer, pairs), key=len, reverse=True)
     for at in range(0, len(prompts), batch):
         asked = tokenizer.pad({"input_ids": prompts[at : at + batch]}, padding_side="left", return_tensors="pt").to(model.device)
-        processors = [hf.LogitsProcessor(grammar.compiled(work.model))]
+        processors = [grammar.SchemaProcessor(lambda: work.model)]
         with torch.inference_mode():
             out = model.generate(**asked, max_new_tokens=work.max_tokens, do_sample=False, logits_processor=processors)
         answers = out[:, asked["input_ids"].shape[1] :]
@@ -68,32 +66,11 @@ def generate(model, tokenizer, pairs: Sequence[Pair], work: Workload, batch: int
     return {"batch_size": batch, "pairs": len(pairs), "seconds": seconds, "output_tokens": made, "valid_json": valid / len(pairs)}
 
 
-def load(work: Workload):
-    """Return the model, on the GPU if there is one, and its tokenizer; the weights are random if the workload says so."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-
-    gpu = torch.cuda.is_available()
-    settings = {"dtype": torch.bfloat16 if gpu else torch.float32}
-    torch.manual_seed(engine.SEED)
-    with torch.device("cuda" if gpu else "cpu"):
-        if work.random_weights:
-            model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(work.model), **settings)
-        else:
-            model = AutoModelForCausalLM.from_pretrained(work.model, **settings)
-    tokenizer = AutoTokenizer.from_pretrained(work.model)
-    end = tokens.end_of_turn_id(tokenizer)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token_id = end
-    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=tokenizer.pad_token_id)
-    return model.eval(), tokenizer
-
-
 def main() -> None:
     """Measure the workload of the first file, and write the runs to the second."""
     work, out = Workload.read(sys.argv[1]), Path(sys.argv[2])
     os.environ.update({**engine.environment(work.model), **os.environ})
-    write_atomically(out, json.dumps(measure(*load(work), work)))
+    write_atomically(out, json.dumps(measure(*load(work.model, work.random_weights), work)))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
 """The command ``crm-dedup``: one subcommand a stage, in one module a group. Heavy packages are imported only where a stage needs them."""
 
-from __future__ import annotations
-
 import os
 import sys
 import traceback
 
 from crm_dedup_plugin import __version__
-from crm_dedup_plugin.cli import data, measure, publish, train
+from crm_dedup_plugin.cli import data, measure, publish, train, use
 from crm_dedup_plugin.cli.parser import Program
 from crm_dedup_plugin.errors import UserError
 
@@ -33,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("crm_dedup_plugin"):
             raise
         print(f"error: {_explained(error)}", file=sys.stderr)
-        return 1
+        return getattr(error, "code", 1)
     except KeyboardInterrupt:
         print(f"interrupted: {options.again}", file=sys.stderr)
         return 130
@@ -52,6 +50,6 @@ def _explained(error: Exception) -> str:
 def program() -> Program:
     """Return the parser with all commands, in the order of a pair's life."""
     made = Program("crm-dedup", "Teach small language models to deduplicate CRM records.", __version__)
-    for stage in (data, train, measure, publish):
+    for stage in (data, train, measure, use, publish):
         stage.add(made)
     return made

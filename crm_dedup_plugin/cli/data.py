@@ -1,7 +1,5 @@
 """Commands that make and show labelled pairs."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

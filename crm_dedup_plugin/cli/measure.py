@@ -1,7 +1,5 @@
 """Commands that measure models and put results side by side."""
 
-from __future__ import annotations
-
 import argparse
 import shlex
 import sys
@@ -60,7 +58,7 @@ def _bench_options(command: Parser) -> None:
     price = {"type": above_zero(float), "metavar": "PRICE"}
     command.option("--price-per-hour", "The price of the machine, from which the cost of a million pairs follows.", None, "none", **price)
     command.option("--quantization", "The quantization that vLLM uses, as in: fp8.", None, "that of the model")
-    command.values("--engine", "Arguments for vLLM's engine, as in: max_num_seqs=512.", "none", _key_value, "KEY=VALUE")
+    command.values("--engine", "Arguments for vLLM's engine, as in: max_num_seqs=512.", "none", key_value, "KEY=VALUE")
     explanation = "How many engines share the offline work, spread over the GPUs; the server has at most one a GPU."
     command.option("--engines", explanation, 1, **count)
     command.option("--timeout", "The longest time for each part, in seconds.", 4 * 3600.0, type=above_zero(float), metavar="SECONDS")
@@ -79,7 +77,7 @@ def _known_arms() -> tuple[str, ...]:
     return tuple(ARMS)
 
 
-def _key_value(text: str) -> str:
+def key_value(text: str) -> str:
     if not text.partition("=")[1] or not text.partition("=")[0].isidentifier():
         raise argparse.ArgumentTypeError(f"{text} is not understood: write KEY=VALUE, as in max_num_seqs=512")
     return text

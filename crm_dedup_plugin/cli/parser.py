@@ -1,7 +1,5 @@
 """How the command line reads its words: commands in groups, options that may take several values, and types that refuse nonsense."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 from collections.abc import Callable

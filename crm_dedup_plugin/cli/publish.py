@@ -1,7 +1,5 @@
 """The command that publishes a model."""
 
-from __future__ import annotations
-
 from crm_dedup_plugin.cli.parser import ONWARD, Program, name
 
 

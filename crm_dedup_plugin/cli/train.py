@@ -1,7 +1,5 @@
 """Commands that make a model."""
 
-from __future__ import annotations
-
 from crm_dedup_plugin.cli.parser import NOTHING_WRITTEN, Program
 
 

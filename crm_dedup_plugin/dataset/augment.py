@@ -21,6 +21,11 @@ from crm_dedup_plugin.policy.evidence import FOUND, ONLY_A, ONLY_B, Evidence, co
 from crm_dedup_plugin.policy.fields import SCHEMAS, UNSEEN_SCHEMAS, concept_of
 from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME
 
+_CHANGES: dict[str, Callable[[Pair, Random], Pair]] = {
+    "shuffled": perturb.shuffle,
+    # An instruction that never asks for the right decision would give it away.
+    "injected": lambda pair, rng: perturb.inject(pair, rng, attacks.TRAIN, rng.choice(LABELS)),
+}
 # The share of the rows that is copied with a change, that gets other field names, and the most rows that one becomes.
 _COPIED = {"shuffled": 0.3, "injected": 0.15}
 _RENAMED = 0.3
@@ -50,15 +55,17 @@ def augment(rows: list[dict], kinds: tuple[str, ...], seed: int = 7) -> list[dic
     """
     rng, result = Random(seed), list(rows)
     if "oversampled" in kinds:
-        result += _copies_of_rare(rows)
+        sizes = Counter(row.get("slice") for row in rows)
+        mean = len(rows) / len(sizes)
+        result += [row for row in rows for _ in range(min(_MOST_ROWS, round(mean / sizes[row.get("slice")])) - 1)]
     for kind, share in _COPIED.items():
         for _ in range(kinds.count(kind)):
-            result += [_changed_copy(row, kind, rng) for row in rows if rng.random() < share]
+            result += [_copy(row, kind, rng) for row in rows if rng.random() < share]
     rng.shuffle(result)
     if kind := next((kind for kind in _WRITERS if kind in kinds), None):
         result = _explain_all(result, kind)
     if "renamed" in kinds:
-        result = [_with_records(row, rename(_records(row), rng)) if rng.random() < _RENAMED else row for row in result]
+        result = [_changed(row, rename, rng) if rng.random() < _RENAMED else row for row in result]
     return result
 
 
@@ -76,27 +83,15 @@ def rename(pair: Pair, rng: Random) -> Pair:
     return _renamed(pair[0], namings[0]), _renamed(pair[1], namings[1])
 
 
-def _records(row: dict) -> Pair:
-    return row["input"]["record_a"], row["input"]["record_b"]
+def _changed(row: dict, change: Callable[[Pair, Random], Pair], rng: Random) -> dict:
+    """Return the row with its records changed."""
+    record_a, record_b = change((row["input"]["record_a"], row["input"]["record_b"]), rng)
+    return {**row, "input": {"record_a": record_a, "record_b": record_b}}
 
 
-def _with_records(row: dict, pair: Pair) -> dict:
-    return {**row, "input": {"record_a": pair[0], "record_b": pair[1]}}
-
-
-def _changed_copy(row: dict, kind: str, rng: Random) -> dict:
-    pair = _records(row)
-    # An instruction that never asks for the right decision would give it away.
-    pair = perturb.shuffle(pair, rng) if kind == "shuffled" else perturb.inject(pair, rng, attacks.TRAIN, rng.choice(LABELS))
-    copy = _with_records(row, pair)
+def _copy(row: dict, kind: str, rng: Random) -> dict:
+    copy = _changed(row, _CHANGES[kind], rng)
     return {**copy, "id": f"{row['id']}-{kind}"} if row.get("id") not in (None, "") else copy
-
-
-def _copies_of_rare(rows: list[dict]) -> list[dict]:
-    """Return copies of the rows whose slice is smaller than the average one."""
-    sizes = Counter(row.get("slice") for row in rows)
-    mean = len(rows) / len(sizes)
-    return [row for row in rows for _ in range(min(_MOST_ROWS, round(mean / sizes[row.get("slice")])) - 1)]
 
 
 def _explain_all(rows: list[dict], kind: str) -> list[dict]:

@@ -7,8 +7,6 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
-import networkx
-
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.record import identity
@@ -57,6 +55,8 @@ def split(
 
 def connected(rows: list[dict], keys: Callable[[dict], set] | None = None) -> list[list[int]]:
     """Return groups of row numbers: a chain of shared clusters, equal records or `keys` joins the rows of a group."""
+    import networkx
+
     shared = networkx.Graph()
     for number, row in enumerate(rows):
         shared.add_edges_from((number, key) for key in entities(row) | (keys(row) if keys else set()))

@@ -4,8 +4,6 @@ lm-evaluation-harness asks the questions, with its stock `vllm` model. This modu
 ``outputs/results/MODEL/metrics.json``: every number with its interval, and all that is needed to repeat the run.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os
@@ -23,7 +21,7 @@ import numpy as np
 from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.evaluation import answers, calibration, documents, fingerprint, linking, metrics
 from crm_dedup_plugin.evaluation.answers import ATTACKS, FLIPS, REASONING, Item
-from crm_dedup_plugin.inference import engine
+from crm_dedup_plugin.inference import engine, models
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.files import read_pairs
 from crm_dedup_plugin.provenance import versions
@@ -57,7 +55,7 @@ def evaluate(
     the model, one on each GPU, share the pairs. Numbers that were made from the same model, data, task and options are not
     measured again. Raises UserError on what the user can correct.
     """
-    model, data = model or f"outputs/{name}-merged", data or documents.TEST_SPLIT
+    model, data = model or models.named(name), data or documents.TEST_SPLIT
     check_options(limit, per_file, copies)
     if not data.is_file():
         raise UserError(f"{data} does not exist: run `make prep` first")

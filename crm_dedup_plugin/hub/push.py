@@ -4,8 +4,6 @@
 and an error ends the run. (`upload_large_folder` makes many commits and retries after every error, even after a wrong token.)
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import yaml
 from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.hub import bundle, licences
 from crm_dedup_plugin.hub.bundle import Bundle
+from crm_dedup_plugin.inference import models
 
 NOBODY = "USER"  # stands for the account in a dry run, which does not ask the Hub for it
 _ERRORS = yaml.safe_load(Path(__file__).with_name("errors.yml").read_text(encoding="utf-8"))
@@ -28,7 +27,7 @@ def push(name: str, repo: str | None = None, dataset: bool = False, dry_run: boo
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,40}(/[A-Za-z0-9][\w.-]{0,40})?", name, re.ASCII) or ".." in name:
         raise UserError(f"{name!r} is not the name of a model: give the one that it was trained under, as in `crm-dedup push smollm2-135m`")
-    merged = Path(f"outputs/{name}-merged")
+    merged = Path(models.named(name))
     if not merged.is_dir():
         raise UserError(f"{merged} does not exist: run {advise('train', name)} first")
     base = licences.base_model(name, merged)

@@ -1,7 +1,5 @@
 """Which GPU, how many cores and how much memory each of several engines gets; `options` are arguments of vLLM's engine."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,7 @@
 The evaluation, the benchmark and every other use of a model take their settings from here. To ask a model, open a `pool`.
 """
 
-from __future__ import annotations
-
+import json
 import math
 import os
 import resource
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.pair import answer, tokens
 
 CONTEXT = 8192
@@ -30,6 +30,20 @@ def settings() -> dict:
     # Without a GPU, compiling takes longer than the whole evaluation, and bfloat16 is slow on most processors.
     machine = {} if torch.cuda.is_available() else {"enforce_eager": True, "dtype": "float32"}
     return {"max_model_len": CONTEXT, "seed": SEED, **machine}
+
+
+def arguments(words: Sequence[str]) -> dict:
+    """Return the arguments of vLLM's engine in words ``KEY=VALUE``, where a value may be JSON; raises UserError."""
+    found = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key.isidentifier():
+            raise UserError(f"--engine {word}: write KEY=VALUE, as in max_num_seqs=512")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
 
 
 def environment(model: str) -> dict[str, str]:

@@ -4,8 +4,6 @@ A single engine runs in this process. Several have a process each: while one fil
 idle, another uses the GPU. Over several GPUs the engines are dealt out in turn, which is data parallelism.
 """
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import os
@@ -25,7 +23,7 @@ from crm_dedup_plugin.pair.answer import GRAMMAR, MAX_ANSWER_TOKENS
 
 
 @contextlib.contextmanager
-def start(model: str, options: dict | None = None, engines: int = 1, schema: dict = GRAMMAR) -> Iterator[Engine | Pool]:
+def start(model: str, options: dict | None = None, engines: int = 1, schema: dict = GRAMMAR) -> Iterator["Engine | Pool"]:
     """Load `model` into so many engines and leave no process of them behind.
 
     `options` are arguments of vLLM's engine. Sets the environment variables that vLLM needs, unless they are set already.

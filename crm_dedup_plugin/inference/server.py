@@ -1,7 +1,5 @@
 """vLLM's OpenAI server: started, waited for, and stopped whatever happens."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -16,7 +14,7 @@ from typing import NamedTuple
 
 from crm_dedup_plugin import process
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import engine
+from crm_dedup_plugin.inference import engine, models
 
 HOST = "127.0.0.1"
 STARTUP = 900  # seconds
@@ -37,7 +35,7 @@ def serve(model: str, options: dict, port: int, log: Path) -> Iterator[Server]:
     `options` are arguments of vLLM's engine that replace or extend `engine.settings`.
     """
     port = _port(port)
-    print(f"online: starting the server (details: {log})", flush=True)
+    print(f"starting the server (details: {log})", flush=True)
     # Only in this mode can its caches be emptied between two measurements; it listens to this machine alone.
     variables = {**engine.environment(model), "VLLM_SERVER_DEV_MODE": "1", **os.environ}
     with process.running(command(model, engine.settings() | options, port), log, variables) as child:
@@ -96,3 +94,17 @@ def _is_ready(url: str) -> bool:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False
+
+
+def run(model: str, options: dict, port: int) -> None:
+    """Serve a model with vLLM until Ctrl-C, under the name that was given for it; raises UserError if the server fails.
+
+    Clients ask with `pair.prompt.messages` and the schema `pair.answer.RESPONSE_FORMAT`: the server does not add them.
+    """
+    folder, log = models.resolve(model), Path("outputs/logs/serve.log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with serve(folder, {"served_model_name": model, **options}, port, log) as server:
+        print(f"serving {model} at {server.url}/v1, on this machine only; Ctrl-C ends it. docs/deciding.md shows a client", flush=True)
+        while True:
+            time.sleep(1)
+            server.check()

@@ -30,6 +30,11 @@ _Parsed = TypeVar("_Parsed")
 class DataError(UserError):
     """Lines that cannot be used; the message names the file, the line, the field and the cure."""
 
+    def __init__(self, problem: str, origin: str = "", line: int = 0):
+        """Take what is wrong, and where: `line` is counted from 1; 0 stands for no single line."""
+        super().__init__(f"{origin}, line {line}: {problem}" if line else problem)
+        self.line = line
+
 
 class Pair(NamedTuple):
     """Two normalised records, and what the file says of them."""
@@ -63,6 +68,17 @@ def read_pairs(path: Path | str, limit: int | None = None, cure: str = _CURE, la
         return parse_pairs(lines, str(path), limit, labels)
 
 
+def read_record(path: Path | str) -> Record:
+    """Return the record that a JSON file holds; raises DataError if it holds anything else, or if there is no such file."""
+    with _opened(path, "name a JSON file with one record") as lines:
+        try:
+            return normalise(check(_object(b"".join(lines).decode("utf-8-sig"))))[0]
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: byte {error.start + 1} is not UTF-8: save the file as UTF-8") from None
+        except (DataError, RecordError) as error:
+            raise DataError(f"{path}: {error}") from None
+
+
 def read_rows(path: Path | str, cure: str = _CURE) -> tuple[list[dict], Counter]:
     """Return the rows of a file of training data, their records normalised, and how often each field was cut.
 
@@ -80,9 +96,9 @@ def read_rows(path: Path | str, cure: str = _CURE) -> tuple[list[dict], Counter]
         return _all(_each(lines, str(path), parse), str(path)), cut
 
 
-def read_objects(path: Path | str, cure: str = _CURE) -> list[dict]:
+def read_objects(path: Path | str) -> list[dict]:
     """Return the objects of a file as they are, whatever they hold; raises DataError like `read_pairs`."""
-    with _opened(path, cure) as lines:
+    with _opened(path, _CURE) as lines:
         return _all(_each(lines, str(path), lambda value, number: value), str(path))
 
 
@@ -121,9 +137,9 @@ def _each(lines: Iterable[bytes], origin: str, parse: Callable[[dict, int], _Par
             if text.strip():
                 yield parse(_object(text), number)
         except UnicodeDecodeError as error:
-            yield DataError(f"{origin}, line {number}: byte {error.start + 1} is not UTF-8: save the file as UTF-8")
+            yield DataError(f"byte {error.start + 1} is not UTF-8: save the file as UTF-8", origin, number)
         except DataError as error:
-            yield DataError(f"{origin}, line {number}: {error}")
+            yield DataError(str(error), origin, number)
 
 
 def _all(found: Iterable[_Parsed | DataError], origin: str) -> list[_Parsed]:

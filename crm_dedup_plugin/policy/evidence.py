@@ -44,10 +44,6 @@ class Evidence:
         """Return the relation of a concept, None where neither record has it."""
         return self.relations.get(concept)
 
-    def sides(self) -> tuple[tuple[dict[str, str], dict[str, str]], ...]:
-        """Return (one record, the other) both ways round."""
-        return (self.a, self.b), (self.b, self.a)
-
 
 def compare(record_a: dict[str, str], record_b: dict[str, str]) -> Evidence:
     """Return the evidence of two flat records, whatever their field names."""
@@ -95,7 +91,7 @@ def _look_elsewhere(evidence: Evidence) -> None:
     for concept in ("email", "mobile"):
         if relations.get(concept) in (None, SAME, CLOSE):
             continue
-        for one, other in evidence.sides():
+        for one, other in ((evidence.a, evidence.b), (evidence.b, evidence.a)):
             value = one.get(concept)
             places = [other.get("website" if concept == "email" else "phone", ""), _own_notes(other.get("notes", ""))]
             if value and any(_stands_in(concept, value, place) for place in places):
@@ -112,7 +108,7 @@ def _own_notes(text: str) -> str:
 
 def _read_notes(evidence: Evidence) -> None:
     """Use what the notes of one record say about the name, company or address of the other."""
-    for one, other in evidence.sides():
+    for one, other in ((evidence.a, evidence.b), (evidence.b, evidence.a)):
         for kind, value in notes.read(one["notes"]) if "notes" in one else ():
             if kind in ("shared_email", "shared_mobile", "namesake"):
                 evidence.flags.add(kind)

@@ -28,9 +28,7 @@ def digits(number: str) -> str:
 @lru_cache(maxsize=200_000)
 def relation(concept: str, a: str, b: str) -> str:
     """Return how two values of one concept compare: `SAME`, `CLOSE`, `DIFFERS` or `UNCLEAR`, whatever the order of `a` and `b`."""
-    if a == b:
-        return SAME
-    return _RELATIONS.get(concept, _text)(a, b) if a < b else _RELATIONS.get(concept, _text)(b, a)
+    return SAME if a == b else _RELATIONS.get(concept, _text)(*sorted((a, b)))
 
 
 def email_domain(email: str) -> str:
@@ -114,17 +112,13 @@ def _company(a: str, b: str) -> str:
 def _words_fit(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
     """Tell whether every word of the shorter name is in the longer one, at most misspelt or shortened."""
     few, many = sorted((left, right), key=len)
-    fits = [any(word == other or _abbreviates(word, other) or _misspelt(word, other) for other in many) for word in few]
-    return bool(few) and all(fits)
+    return bool(few) and all(any(_word_fits(word, other) for other in many) for word in few)
 
 
-def _abbreviates(a: str, b: str) -> bool:
+def _word_fits(a: str, b: str) -> bool:
     short, long = sorted((a, b), key=len)
-    return (len(short) >= 3 and long.startswith(short)) or (len(short) >= 3 and short[0] == long[0] and short == _VOWELS.sub("", long))
-
-
-def _misspelt(a: str, b: str) -> bool:
-    return min(len(a), len(b)) >= 4 and OSA.distance(a, b) <= (1 if max(len(a), len(b)) < 7 else 2)
+    shortened = len(short) >= 3 and (long.startswith(short) or (short[0] == long[0] and short == _VOWELS.sub("", long)))
+    return a == b or shortened or (len(short) >= 4 and OSA.distance(a, b) <= (1 if len(long) < 7 else 2))
 
 
 def is_acronym(left: tuple[str, ...], right: tuple[str, ...]) -> bool:

@@ -24,7 +24,10 @@ def average(name: str, parents: Sequence[str]) -> Path:
     if len(set(parents)) < 2 or name in parents:
         raise UserError(f"{name} of {' '.join(parents)}: name at least two other models to average")
     folders = [Path(f"outputs/{parent}-merged") for parent in parents]
-    trained = {parent: _history(folder, parent) for parent, folder in zip(parents, folders, strict=True)}
+    for folder, parent in zip(folders, parents, strict=True):
+        if not (folder / MANIFEST).is_file():
+            raise UserError(f"{folder} is no trained model: run {advise('train', parent)} first")
+    trained = {parent: json.loads((folder / MANIFEST).read_text(encoding="utf-8")) for parent, folder in zip(parents, folders, strict=True)}
     if len(bases := {history["base_model"] for history in trained.values()}) > 1:
         raise UserError(
             f"{' and '.join(parents)} were trained from different models ({', '.join(sorted(bases))}): an average of their weights is meaningless"
@@ -44,12 +47,6 @@ def average(name: str, parents: Sequence[str]) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
     write_report(name, text)
     return target
-
-
-def _history(folder: Path, parent: str) -> dict:
-    if not (folder / MANIFEST).is_file():
-        raise UserError(f"{folder} is no trained model: run {advise('train', parent)} first")
-    return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
 
 
 def _write_mean(folders: Sequence[Path], target: Path) -> None:

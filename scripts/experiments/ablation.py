@@ -7,8 +7,6 @@
 A plain loop with the hyperparameters of the demo, in fp32 and without quantisation: it compares data, not trainers.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib.metadata
 import json
@@ -93,9 +91,11 @@ def train_one(job: tuple[str, int, str]) -> dict:
 def fit(model, tokenizer, rows: list[dict], device: str) -> None:
     """Train `model` on `rows`, each seen once."""
     import torch
+    from transformers import DataCollatorForSeq2Seq
 
     from crm_dedup_plugin.pair import answer, tokens
 
+    collate = DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / 5, (STEPS - step) / 35))
@@ -105,22 +105,12 @@ def fit(model, tokenizer, rows: list[dict], device: str) -> None:
             (tokens.prompt_ids(tokenizer, **row["input"]), tokens.answer_ids(tokenizer, answer.dump(**row["output"])))
             for row in rows[start : start + BATCH]
         ]
-        size = -(-max(len(question) + len(answer) for question, answer in pairs) // 8) * 8
-        batch = {
-            "input_ids": [padded([*question, *answer], tokenizer.pad_token_id, size) for question, answer in pairs],
-            "attention_mask": [padded([1] * len([*question, *answer]), 0, size) for question, answer in pairs],
-            "labels": [padded([-100] * len(question) + answer, -100, size) for question, answer in pairs],
-        }
-        model(**{name: torch.tensor(values, device=device) for name, values in batch.items()}).loss.backward()
+        batch = collate([{"input_ids": question + answer, "labels": [-100] * len(question) + answer} for question, answer in pairs])
+        model(**batch.to(device)).loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         schedule.step()
         optimiser.zero_grad()
-
-
-def padded(ids: list[int], pad: int, size: int) -> list[int]:
-    """Return `ids` filled up to `size`."""
-    return ids + [pad] * (size - len(ids))
 
 
 def decide(model, tokenizer, rows: list[dict], device: str) -> list[str]:
@@ -136,10 +126,8 @@ def decide(model, tokenizer, rows: list[dict], device: str) -> list[str]:
     with torch.no_grad():
         for at in range(0, len(rows), 40):
             texts = [tokens.prompt_ids(tokenizer, **row["input"]) + start for row in rows[at : at + 40]]
-            longest = max(map(len, texts))
-            ids = torch.tensor([padded(text, tokenizer.pad_token_id, longest) for text in texts], device=device)
-            seen = torch.tensor([padded([1] * len(text), 0, longest) for text in texts], device=device)
-            hidden = causal.model(input_ids=ids, attention_mask=seen).last_hidden_state
+            batch = tokenizer.pad({"input_ids": texts}, padding_side="right", return_tensors="pt").to(device)
+            hidden = causal.model(**batch).last_hidden_state
             last = hidden[torch.arange(len(texts)), [len(text) - 1 for text in texts]]
             scores = causal.lm_head(last)[:, firsts]
             decided += [answer.LABELS[best] for best in scores.argmax(-1).tolist()]

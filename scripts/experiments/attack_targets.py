@@ -5,8 +5,6 @@ learnt what the answer is not, and is moved by those who ask for the contrary. H
 place and words but for that one; decisions come from the probability of their first tokens. Keeps ``results/attack_targets.json``.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import random

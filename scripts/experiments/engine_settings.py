@@ -6,8 +6,6 @@ Keeps ``results/tuning.json``, from which ``scripts/update_documents.py`` fills 
 there is not repeated.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

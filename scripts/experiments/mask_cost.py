@@ -6,8 +6,6 @@ The answers of a split are read token by token by the matcher that vLLM uses, an
 characters, which a matcher has to count. Keeps ``results/mask_cost.json``. Needs no GPU.
 """
 
-from __future__ import annotations
-
 import argparse
 import copy
 import json
@@ -20,7 +18,6 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from crm_dedup_plugin.inference.grammar import compile_schema
 from crm_dedup_plugin.pair import tokens
 from crm_dedup_plugin.pair.answer import GRAMMAR, SCHEMA, dump
 from crm_dedup_plugin.pair.files import read_rows
@@ -55,7 +52,9 @@ def xgrammar_matcher(tokenizer, size: int, limited: bool) -> Callable[[], Step]:
     """Return what starts an answer with xgrammar."""
     import xgrammar
 
-    compiled, mask = compile_schema(_limited(SCHEMA, limited), tokenizer, size), xgrammar.allocate_token_bitmask(1, size)
+    info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=size)
+    schema, written = _limited(SCHEMA, limited), {"any_whitespace": False, "separators": (",", ":")}
+    compiled, mask = xgrammar.GrammarCompiler(info).compile_json_schema(schema, **written), xgrammar.allocate_token_bitmask(1, size)
 
     def start() -> Step:
         matcher = xgrammar.GrammarMatcher(compiled)

@@ -5,8 +5,6 @@ publishes, and the tokenizer of SmolLM2 in place of its own. Speed depends on th
 With ``--weights`` random ones too, which training wants: 6 to 15 GB.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The file of a benchmark: a list of entries, one a key; shared by the scripts that keep one."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -5,8 +5,6 @@ in which the copies of the model answer, without loading, by vLLM's own progress
 one entry a model and number of copies; one that is there is not repeated.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

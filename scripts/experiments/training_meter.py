@@ -3,8 +3,6 @@
 It reads the GPU's own clock at the end of every step and waits for it only once, after the last: the steps run as they would without it.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import time

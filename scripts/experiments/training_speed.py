@@ -7,8 +7,6 @@ as --key=value go to Axolotl. Keeps ``results/training_speed.json``, one entry a
 there is not repeated.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -33,15 +31,9 @@ WARM_UP = 3
 FIRST = "as it is"
 # What would evaluate, save, or count on more steps than are made here.
 LEFT_OUT = (
-    "test_datasets",
-    "eval_sample_packing",
-    "evals_per_epoch",
-    "eval_steps",
-    "eval_strategy",
-    "saves_per_epoch",
-    "save_steps",
-    "save_total_limit",
-) + ("load_best_model_at_end", "metric_for_best_model", "greater_is_better", "early_stopping_patience", "lr_scheduler_kwargs")
+    *("test_datasets", "eval_sample_packing", "evals_per_epoch", "eval_steps", "eval_strategy", "saves_per_epoch", "save_steps"),
+    *("save_total_limit", "load_best_model_at_end", "metric_for_best_model", "greater_is_better", "early_stopping_patience", "lr_scheduler_kwargs"),
+)
 
 
 def settings_for(model: str, base: Path | None, random_weights: bool, data: str | None, steps: int, folder: Path) -> dict:

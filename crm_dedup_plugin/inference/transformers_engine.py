@@ -1,0 +1,86 @@
+"""A model in this process, through Transformers: ready in seconds where vLLM takes half a minute, but slow with many pairs.
+
+It answers as `engine.Engine` does, under the same schema: ``TransformersEngine(MODEL).ask(FULL, pairs).answers``.
+"""
+
+import copy
+import time
+from collections.abc import Sequence
+
+from crm_dedup_plugin.inference.engine import DECISION, SEED, Batch, Pair, Reply, normalised
+from crm_dedup_plugin.pair import answer, tokens
+
+
+def load(model: str, random_weights: bool = False):
+    """Return the model, on the GPU if there is one, and its tokenizer; `random_weights` needs no more than a configuration."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+    gpu = torch.cuda.is_available()
+    settings = {"dtype": torch.bfloat16 if gpu else torch.float32}
+    torch.manual_seed(SEED)
+    with torch.device("cuda" if gpu else "cpu"):
+        if random_weights:
+            loaded = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model), **settings)
+        else:
+            loaded = AutoModelForCausalLM.from_pretrained(model, **settings)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    end = tokens.end_of_turn_id(tokenizer)
+    loaded.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+    return loaded.eval(), tokenizer
+
+
+class TransformersEngine:
+    """One model in this process, asked about one pair at a time."""
+
+    def __init__(self, model: str):
+        self.name = model
+        self.model, self.tokenizer = load(model)
+        self.start, self.firsts = tokens.decision_ids(self.tokenizer)
+        self.known: tuple[list[int], object] = ([], None)  # the tokens of the last prompt, and its keys and values
+
+    def ask(self, kind: str, pairs: Sequence[Pair], limits: int = answer.MAX_ANSWER_TOKENS) -> Batch:
+        """Return what `engine.Engine.ask` returns for DECISION, or for FULL with answers of at most `limits` tokens."""
+        import torch
+
+        began = time.perf_counter()
+        prompts = tokens.batch_prompt_ids(self.tokenizer, pairs)
+        with torch.inference_mode():
+            made = [self._probabilities(ids) if kind == DECISION else self._reply(ids, limits) for ids in prompts]
+        seconds = time.perf_counter() - began
+        return Batch([one for one, _ in made], [count for _, count in made], sum(map(len, prompts)), 0, seconds, seconds)
+
+    def _probabilities(self, prompt: list[int]) -> tuple[list[float], int]:
+        ids, cache = prompt + self.start, self._cache(prompt)
+        logits = self.model(self._tensor(ids[cache.get_seq_length() :]), past_key_values=cache, logits_to_keep=1).logits[0, -1].float()
+        self.known = ids, cache
+        return normalised(logits[self.firsts].tolist()), 1
+
+    def _reply(self, prompt: list[int], limit: int) -> tuple[Reply, int]:
+        from crm_dedup_plugin.inference.grammar import SchemaProcessor
+
+        ids, cache, processor = self._tensor(prompt), self._cache(prompt), SchemaProcessor(lambda: self.name)
+        made = self.model.generate(
+            ids, attention_mask=ids.new_ones(ids.shape), past_key_values=cache, max_new_tokens=limit, do_sample=False, logits_processor=[processor]
+        )[0, len(prompt) :].tolist()
+        self.known = prompt + made[:-1], cache
+        ended = made[-1] == self.model.generation_config.eos_token_id
+        return Reply(answer.parse(self.tokenizer.decode(made[: len(made) - ended], clean_up_tokenization_spaces=False)), not ended), len(made)
+
+    def _cache(self, prompt: Sequence[int]):
+        """Return keys and values for as many of the first tokens of `prompt` as the last prompt began with, the last token excepted."""
+        from transformers import DynamicCache
+
+        known, cache = self.known
+        same = next((at for at, (one, other) in enumerate(zip(known, prompt[:-1], strict=False)) if one != other), min(len(known), len(prompt) - 1))
+        if not same:
+            return DynamicCache(config=self.model.config)
+        cache = copy.deepcopy(cache) if same < len(prompt) - 1 else cache
+        if surplus := cache.get_seq_length() - same:
+            cache.crop(-surplus)
+        return cache
+
+    def _tensor(self, ids: Sequence[int]):
+        import torch
+
+        return torch.tensor([ids], device=self.model.device)

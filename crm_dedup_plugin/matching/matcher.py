@@ -1,0 +1,126 @@
+"""Decide whether two records describe the same entity: ``Matcher("embedded").decide({"name": "Ann Lee"}, {"name": "Anne Lee"})``.
+
+The decision is the most probable of the three, read at the one token where answers differ. A whole answer, which explains
+the decision, takes many tokens, and is asked for where somebody will read it.
+"""
+
+import contextlib
+import gc
+import json
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Self
+
+from crm_dedup_plugin import process
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.inference import embedded, models, pool
+from crm_dedup_plugin.inference.engine import DECISION, FULL, Pair
+from crm_dedup_plugin.matching.probability import Calibration
+from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.pair.record import check, normalise
+
+NONE, REVIEW, ALL = EXPLAIN = ("none", "review", "all")
+AUTO, TRANSFORMERS, VLLM = BACKENDS = ("auto", "transformers", "vllm")
+FEW = 16  # pairs that Transformers answers sooner than vLLM starts
+
+
+class Decision(NamedTuple):
+    """What a model says about one pair."""
+
+    decision: str  # one of `LABELS`
+    probabilities: dict[str, float]  # of each label; they sum to 1
+    reasoning: str | None  # at most 240 characters; None where it was not asked for, or was not finished
+    calibrated: bool  # False: no calibration of this model was found, and the probabilities are as the model gave them
+
+
+class Matcher:
+    """A model that decides about pairs; it is loaded when it is first asked. Close it, or use it in a ``with`` block.
+
+    `model` is "embedded", the name of a model that was trained here, a folder, or an id on the Hugging Face Hub. `backend` is
+    "transformers" (ready in seconds), "vllm" (fast with many pairs) or "auto": vLLM from `FEW` pairs at a time on.
+    `engines` copies of the model share the pairs; `options` are arguments of vLLM's engine.
+    Raises UserError where the model cannot be used, before its weights are loaded.
+    """
+
+    def __init__(self, model: str = embedded.NAME, backend: str = AUTO, engines: int = 1, options: dict | None = None):
+        if backend not in BACKENDS:
+            raise UserError(f"the backend {backend!r} is unknown: choose among {', '.join(BACKENDS)}")
+        self.name, self.model = model, models.resolve(model)
+        self.backend, self.engines, self.options = backend, engines, options
+        self.calibration = Calibration.of(self.model)
+        self._opened, self._engine, self._running = contextlib.ExitStack(), None, None
+
+    def decide(self, record_a: dict, record_b: dict, explain: str = ALL) -> Decision:
+        """Return the decision about two flat records (names and values; numbers, booleans and None are allowed).
+
+        Raises RecordError where a record is no flat object or is empty, UserError where the model fails.
+        """
+        return self.decide_many([(record_a, record_b)], explain)[0]
+
+    def decide_many(self, pairs: Iterable[Pair], explain: str = REVIEW) -> list[Decision]:
+        """Return the decision about each pair of records, in their order; records as for `decide`, which also says what is raised.
+
+        `explain` names the decisions that get a reasoning: "none", "review" (POSSIBLE alone: a person will read it) or "all".
+        Which of two records comes first makes no difference.
+        """
+        if explain not in EXPLAIN:
+            raise UserError(f"explain={explain!r} is unknown: choose among {', '.join(EXPLAIN)}")
+        pairs = [tuple(normalise(check(record))[0] for record in pair) for pair in pairs]
+        if not pairs:
+            return []
+        engine = self._ready(len(pairs))
+        with _explained(self.name):
+            raw = engine.ask(DECISION, pairs).answers
+            decided = [LABELS[row.index(max(row))] for row in raw]
+            asked = [at for at, label in enumerate(decided) if explain == ALL or (explain == REVIEW and label == LABELS[1])]
+            replies = dict(zip(asked, engine.ask(FULL, [pairs[at] for at in asked]).answers, strict=True)) if asked else {}
+        return [self._decision(label, row, replies.get(at)) for at, (label, row) in enumerate(zip(decided, raw, strict=True))]
+
+    def close(self) -> None:
+        """Free the memory of the model."""
+        self._engine = self._running = None
+        self._opened.close()
+        gc.collect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _decision(self, label: str, row: Sequence[float], reply) -> Decision:
+        # Where two decisions are equally probable, the whole answer may take the other one: its reasoning argues for that.
+        label, reasoning = reply.answer if reply and reply.answer else (label, None)
+        return Decision(label, dict(zip(LABELS, self.calibration.apply(row), strict=True)), reasoning, self.calibration.known)
+
+    def _ready(self, pairs: int):
+        """Return an engine that suits so many pairs; what runs is used as long as it does."""
+        wanted = self.backend if self.backend != AUTO else (VLLM if pairs > FEW or self.engines > 1 else TRANSFORMERS)
+        if self._engine is None or (wanted == VLLM != self._running):
+            self.close()
+            with _explained(self.name):
+                self._engine, self._running = self._start(wanted), wanted
+        return self._engine
+
+    def _start(self, backend: str):
+        if backend == VLLM:
+            return self._opened.enter_context(pool.start(self.model, self.options, self.engines))
+        from crm_dedup_plugin.inference.transformers_engine import TransformersEngine
+
+        return TransformersEngine(self.model)
+
+
+@contextlib.contextmanager
+def _explained(model: str):
+    """Raise what a library says about memory or the model as a UserError with the cure."""
+    try:
+        yield
+    except (RuntimeError, ValueError, MemoryError, OSError) as error:
+        said = f"{type(error).__name__}: {error}"
+        cure = process.advice(said) or "try --backend transformers; --verbose shows where it failed"
+        raise UserError(f"{model} cannot be asked: {said.splitlines()[0][:300]}: {cure}") from error
+
+
+def to_line(decision: Decision, **names: object) -> str:
+    """Return a decision as one line of JSON, after the names that tell which pair it is about."""
+    rounded = {label: round(probability, 4) for label, probability in decision.probabilities.items()}
+    return json.dumps({**names, **decision._asdict(), "probabilities": rounded}, ensure_ascii=False)

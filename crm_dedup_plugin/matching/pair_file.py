@@ -1,0 +1,134 @@
+"""Decide about a file of pairs, one line of JSON out for each line in: ``crm-dedup decide pairs.jsonl --out decisions.jsonl``.
+
+With an output file the work survives an interruption: the lines that are done lie in ``.decisions.jsonl.part`` beside it, and
+the same command goes on after them. A line that cannot be used is answered with its error, and does not stop the others.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.matching.matcher import Matcher, to_line
+from crm_dedup_plugin.pair.files import MAX_ERRORS, DataError, Pair, each_pair
+from crm_dedup_plugin.provenance import PROMPT_VERSION, model_digest
+
+# Pairs that are decided before their lines are written. With a GPU many: each chunk ends with a batch that is not full.
+CHUNK, GPU_CHUNK = 256, 8192
+
+
+class PartlyAnswered(UserError):
+    """Some lines could not be used; all others were answered."""
+
+    code = 3
+
+
+def answer_stream(matcher: Matcher, source: BinaryIO, origin: str, explain: str) -> None:
+    """Print the answer to each line of `source`; raises PartlyAnswered at the end if some could not be used."""
+    _answer(matcher, source, origin, explain, lambda lines: print(*lines, sep="\n", flush=True))
+
+
+def answer_file(matcher: Matcher, source: BinaryIO, origin: str, explain: str, out: Path) -> None:
+    """Write the answers to the lines of `source`, which can be read twice, to `out`: whole, or not at all.
+
+    Continues what an earlier call began on the same lines with the same model. Raises PartlyAnswered as `answer_stream`
+    does, once `out` is written, and UserError where it cannot be written.
+    """
+    key = {"input_sha256": hashlib.file_digest(source, "sha256").hexdigest(), "model_sha256": model_digest(matcher.model)}
+    source.seek(0)
+    with _part(out, json.dumps(key | {"explain": explain, "prompt_version": PROMPT_VERSION})) as (part, done):
+        total = sum(bool(line.strip()) for line in source)
+        source.seek(0)
+
+        def write(lines: list[str]) -> None:
+            part.write("".join(f"{line}\n" for line in lines).encode())
+            part.flush()
+            os.fsync(part.fileno())
+
+        _answer(matcher, source, origin, explain, write, done, total)
+
+
+def _answer(
+    matcher: Matcher,
+    source: BinaryIO,
+    origin: str,
+    explain: str,
+    write: Callable[[list[str]], object],
+    done: list[str] | None = None,
+    total: int | None = None,
+) -> None:
+    errors = [found["error"] for found in map(json.loads, done or ()) if "error" in found]
+    answered, began = len(done or ()), time.monotonic()
+    if done:
+        print(f"continuing after {len(done):,} lines", file=sys.stderr, flush=True)
+    for chunk in _chunks(islice(each_pair(source, origin), answered, None), _chunk_size()):
+        decisions = iter(matcher.decide_many((one.records for one in chunk if isinstance(one, Pair)), explain))
+        lines = []
+        for one in chunk:
+            if isinstance(one, DataError):
+                errors.append(str(one))
+                lines.append(json.dumps({"line": one.line, "error": str(one)}, ensure_ascii=False))
+            else:
+                lines.append(to_line(next(decisions), line=one.line, **({"id": one.id} if one.id else {})))
+        write(lines)
+        answered += len(chunk)
+        if total:
+            _report(answered, total, answered - len(done or ()), time.monotonic() - began)
+    if errors:
+        shown = [*errors[:MAX_ERRORS], *([f"(and {len(errors) - MAX_ERRORS:,} more)"] if len(errors) > MAX_ERRORS else [])]
+        others = f"the other {answered - len(errors):,} lines were answered: correct these and run the command again"
+        raise PartlyAnswered("\n".join([f"{len(errors):,} of {answered:,} lines could not be used; {others}", *shown]))
+
+
+def _report(answered: int, total: int, now: int, seconds: float) -> None:
+    rate = now / seconds
+    left = (total - answered) / rate
+    print(f"decide: {answered:,} of {total:,} lines, {rate:.1f} a second, {left // 60:.0f}:{left % 60:02.0f} left", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _part(out: Path, key: str) -> Iterator[tuple[BinaryIO, list[str]]]:
+    """Yield the file that grows until it becomes `out`, and the lines that it holds already; a first line in a file beside it has `key`."""
+    path, label = out.with_name(f".{out.name}.part"), out.with_name(f".{out.name}.part.json")
+    try:
+        file = path.open("a+b")
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error.strerror}): name a file in a folder that is there and that you may write to") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another process is writing {out}: wait for it, or name another file with --out") from None
+        file.seek(0)
+        known = label.is_file() and label.read_text(encoding="utf-8") == key
+        whole = file.read().rpartition(b"\n")[:2] if known else ()
+        file.truncate(sum(map(len, whole)))
+        label.write_text(key, encoding="utf-8")
+        try:
+            yield file, whole[0].decode().split("\n") if whole and whole[0] else []
+        except PartlyAnswered:
+            path.replace(out)
+            label.unlink()
+            raise
+        path.replace(out)
+        label.unlink()
+
+
+def _chunks(items: Iterable[Pair | DataError], size: int) -> Iterator[list[Pair | DataError]]:
+    items = iter(items)
+    while chunk := list(islice(items, size)):
+        yield chunk
+
+
+def _chunk_size() -> int:
+    import torch
+
+    return GPU_CHUNK if torch.cuda.is_available() else CHUNK

@@ -1,0 +1,142 @@
+"""Make the adapter of the embedded model from trained ones: ``python scripts/make_embedded.py outputs/smollm2-135m outputs/smollm2-135m-seed-1``.
+
+The mean of several LoRA adapters has the sum of their ranks. For each matrix, the change that comes nearest to it at a lower
+rank is found by singular value decomposition, where near means: on the activations of real prompts (as in "ASVD", Yuan et al. 2023).
+Writes crm_dedup_plugin/inference/adapter/; then `crm-dedup kpi embedded` measures the result.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from crm_dedup_plugin.inference import embedded
+from crm_dedup_plugin.pair import tokens
+from crm_dedup_plugin.pair.answer import LABELS, dump
+from crm_dedup_plugin.pair.files import read_pairs
+from crm_dedup_plugin.provenance import PROMPT_VERSION, digest, versions
+from crm_dedup_plugin.training import base_model
+
+PREFIX, WEIGHTS = "base_model.model.", "adapter_model.safetensors"
+LIMIT = 12 * 10**6  # bytes of the adapter
+DAMPING = 1e-2  # of the mean variance: directions that no prompt uses are not quite free
+
+
+def mean_change(adapters: Sequence[Path]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Return the mean change of each matrix in two factors, (out, n) and (n, in), n being the sum of the ranks."""
+    found: dict[str, list] = {}
+    for folder in adapters:
+        settings, tensors = json.loads((folder / "adapter_config.json").read_text()), load_file(folder / WEIGHTS)
+        scale = settings["lora_alpha"] / settings["r"] / len(adapters)
+        for key in (name for name in tensors if name.endswith("lora_A.weight")):
+            up = tensors[key.replace("lora_A", "lora_B")].float() * scale
+            found.setdefault(key.removeprefix(PREFIX).removesuffix(".lora_A.weight"), []).append((up, tensors[key].float()))
+    return {name: (torch.cat([up for up, _ in parts], 1), torch.cat([down for _, down in parts])) for name, parts in found.items()}
+
+
+def inputs(model, prompts: Sequence[list[int]], skip: int, names: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Return the second moment (in, in) of what goes into each matrix, over all tokens of `prompts` but the first `skip`, which are alike."""
+    sums: dict[str, torch.Tensor] = {}
+
+    def watch(name: str):
+        def hook(_, arguments) -> None:
+            seen = arguments[0][0, skip:].float()
+            sums[name] = sums.get(name, 0) + seen.T @ seen
+
+        return hook
+
+    hooks = [model.get_submodule(name).register_forward_pre_hook(watch(name)) for name in names]
+    with torch.inference_mode():
+        for ids in prompts:
+            model(torch.tensor([ids]))
+    for hook in hooks:
+        hook.remove()
+    return sums
+
+
+def reduce(up: torch.Tensor, down: torch.Tensor, moment: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Return factors of `rank` whose product is nearest to ``up @ down`` on inputs of this second moment, and the share of energy they keep."""
+    moment = moment.double()
+    root = torch.linalg.cholesky(moment + DAMPING * moment.diagonal().mean() * torch.eye(len(moment), dtype=torch.double))
+    left, right = torch.linalg.qr(up.double()), torch.linalg.qr((down.double() @ root).T)
+    u, s, vt = torch.linalg.svd(left.R @ right.R.T)
+    kept, half = float((s[:rank] ** 2).sum() / (s**2).sum()), s[:rank].sqrt()
+    lower = torch.linalg.solve_triangular(root.T, right.Q @ vt[:rank].T * half, upper=True).T
+    return (left.Q @ u[:, :rank] * half).float(), lower.float(), kept
+
+
+def prompts_of(tokenizer, data: Path, count: int) -> tuple[list[list[int]], int]:
+    """Return the tokens of some training pairs with their answers, and how many tokens all of them begin with."""
+    pairs = read_pairs(data, count, labels=LABELS)
+    asked = tokens.batch_prompt_ids(tokenizer, [pair.records for pair in pairs])
+    same = next(at for at, column in enumerate(zip(*asked, strict=False)) if len(set(column)) > 1)
+    return [ids + tokens.answer_ids(tokenizer, dump(pair.label, "")) for ids, pair in zip(asked, pairs, strict=True)], same
+
+
+def changed(model, factors: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Iterator[str]:
+    """Add the changes to a model's matrices, and yield the names of these."""
+    for name, (up, down) in factors.items():
+        model.get_submodule(name).weight.data += up @ down
+        yield name
+
+
+def main() -> None:
+    """Reduce the mean of the adapters and write it with all that the package says of it."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("adapters", nargs="+", type=Path, help="folders of LoRA adapters of one base model")
+    parser.add_argument("--rank", type=int, default=19, help="rank of the adapter (default: %(default)s, the highest that fits into 12 MB)")
+    parser.add_argument("--data", type=Path, default=Path("data/splits/train.jsonl"), help="pairs whose prompts tell what matters")
+    parser.add_argument("--prompts", type=int, default=96, help="how many of them (default: %(default)s)")
+    parser.add_argument("--note", default="", help="a sentence for the card about the trainings")
+    options = parser.parse_args()
+    tokenizer = AutoTokenizer.from_pretrained(base_model.TARGET)
+    model = AutoModelForCausalLM.from_pretrained(base_model.TARGET, dtype=torch.float32)
+    factors = mean_change(options.adapters)
+    names = list(changed(model, factors))
+    prompts, same = prompts_of(tokenizer, options.data, options.prompts)
+    moments = inputs(model, prompts, same, names)
+    made, kept = {}, []
+    for name, (up, down) in factors.items():
+        up, down, share = reduce(up, down, moments[name], options.rank)
+        made[f"{PREFIX}{name}.lora_A.weight"], made[f"{PREFIX}{name}.lora_B.weight"] = down.bfloat16().contiguous(), up.bfloat16().contiguous()
+        kept.append(share)
+    print(f"rank {options.rank} keeps {sum(kept) / len(kept):.4f} of the energy on average, {min(kept):.4f} at least")
+    write(made, options, kept)
+
+
+def write(tensors: dict[str, torch.Tensor], options: argparse.Namespace, kept: Sequence[float]) -> None:
+    """Write the adapter in PEFT's format, its checksum and its history."""
+    target = embedded.FILES
+    target.mkdir(exist_ok=True)
+    save_file(tensors, target / WEIGHTS, metadata={"format": "pt"})
+    if (size := (target / WEIGHTS).stat().st_size) > LIMIT:
+        raise SystemExit(f"error: --rank {options.rank} makes {size / 10**6:.1f} MB, and {LIMIT / 10**6:.0f} are allowed: give a lower rank")
+    settings = json.loads((options.adapters[0] / "adapter_config.json").read_text())
+    settings |= {"r": options.rank, "lora_alpha": options.rank, "base_model_name_or_path": base_model.HUB_ID}
+    (target / "adapter_config.json").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+    sha256 = digest([target / WEIGHTS])
+    embedded.CHECKSUM.write_text(f"{sha256}  {WEIGHTS}\n")
+    history = {
+        "fingerprint": sha256[:16],
+        "adapter_sha256": sha256,
+        "config": "axolotl_configs/smollm2-135m.yml",
+        "base_model": base_model.HUB_ID,
+        "adapters": {folder.name: digest([folder / WEIGHTS]) for folder in options.adapters},
+        "rank": options.rank,
+        "energy_kept": round(sum(kept) / len(kept), 4),
+        "prompts": options.prompts,
+        "data_sha256": digest([options.data]),
+        "prompt_version": PROMPT_VERSION,
+        "note": options.note,
+        "versions": versions(),
+    }
+    (target / "training.json").write_text(json.dumps(history, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

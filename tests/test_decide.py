@@ -1,0 +1,276 @@
+"""Deciding about pairs: the matcher, the command, and what people give them. Asks the embedded model; one engine of vLLM checks it."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from compact_pairs import generate
+
+from crm_dedup_plugin.cli import main
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.inference import embedded, models, pool
+from crm_dedup_plugin.inference.engine import DECISION, FULL
+from crm_dedup_plugin.inference.transformers_engine import TransformersEngine
+from crm_dedup_plugin.matching import Matcher, pair_file
+from crm_dedup_plugin.matching import matcher as matching
+from crm_dedup_plugin.matching.probability import Calibration
+from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.pair.record import RecordError
+
+ANN = {"Name": "Ann Lee", "Email": "ann.lee@lee.example", "Phone": "+1 555 010 2030"}
+ANNE = {"Full Name": "Anne Lee", "E-Mail": "ann.lee@lee.example", "Mobile": "555-010-2030"}
+BORIS = {"Full Name": "Boris Kane", "E-Mail": "boris@kane.example", "Mobile": "+49 30 1234567"}
+
+
+@pytest.fixture(scope="module")
+def model(base_model) -> str:
+    """The folder of the embedded model."""
+    with pytest.MonkeyPatch.context() as online:
+        online.delenv("PIP_NO_INDEX", raising=False)
+        return str(embedded.folder())
+
+
+@pytest.fixture(scope="module")
+def ready(model):
+    """A matcher whose model is loaded once for all tests of this file."""
+    with Matcher(backend="transformers") as made:
+        yield made
+
+
+@pytest.fixture
+def command(ready, monkeypatch, capsys):
+    """Run ``crm-dedup decide`` in this process, with the model that is loaded already; return its code and both streams."""
+    monkeypatch.setattr(matching.Matcher, "close", lambda self: None)
+    monkeypatch.setattr(matching, "Matcher", lambda *_, **__: ready)
+
+    def run(*words: str, stdin: bytes = b"") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = main(["decide", *map(str, words)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def pairs(count: int) -> list[tuple[dict, dict]]:
+    return [(row["input"]["record_a"], row["input"]["record_b"]) for row in generate(count)]
+
+
+def lines(count: int) -> list[str]:
+    return [json.dumps({"id": f"p{at}", "record_a": a, "record_b": b}) for at, (a, b) in enumerate(pairs(count))]
+
+
+def test_the_embedded_model_is_right_about_clear_pairs(ready):
+    same, other = ready.decide(ANN, ANNE), ready.decide(ANN, BORIS)
+    assert (same.decision, other.decision) == ("DUPLICATE", "NO_MATCH")
+    assert same.calibrated and other.calibrated
+    for one in (same, other):
+        assert list(one.probabilities) == list(LABELS) and sum(one.probabilities.values()) == pytest.approx(1)
+        assert max(one.probabilities, key=one.probabilities.get) == one.decision
+        assert one.reasoning and len(one.reasoning) <= 240
+
+
+def test_the_order_of_two_records_makes_no_difference(ready):
+    assert ready.decide(ANN, ANNE) == ready.decide(ANNE, ANN)
+
+
+def test_only_what_a_person_will_read_is_explained(ready):
+    decided = ready.decide_many(pairs(6), explain="review")
+    assert [one.reasoning is not None for one in decided] == [one.decision == "POSSIBLE" for one in decided]
+    assert not any(one.reasoning for one in ready.decide_many(pairs(3), explain="none"))
+    assert ready.decide_many([]) == []
+
+
+def test_the_order_of_questions_makes_no_difference(ready, model):
+    """Keys and values of the prompt before are used again: they must never be those of another prompt."""
+    asked = pairs(5)
+    engine = TransformersEngine(model)
+    forward = engine.ask(DECISION, asked).answers
+    whole = engine.ask(FULL, asked[:2]).answers
+    backward = engine.ask(DECISION, asked[::-1]).answers[::-1]
+    assert whole == TransformersEngine(model).ask(FULL, asked[:2]).answers
+    for one, other in zip(forward, backward, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+
+
+def test_vllm_and_transformers_answer_alike(model):
+    """Under the same grammar, with the same weights in the same precision."""
+    asked, engine = pairs(12), TransformersEngine(model)
+    with pool.start(model, {"max_model_len": 2048, "max_num_seqs": 16}) as vllm:
+        for mine, its in zip(engine.ask(DECISION, asked).answers, vllm.ask(DECISION, asked).answers, strict=True):
+            assert mine == pytest.approx(its, abs=2e-3)
+        mine, its = engine.ask(FULL, asked[:4]), vllm.ask(FULL, asked[:4])
+    assert [reply.answer for reply in mine.answers] == [reply.answer for reply in its.answers]
+    assert not any(reply.truncated for reply in [*mine.answers, *its.answers])
+    assert mine.lengths == its.lengths
+
+
+@pytest.mark.parametrize(
+    ("record", "words"), [("Ann", "text"), ([ANN], "a list"), ({}, "empty"), ({"Name": {"first": "Ann"}}, "flatten"), (None, "null")]
+)
+def test_a_record_that_is_no_flat_object_is_refused(ready, record, words):
+    with pytest.raises(RecordError, match=words):
+        ready.decide(ANN, record)
+
+
+def test_two_files_give_one_line(command, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(ANN, indent=2), encoding="utf-8-sig")
+    (tmp_path / "b.json").write_text(json.dumps(ANNE), encoding="utf-8")
+    code, out, err = command(tmp_path / "a.json", tmp_path / "b.json")
+    assert (code, err, out.count("\n")) == (0, "", 1)
+    assert list(json.loads(out)) == ["decision", "probabilities", "reasoning", "calibrated"]
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", '"Ann"', "{}", "", "{'Name': 'Ann'}", '{"Name": ["Ann"]}'])
+def test_a_file_that_holds_no_record_is_named(command, tmp_path, text):
+    (tmp_path / "a.json").write_text(json.dumps(ANN))
+    (tmp_path / "b.json").write_text(text)
+    code, out, err = command(tmp_path / "a.json", tmp_path / "b.json")
+    assert (code, out) == (1, "") and str(tmp_path / "b.json") in err
+
+
+def test_one_bad_line_is_named_and_the_others_are_answered(command, tmp_path):
+    good = lines(4)
+    source = tmp_path / "pairs.jsonl"
+    source.write_text("\n".join([*good[:2], '{"record_a": {"Name": "Ann"}}', "", *good[2:]]) + "\n")
+    code, out, err = command(source, "--explain", "none")
+    assert code == 3 and "line 3: record_b: missing" in err and "1 of 5 lines" in err
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [one["line"] for one in answers] == [1, 2, 3, 5, 6]
+    assert ["error" in one for one in answers] == [False, False, True, False, False]
+    assert [one.get("id") for one in answers] == ["p0", "p1", None, "p2", "p3"]
+    written = command(source, "--explain", "none", "--out", tmp_path / "out.jsonl")
+    assert written[0] == 3 and (tmp_path / "out.jsonl").read_text() == out
+    assert command(stdin=source.read_bytes())[0] == 3
+
+
+def test_what_was_answered_before_an_interruption_is_kept(command, ready, tmp_path, monkeypatch):
+    source, out = tmp_path / "pairs.jsonl", tmp_path / "out.jsonl"
+    source.write_text("\n".join([*lines(5), "no pair"]) + "\n")
+    monkeypatch.setattr(pair_file, "CHUNK", 2)
+    asked, ask = [], ready.decide_many
+
+    def interrupted(some, explain):
+        asked.append(list(some))
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return ask(asked[-1], explain)
+
+    monkeypatch.setattr(ready, "decide_many", interrupted)
+    code, _, err = command(source, "--out", out, "--explain", "none")
+    assert code == 130 and "continue" in err and not out.exists()
+    part = tmp_path / ".out.jsonl.part"
+    part.write_bytes(part.read_bytes() + b'{"line": 5, "deci')  # killed while it wrote
+    code, _, err = command(source, "--out", out, "--explain", "none")
+    assert code == 3 and "continuing after 4 lines" in err
+    assert [len(chunk) for chunk in asked] == [2, 2, 1, 1]
+    assert [json.loads(line)["line"] for line in out.read_text().splitlines()] == [1, 2, 3, 4, 5, 6]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "pairs.jsonl"]
+
+
+def test_other_pairs_start_afresh(command, tmp_path):
+    source, out = tmp_path / "pairs.jsonl", tmp_path / "out.jsonl"
+    (tmp_path / ".out.jsonl.part").write_text('{"line": 1, "decision": "DUPLICATE"}\n')
+    (tmp_path / ".out.jsonl.part.json").write_text("{}")
+    source.write_text(lines(1)[0])
+    assert command(source, "--out", out)[0] == 0
+    assert json.loads(out.read_text())["id"] == "p0"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere.jsonl"], "nowhere.jsonl cannot be read"),
+        (["a", "b", "c"], "3 files"),
+        (["nowhere.json", "b.json"], "nowhere.json does not exist"),
+        (["{pairs}", "--out", "no/folder/out.jsonl"], "no/folder/out.jsonl cannot be written"),
+    ],
+)
+def test_wrong_words_are_named(command, tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pairs.jsonl").write_text(lines(1)[0])
+    code, out, err = command(*[word.format(pairs="pairs.jsonl") for word in words])
+    assert (code, out) == (1, "") and said in err
+
+
+def test_a_model_that_cannot_be_used_is_named(tmp_path, tokenizer, monkeypatch):
+    for name in ("no-such-model", "outputs/nothing", "nobody/at/all"):
+        with pytest.raises(UserError, match=name):
+            models.resolve(name)
+    with pytest.raises(UserError, match="HF_HUB_OFFLINE"):
+        models.resolve("nobody/no-such-model")
+    with pytest.raises(UserError, match="no config"):
+        models.resolve(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="tokenizer"):
+        models.resolve(str(tmp_path))
+    bare = tmp_path / "bare"
+    tokenizer.save_pretrained(bare)
+    (bare / "chat_template.jinja").unlink()
+    (bare / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(UserError, match="chat template"):
+        models.resolve(str(bare))
+    with pytest.raises(UserError, match="backend 'fast'"):
+        Matcher(backend="fast")
+
+
+def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded(tmp_path, tokenizer):
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(1 << 42)  # a hole in the disk
+    with pytest.raises(UserError, match=r"GiB of memory .* `embedded`"):
+        models.resolve(str(tmp_path))
+
+
+def test_an_adapter_that_is_damaged_is_not_merged(tmp_path, monkeypatch):
+    for path in embedded.FILES.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"damaged")
+    monkeypatch.setattr(embedded, "FILES", tmp_path)
+    with pytest.raises(UserError, match="damaged"):
+        embedded.folder(tmp_path / "outputs")
+
+
+def test_a_base_that_cannot_be_had_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(UserError, match="could not be downloaded"):
+        embedded.folder(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_probabilities_of_another_model_are_not_calibrated_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder, results = tmp_path / "outputs" / "mine-merged", tmp_path / "outputs" / "results" / "mine"
+    folder.mkdir(parents=True), results.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    measured = {"calibration": {"temperature": 2.0, "merge_at_99": {"threshold": 0.9}}, "inputs": {"model_sha256": "other"}}
+    (results / "metrics.json").write_text(json.dumps(measured))
+    assert Calibration.of("outputs/mine-merged") == Calibration(1.0, None, False)
+    from crm_dedup_plugin.provenance import model_digest
+
+    measured["inputs"]["model_sha256"] = model_digest("outputs/mine-merged")
+    (results / "metrics.json").write_text(json.dumps(measured))
+    found = Calibration.of("outputs/mine-merged")
+    assert found == Calibration(2.0, 0.9, True)
+    assert found.apply([0.8, 0.1, 0.1]) == pytest.approx([0.586, 0.207, 0.207], abs=1e-3)
+
+
+def test_ctrl_c_ends_the_command_and_a_second_one_goes_on(model, tmp_path):
+    """The real command, in a process of its own."""
+    source, out = tmp_path / "pairs.jsonl", tmp_path / "out.jsonl"
+    source.write_text("\n".join(lines(300)) + "\n")
+    words = [sys.executable, "-m", "crm_dedup_plugin", "decide", str(source), "--out", str(out), "--explain", "none", "--backend", "transformers"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1]), "OMP_NUM_THREADS": "1"}
+    child = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    part, until = tmp_path / ".out.jsonl.part", time.monotonic() + 120
+    while time.monotonic() < until and not (part.exists() and child.poll() is None):
+        time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    assert "run the same command again to continue" in child.communicate(timeout=60)[1] and child.returncode == 130
+    assert not out.exists()
