@@ -1,16 +1,21 @@
 """A folder in which benchmarks of a tiny model run, with vLLM or with the stub in its place, and what they leave behind."""
 
 import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 import psutil
 import tiny_models
 from compact_pairs import generate
+
+from crm_dedup_plugin.cli import main
 
 STUBS = Path(__file__).resolve().parent / "stubs"
 # 40 pairs for 40 requests: long enough to be killed in the middle.
@@ -46,20 +51,32 @@ def stubbed(delay: float = 0, failure: str = "") -> dict[str, str]:
     return {"PYTHONPATH": path, "STUB_DELAY": str(delay), "STUB_FAILURE": failure}
 
 
+def command(words: Sequence[str]) -> list[str]:
+    return ["bench", "tiny", *words, *(() if "--engine" in words else ("--engine", "max_model_len=4096"))]
+
+
 def start(folder: Path, *words: str, **variables: str) -> subprocess.Popen:
-    """Start a benchmark of the tiny model."""
-    words = words if "--engine" in words else (*words, "--engine", "max_model_len=4096")
-    command = [sys.executable, "-m", "crm_dedup_plugin", "bench", "tiny", *words]
+    """Start a benchmark of the tiny model in a process that a test may kill."""
     (folder / "outputs" / "tiny-bench" / "online.log").unlink(missing_ok=True)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
     variables = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "PYTHONUNBUFFERED": "1", **variables}
-    return subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen([sys.executable, "-m", "crm_dedup_plugin", *command(words)], cwd=folder, env=variables, **streams)
 
 
 def bench(folder: Path, *words: str, **variables: str) -> tuple[int, str, str]:
-    """Return the exit status of a benchmark, and what it printed to both streams."""
-    child = start(folder, *words, **variables)
-    out, err = child.communicate(timeout=400)
-    return child.returncode, out, err
+    """Run a benchmark of the tiny model; return its exit status, and what it printed to both streams.
+
+    The command itself runs in this process, which measures the processor only once; its engines have processes of their own.
+    """
+    variables = {"VLLM_CPU_KVCACHE_SPACE": "1", **variables}
+    with (
+        contextlib.chdir(folder),
+        mock.patch.dict(os.environ, variables),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+    ):
+        code = main(command(words))
+    return code, out.getvalue(), err.getvalue()
 
 
 def left_behind(folder: Path) -> list[str]:

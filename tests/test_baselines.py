@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from baselines import boosting, majority, pairs, splink, strings  # noqa: E402
 from baselines.columns import columns, date  # noqa: E402
 
-from crm_dedup_plugin.evaluation import documents, metrics  # noqa: E402
+from crm_dedup_plugin.evaluation import calibration, documents, metrics  # noqa: E402
 from crm_dedup_plugin.pair.answer import LABELS  # noqa: E402
 
 SYLLABLES = "ba do ke li mu na po ra se ti vo zu".split()
@@ -90,6 +90,7 @@ def results(command, splits, tmp_path_factory) -> dict[str, dict]:
     names = ("majority", "strings", "boosting")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metrics, "RESAMPLES", 100)
+        patch.setattr(calibration, "RESAMPLES", 100)
         options = ("--splits", splits, "--unseen", unseen, "--lists", lists, "--results", folder, "--benchmarks", benchmarks)
         assert command(*options, "--only", *names) == 0
     return {name: json.loads((folder / f"baseline-{name}" / "metrics.json").read_text()) for name in names}

@@ -93,10 +93,13 @@ def test_a_server_that_answers_nothing_has_no_speed_and_is_asked_again(workspace
 
 def test_few_arms_on_two_engines_that_load_at_once(workspace):
     words = ("--parts", "offline", "--engines", "2", "--pairs", "5", "--repeats", "1", "--arms", "decision")
-    code, _, err = bench(workspace, *words, "--engine", "kv_cache_memory_bytes=100000000", **stubbed())
+    code, out, err = bench(workspace, *words, "--engine", "kv_cache_memory_bytes=100000000", **stubbed())
     assert code == 0, err
     result = json.loads((workspace / "outputs" / "results" / "tiny" / "benchmark.json").read_text())
     assert (set(result["offline"]), result["schema_cost"], result["engines"]) == ({"full", "decision"}, None, 2)
+    assert (result["gpus"], result["pairs"]) == (0, 5)
+    assert "2 engines side by side" in out and "offline, decision 1/1" in out
+    assert left_behind(workspace) == []
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,12 @@
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
-import lm_eval
+import harness
 import pytest
 from compact_pairs import generate
-from lm_eval.tasks import TaskManager
 
 from crm_dedup_plugin.pair.answer import MAX_ANSWER_TOKENS, RESPONSE_FORMAT, dump
-
-TASKS = Path(__file__).resolve().parents[1] / "lm_eval_tasks"
 
 
 @pytest.fixture
@@ -43,15 +39,12 @@ def server():
 def test_the_chat_task_asks_a_server_under_the_schema(server, tmp_path):
     split = tmp_path / "test.jsonl"
     split.write_text("".join(json.dumps(row) + "\n" for row in generate(6)), encoding="utf-8")
-    metadata = {"data": str(split)}
-    result = lm_eval.simple_evaluate(
-        model="local-chat-completions",
+    result = harness.evaluate(
+        "local-chat-completions",
+        ["crm_dedup_chat"],
+        metadata={"data": str(split)},
         model_args={"model": "any", "base_url": f"http://127.0.0.1:{server.server_address[1]}/v1/chat/completions"},
-        tasks=["crm_dedup_chat"],
-        task_manager=TaskManager(include_path=str(TASKS), include_defaults=False, metadata=metadata),
-        metadata=metadata,
         apply_chat_template=True,
-        bootstrap_iters=0,
     )
     assert result["results"]["crm_dedup_chat"]["valid_json,none"] == 1.0
     assert len(server.asked) == 7  # the canary and six pairs

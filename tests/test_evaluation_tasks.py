@@ -6,13 +6,12 @@ from collections import Counter
 from pathlib import Path
 from statistics import fmean
 
-import lm_eval
+import harness
 import pytest
 from compact_pairs import generate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lm_eval.api.model import LM
-from lm_eval.tasks import TaskManager
 from test_perturb import pairs
 
 from crm_dedup_plugin.evaluation import answers, documents, task
@@ -21,7 +20,6 @@ from crm_dedup_plugin.pair.answer import LABELS, dump
 from crm_dedup_plugin.pair.files import DataError
 from crm_dedup_plugin.policy import reasoning
 
-TASKS = Path(__file__).resolve().parents[1] / "lm_eval_tasks"
 CHANGED = ["crm_dedup_swapped", "crm_dedup_shuffled", "crm_dedup_injected"]
 
 
@@ -42,8 +40,7 @@ class Planted(LM):
 
 
 def evaluate(lm: LM, tasks: list[str], **metadata) -> dict:
-    manager = TaskManager(include_path=str(TASKS), include_defaults=False, metadata=metadata)
-    return lm_eval.simple_evaluate(model=lm, tasks=tasks, task_manager=manager, metadata=metadata, log_samples=True, bootstrap_iters=0)
+    return harness.evaluate(lm, tasks, metadata=metadata, log_samples=True)
 
 
 def value(result: dict, name: str, metric: str) -> float:
