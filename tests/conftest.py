@@ -35,6 +35,7 @@ LIVE = (
     "test_evaluation_probabilities.py",
     "test_resume.py",
     "test_decide.py",
+    "test_serve.py",
 )
 os.environ.update(QUIET)  # before the first import of torch, Axolotl or the Hub's client: they read it only then
 

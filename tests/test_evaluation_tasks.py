@@ -181,7 +181,7 @@ def test_public_benchmarks_are_a_slice_a_file_each_counting_the_same(benchmarks,
     assert value(result, "crm_dedup_public", "pair_precision") == 9 / 54
     assert value(result, "crm_dedup_public", "pair_mean_f1") == 0.5
     items = answers.screen(tuple(sample["pair_f1"] for sample in result["samples"]["crm_dedup_public"]))
-    summary = answers.summarise_pairs(items)
+    summary = answers.summarise(items, two_way=True)
     assert {name: part["f1"]["value"] for name, part in summary["slices"].items()} == {"right": 1, "wrong": 0}
     assert summary["mean_f1"]["value"] == 0.5
     monkeypatch.setenv(documents.BENCHMARKS, str(benchmarks))

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 from crm_dedup_plugin.cli.measure import key_value
-from crm_dedup_plugin.cli.parser import ONWARD, Parser, Program, above_zero, one_of
+from crm_dedup_plugin.cli.parser import Parser, Program, above_zero, one_of
 from crm_dedup_plugin.errors import UserError
 
 EXPLAIN, BACKENDS = ("none", "review", "all"), ("auto", "transformers", "vllm")
@@ -31,7 +31,7 @@ def add(program: Program) -> None:
     command.option("--engines", "How many copies of the model share the pairs, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
 
     explanation = "Serve a model to programs through the OpenAI API, until Ctrl-C."
-    command = program.add("use", "serve", explanation, "serve --port 8000", _run_serve, ONWARD)
+    command = program.add("use", "serve", explanation, "serve --port 8000", _run_serve, "the server has stopped")
     _model(command)
     command.option("--port", "The port, on this machine only.", 8000, type=above_zero(int), metavar="PORT")
 

@@ -1,9 +1,9 @@
-"""From the answers of one task to its numbers: bare ones for lm-eval's table, with intervals for ``results/``."""
+"""Turn the answers of one task into numbers: plain ones for lm-eval's table, and ones with intervals for ``results/``."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ ATTACKS = ("moved_rate", "attack_success")
 
 
 class Item(NamedTuple):
-    """One answer and what it is measured against; nothing of the records."""
+    """One answer and what it is compared with. It holds nothing of the records."""
 
     key: str
     gold: str
@@ -30,11 +30,11 @@ class Item(NamedTuple):
 
 
 class UnconstrainedError(RuntimeError):
-    """The answers were not decoded under the grammar."""
+    """The grammar did not constrain the answers."""
 
 
 def read(doc: dict, text: str) -> Item:
-    """Return the answer `text` to a document; its reasoning is checked against the records where it can be read."""
+    """Return the answer `text` to a document; if it can be read, its reasoning is checked against the records."""
     item = Item(doc["key"], doc["gold"], doc["slice"], doc["target"], text)
     answer = parse(text)
     if answer is None or doc["key"] == CANARY["key"]:
@@ -46,7 +46,7 @@ def read(doc: dict, text: str) -> Item:
 
 @lru_cache(maxsize=32)
 def screen(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    """Return the items without the canary; raises UnconstrainedError if that one got away."""
+    """Return the items without the canary; raises UnconstrainedError if the answer to the canary does not follow the grammar."""
     for item in items:
         if item.key == CANARY["key"] and not _follows_grammar(item.answer):
             raise UnconstrainedError(
@@ -58,7 +58,7 @@ def screen(items: tuple[Item, ...]) -> tuple[Item, ...]:
 
 
 def decision(item: Item) -> str | None:
-    """Return the decision of an answer, None where it cannot be read."""
+    """Return the decision of an answer, or None if it cannot be read."""
     answer = parse(item.answer)
     return answer and answer.decision
 
@@ -76,15 +76,10 @@ def pair_scores(items: tuple[Item, ...]) -> dict[str, float]:
     return {**metrics.pair_scores(match, predicted), "mean_f1": metrics.mean_f1(match, predicted, [item.slice for item in items])}
 
 
-def qualities(items: Sequence[Item]) -> dict[str, float]:
-    """Return the shares of valid and of truncated answers."""
-    return metrics.answer_quality([item.answer for item in items])
-
-
 def flags(items: Sequence[Item], plain: Mapping[str, str | None]) -> dict[str, list[bool]]:
-    """Return what is true or false of each answer, by the names of the rates that are their means.
+    """Return what is true or false of each answer, by the name of the rate that is the mean of these flags.
 
-    `plain` holds the decisions on the pairs as they are, by key. Without them all, nothing can be said to have moved.
+    `plain` holds the decisions on the unperturbed pairs, by key. If any is missing, the rates of change have no flags.
     """
     readable = [item for item in items if item.grounded is not None]
     known = [(item, plain[item.key], decision(item)) for item in items if item.key in plain]
@@ -100,24 +95,17 @@ def flags(items: Sequence[Item], plain: Mapping[str, str | None]) -> dict[str, l
     }
 
 
-def summarise(items: Sequence[Item], names: Sequence[str] = REASONING, plain: Mapping[str, str | None] | None = None, seed: int = 7) -> dict:
-    """Return all metrics of a three-way task, and the rates in `names`, with intervals."""
-    slices = [item.slice or None for item in items]
-    return _summary(items, names, plain or {}, seed, lambda gold, said: metrics.evaluate(gold, said, slices, seed))
-
-
-def summarise_pairs(items: Sequence[Item], seed: int = 7) -> dict:
-    """Return all metrics of a two-way task, with intervals."""
-    slices = [item.slice or None for item in items]
-    return _summary(items, REASONING, {}, seed, lambda gold, said: metrics.evaluate_pairs([int(label) for label in gold], said, slices, seed))
-
-
-def _summary(items: Sequence[Item], names: Sequence[str], plain: Mapping, seed: int, evaluate: Callable) -> dict:
-    result = evaluate([item.gold for item in items], [decision(item) for item in items])
-    marked = flags(items, plain)
-    return {**qualities(items), **result, **{name: metrics.rate(marked[name], seed) for name in names}}
+def summarise(
+    items: Sequence[Item], names: Sequence[str] = REASONING, plain: Mapping[str, str | None] | None = None, seed: int = 7, two_way: bool = False
+) -> dict:
+    """Return all metrics of a task with their intervals, the rates in `names` among them; a `two_way` task asks for one entity or two."""
+    gold, said, slices = [item.gold for item in items], [decision(item) for item in items], [item.slice or None for item in items]
+    measured = metrics.evaluate_pairs(list(map(int, gold)), said, slices, seed) if two_way else metrics.evaluate(gold, said, slices, seed)
+    marked = flags(items, plain or {})
+    quality = metrics.answer_quality([item.answer for item in items])
+    return {**quality, **measured, **{name: metrics.rate(marked[name], seed) for name in names}}
 
 
 def _follows_grammar(answer: str) -> bool:
-    """Tell whether `answer` begins as only a constrained one does, blanks aside; it may be cut off."""
+    """Tell whether `answer` begins as only a constrained answer does, apart from white space; it may be cut off."""
     return "".join(answer.split()).startswith('{"decision":"') and (parse(answer) is not None or is_truncated(answer))

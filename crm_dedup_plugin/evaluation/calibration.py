@@ -1,7 +1,7 @@
-"""Is a model as sure as it should be, and what would it merge by itself? From probabilities to numbers with intervals.
+"""Calibration: is a model as sure as it should be, and which pairs could it merge without a person?
 
-Temperature and threshold are chosen on the validation split; every number is measured on the test split:
-``measure(gold, probabilities, val_gold, val_probabilities)``, probabilities (pairs, 3) in the order of `schema.LABELS`.
+The temperature and the threshold are chosen on the validation split, and every number is measured on the test split:
+``measure(gold, probabilities, val_gold, val_probabilities)``. Probabilities have the shape (pairs, 3), in the order of `LABELS`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from crm_dedup_plugin.pair.answer import LABELS
 BINS = 15
 CURVE = 200  # points of the precision-recall curve
 PRECISION = 0.99  # of automatic merges
-COST_RATIOS = (10, 100, 1000)  # of a wrong merge against a review, or against a missed duplicate
+COST_RATIOS = (10, 100, 1000)  # the cost of a wrong merge, where a review and a missed duplicate cost 1
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, None)  # None: nothing is merged
 DUPLICATE, POSSIBLE, NO_MATCH = range(len(LABELS))
 
@@ -28,7 +28,7 @@ DUPLICATE, POSSIBLE, NO_MATCH = range(len(LABELS))
 def measure(
     gold: Sequence[str], probs: np.ndarray, val_gold: Sequence[str], val_probs: np.ndarray, seed: int = 7, resamples: int | None = None
 ) -> dict:
-    """Return what `results/NAME/metrics.json` says under "calibration"; None stands for what is undefined."""
+    """Return the part "calibration" of `results/NAME/metrics.json`; a number that is undefined is None."""
     truth, val_truth = _indices(gold, probs), _indices(val_gold, val_probs)
     raw = np.asarray(probs, dtype=float)
     temperature = fit_temperature(val_truth, val_probs)
@@ -58,7 +58,7 @@ def measure(
 
 
 def fit_temperature(truth: np.ndarray, probs: np.ndarray) -> float:
-    """Return the temperature, between 0.05 and 20, at which the labels of the validation split are the most likely."""
+    """Return the temperature, between 0.05 and 20, that makes the labels `truth` most likely."""
     logits, rows = _log(probs), np.arange(len(truth))
 
     def loss(log_temperature: float) -> float:
@@ -68,12 +68,12 @@ def fit_temperature(truth: np.ndarray, probs: np.ndarray) -> float:
 
 
 def scaled(probs: np.ndarray, temperature: float) -> np.ndarray:
-    """Return the probabilities at another temperature; the most probable decision stays."""
+    """Return the probabilities at another temperature, which never changes the most probable decision."""
     return softmax(_log(probs) / temperature, axis=1)
 
 
 def auroc(is_duplicate: np.ndarray, score: np.ndarray) -> float:
-    """Return how probably a duplicate scores above any other pair; nan where one of the two does not occur."""
+    """Return the probability that a duplicate scores above another pair; nan if either kind is missing."""
     return float(roc_auc_score(is_duplicate, score)) if 0 < is_duplicate.sum() < len(is_duplicate) else np.nan
 
 
@@ -83,7 +83,7 @@ def calibration_error(truth: np.ndarray, probs: np.ndarray) -> float:
 
 
 def reliability(truth: np.ndarray, probs: np.ndarray) -> list[dict]:
-    """Return the mean confidence, the accuracy and the number of pairs of each bin that holds any."""
+    """Return the mean confidence, the accuracy and the number of pairs of each bin that is not empty."""
     top, right = probs.max(axis=1), probs.argmax(axis=1) == truth
     bins = np.minimum((top * BINS).astype(int), BINS - 1)
     parts = [bins == number for number in np.unique(bins)]
@@ -91,7 +91,7 @@ def reliability(truth: np.ndarray, probs: np.ndarray) -> list[dict]:
 
 
 def merge_threshold(is_duplicate: np.ndarray, score: np.ndarray, precision: float = PRECISION) -> float | None:
-    """Return the lowest score from which on merges are right as often as `precision` asks, None where none is."""
+    """Return the lowest threshold at which merges reach `precision`, or None if no threshold does."""
     order = np.argsort(-score, kind="stable")
     ranked, reached = score[order], np.cumsum(is_duplicate[order]) / np.arange(1, len(score) + 1) >= precision
     reached &= np.append(ranked[:-1] != ranked[1:], True)  # equal scores are merged together
@@ -99,7 +99,7 @@ def merge_threshold(is_duplicate: np.ndarray, score: np.ndarray, precision: floa
 
 
 def precision_recall(is_duplicate: np.ndarray, score: np.ndarray) -> dict[str, list[float]] | None:
-    """Return precision and recall of merges from each of at most `CURVE` thresholds on; None without a duplicate."""
+    """Return the precision and recall of merges at up to `CURVE` thresholds, or None if there is no duplicate."""
     if not is_duplicate.any():
         return None
     precision, recall, threshold = precision_recall_curve(is_duplicate, score, drop_intermediate=True)
@@ -108,9 +108,9 @@ def precision_recall(is_duplicate: np.ndarray, score: np.ndarray) -> dict[str, l
 
 
 def merge_cost(truth: np.ndarray, probs: np.ndarray, threshold: float | None, ratio: float) -> float:
-    """Return the mean cost of a pair: `ratio` for a wrong merge, 1 for a review, 1 for a duplicate that was missed.
+    """Return the mean cost of a pair: `ratio` for a wrong merge, 1 for a review and 1 for a missed duplicate.
 
-    Pairs from `threshold` on are merged, other candidates for a merge are reviewed, as is what looks POSSIBLE.
+    Pairs that reach `threshold` are merged. The other pairs decided as DUPLICATE or POSSIBLE are reviewed.
     """
     merged, top = _merged(probs[:, DUPLICATE], threshold), probs.argmax(axis=1)
     reviewed = ~merged & (top != NO_MATCH)
@@ -119,18 +119,18 @@ def merge_cost(truth: np.ndarray, probs: np.ndarray, threshold: float | None, ra
 
 
 def interval(statistic: Callable[[np.ndarray], float], pairs: int, seed: int, resamples: int | None = None) -> dict[str, float] | None:
-    """Return a statistic of pair numbers with the 95% interval of a seeded bootstrap; None where it is undefined."""
+    """Return a statistic of the rows with these indices, with the 95% interval of a seeded bootstrap, or None if it is undefined."""
     rng, value = np.random.default_rng(seed), float(statistic(np.arange(pairs)))
     if np.isnan(value):
         return None
     drawn = [statistic(rng.integers(0, pairs, pairs)) for _ in range(resamples or RESAMPLES)]
     low, high = np.nanpercentile(drawn, (2.5, 97.5))
-    # Resampling raises a calibration error, so that its interval may not reach down to the value.
+    # Resampling raises a calibration error, so its interval may lie above the value.
     return {"value": value, "low": float(min(low, value)), "high": float(max(high, value))}
 
 
 def _merges(is_duplicate: np.ndarray, score: np.ndarray, threshold: float | None, over: Callable) -> dict:
-    """Return precision and coverage of the merges from `threshold` on; the exact bound is honest about few of them."""
+    """Return the precision and coverage of the merges at `threshold`; the exact bound also holds for few merges."""
     merged = _merged(score, threshold)
     right, count = int((merged & is_duplicate).sum()), int(merged.sum())
     return {

@@ -78,7 +78,7 @@ def evaluate(
 
     command = partial(lm_eval_command, model, tasks=tasks, metadata=metadata, options=options, copies=copies)
     kept = Path("outputs") / f"{name}-kpi.json"
-    items, seconds = (None if force else _kept(kept, used)) or _ask(command, model, tasks, kept, used)
+    items, seconds = _ask(command, model, tasks, kept, used, force)
     began = time.monotonic()
     benchmarks = documents.benchmark_files() if lists else []
     found = _probabilities(model, [data, _validation(data), *lists, *benchmarks], limit) if probabilities else {}
@@ -102,9 +102,7 @@ def summarise(items: dict[str, Sequence[Item]]) -> dict:
     """Return all metrics by task. Those of `crm_dedup` and the headlines of the other tasks are at the top level."""
     plain = {item.key: answers.decision(item) for item in items[MAIN]}
     parts = {
-        task: answers.summarise_pairs(part, engine.SEED)
-        if task in (PUBLIC, "crm_dedup_pairs")
-        else answers.summarise(part, (*REASONING, *RATES.get(task, ())), plain, engine.SEED)
+        task: answers.summarise(part, (*REASONING, *RATES.get(task, ())), plain, engine.SEED, two_way=task in (PUBLIC, "crm_dedup_pairs"))
         for task, part in items.items()
     }
     headlines = {key: parts[task][rate] for key, (task, rate) in HEADLINES.items() if task in parts}
@@ -158,24 +156,23 @@ def check_options(limit: int | None = None, per_file: int | None = None, copies:
         raise UserError(f"--data-parallel-size {copies}: each copy takes a GPU and there are {here}: give less, or set RAY_ADDRESS to a cluster")
 
 
-def _ask(command: Callable[[str], list[str]], model: str, tasks: Sequence[str], kept: Path, used: dict) -> tuple[dict[str, tuple[Item, ...]], float]:
-    """Return the answers by task and the seconds they took. Both are saved in `kept`, so that an interrupted run need not ask again."""
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="crm-dedup-") as folder:
-        run_process(command(folder), model)
-        items = {task: _items(Path(folder), task) for task in tasks}
-    seconds = time.monotonic() - began
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(kept, json.dumps({"inputs": used, "seconds": seconds, "items": items}))
-    return items, seconds
+def _ask(
+    command: Callable[[str], list[str]], model: str, tasks: Sequence[str], kept: Path, used: dict, force: bool
+) -> tuple[dict[str, tuple[Item, ...]], float]:
+    """Return the answers by task and the seconds they took.
 
-
-def _kept(path: Path, used: dict) -> tuple[dict[str, tuple[Item, ...]], float] | None:
-    """Return what `_ask` saved for the same inputs, or None. The file holds nothing of the records."""
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    Both are saved in `kept`, so that an interrupted run need not ask again unless `force`; the file holds nothing of the records.
+    """
+    found = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() and not force else {}
     if found.get("inputs") != used:
-        return None
-    return {task: tuple(Item(*item) for item in items) for task, items in found["items"].items()}, found["seconds"]
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="crm-dedup-") as folder:
+            run_process(command(folder), model)
+            items = {task: _items(Path(folder), task) for task in tasks}
+        found = {"inputs": used, "seconds": time.monotonic() - began, "items": items}
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(kept, json.dumps(found))
+    return {task: tuple(Item(*item) for item in part) for task, part in found["items"].items()}, found["seconds"]
 
 
 def _tasks(asked: Sequence[str] | None) -> list[str]:

@@ -1,7 +1,7 @@
-"""One entity or two, where nobody reviews: a threshold on the probabilities of the three decisions, and pairwise F1.
+"""Links without review: a threshold on the probabilities decides whether two records are one entity, and pairwise F1 measures it.
 
-Public benchmarks are lists that know no POSSIBLE. One threshold serves them all; it is chosen on held-out generated lists
-(``crm-dedup synth --lists --n 4000 --seed 9 --out data/lists-held-out.jsonl``), never on pairs that are measured.
+Public benchmarks have no label POSSIBLE. The same threshold serves all of them. It is chosen on held-out generated lists
+(``crm-dedup synth --lists --n 4000 --seed 9 --out data/lists-held-out.jsonl``), never on the pairs that are measured.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from crm_dedup_plugin.pair.files import Pair
 
 
 def score(probs: Sequence[Sequence[float]]) -> np.ndarray:
-    """Return how much speaks for one entity, 0 to 1, from (pairs, 3) probabilities: POSSIBLE lies halfway."""
+    """Return a score from 0 to 1 for "one entity" from (pairs, 3) probabilities; POSSIBLE counts half."""
     table = np.asarray(probs, dtype=float)
     return table[:, DUPLICATE] + table[:, POSSIBLE] / 2
 
 
 def truth(pair: Pair) -> int:
-    """Return 1 for a pair of one entity, else 0, from the label of a public pair or from the clusters of a generated one."""
+    """Return 1 for a pair of one entity and 0 otherwise: by the label of a public pair, or by the clusters of a generated pair."""
     return pair.label if pair.label in (0, 1) else int(pair.cluster_a == pair.cluster_b)
 
 
 def best_threshold(match: Sequence[int], scores: np.ndarray) -> float:
-    """Return the score from which on to link for the best F1."""
+    """Return the lowest score that is linked when F1 is best."""
     precision, recall, thresholds = precision_recall_curve(match, scores)
     return float(thresholds[np.argmax(2 * precision[:-1] * recall[:-1] / np.maximum(precision[:-1] + recall[:-1], 1e-12))])
 
@@ -36,7 +36,7 @@ def best_threshold(match: Sequence[int], scores: np.ndarray) -> float:
 def measure(
     match: Sequence[int], scores: np.ndarray, slices: Sequence[str], held_out: Sequence[int], held_out_scores: np.ndarray, seed: int = 7
 ) -> dict:
-    """Return what `results/NAME/metrics.json` says under "linking": as `metrics.evaluate_pairs`, with the threshold and the AUROC of each slice."""
+    """Return the part "linking" of `results/NAME/metrics.json`: that of `metrics.evaluate_pairs`, the threshold, and the AUROC of each slice."""
     match, threshold = np.asarray(match), best_threshold(held_out, held_out_scores)
     result = metrics.evaluate_pairs(match.tolist(), _decide(scores, threshold), slices, seed)
     for name, part in result["slices"].items():

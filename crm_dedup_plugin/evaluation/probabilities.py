@@ -1,7 +1,7 @@
-"""How sure a model is: the probability of each decision, before it writes one.
+"""The probability of each decision, read before the model writes one.
 
-``python -m crm_dedup_plugin.evaluation.probabilities MODEL OUT.json data/splits/val.jsonl`` writes, for each file, one row of
-three probabilities per pair, in the order of `pair.answer.LABELS`, and no record. Files of labelled pairs work too.
+``python -m crm_dedup_plugin.evaluation.probabilities MODEL OUT.json data/splits/val.jsonl`` writes three probabilities a pair for
+each file, in the order of `pair.answer.LABELS`, and nothing of the records. Files of labelled pairs work too.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from crm_dedup_plugin.pair.files import read_pairs
 from crm_dedup_plugin.storage import write_atomically
 
 
-def probabilities(model: str, pairs: Sequence[Pair], engines: int = 1) -> list[list[float]]:
+def probabilities(model: str, pairs: Sequence[Pair]) -> list[list[float]]:
     """Return (pairs, 3) probabilities, each row summing to 1."""
-    with pool.start(model, engines=engines) as opened:
-        return opened.ask(DECISION, pairs).answers
+    with pool.start(model) as engine:
+        return engine.ask(DECISION, pairs).answers
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -30,10 +30,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--limit", type=int, help="measure only this many pairs of each file, the first ones")
-    parser.add_argument("--engines", type=int, default=1, help="engines that share the pairs (default: 1)")
     options = parser.parse_args(argv)
     pairs = {str(path): read_pairs(path, options.limit, "run `make prep` first") for path in options.files}
-    found = iter(probabilities(options.model, [pair.records for part in pairs.values() for pair in part], options.engines))
+    found = iter(probabilities(options.model, [pair.records for part in pairs.values() for pair in part]))
     write_atomically(options.out, json.dumps({path: [next(found) for _ in part] for path, part in pairs.items()}))
 
 

@@ -53,7 +53,7 @@ def _metric(name: str) -> dict:
         if name.startswith("pair_"):
             return answers.pair_scores(kept)[name.removeprefix("pair_")]
         if name in metrics.QUALITY_NAMES:
-            return answers.qualities(kept)[name]
+            return metrics.answer_quality([item.answer for item in kept])[name]
         flags = answers.flags(kept, _plain)[name]
         return fmean(flags) if flags else float("nan")
 

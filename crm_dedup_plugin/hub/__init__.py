@@ -1,1 +1,1 @@
-"""Publishing on the Hugging Face Hub: what is uploaded, what is not, and the cards that go with it."""
+"""Publishing on the Hugging Face Hub: what is uploaded, what must not be, and the cards."""

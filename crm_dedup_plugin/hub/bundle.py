@@ -1,6 +1,6 @@
-"""The folder that is uploaded, byte for byte: ``outputs/NAME-hub/`` and ``outputs/NAME-hub-dataset/``.
+"""The folders that are uploaded, byte for byte: ``outputs/NAME-hub/`` and ``outputs/NAME-hub-dataset/``.
 
-Only what `MODEL` and `RESULTS` name gets in. Weights are hard links where the disk allows, so a bundle costs no room.
+Only files that `MODEL` and `RESULTS` name are included. Weights are hard links if the file system allows it, and take no space then.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ VOCABULARY = ("model.safetensors.index.json", "tokenizer.json", "tokenizer.model
 MODEL = (*WEIGHTS, *SETTINGS, *VOCABULARY)
 RESULTS = ("metrics.json", "training.json", "benchmark.json", "latency.csv", "*.png")
 EVALUATION = ".eval_results/crm-dedup.yaml"
-# What an earlier upload may have left in the repository and this one would not overwrite: older shards, older results.
+# Files of an earlier upload that this one would not overwrite, such as older shards and results: they are deleted.
 REPLACED = {"model": ["model*.safetensors", "model.safetensors.index.json", "results/*", EVALUATION], "dataset": None}
 
 
 class Bundle(NamedTuple):
-    """A folder, and the repository that it becomes; `kind` is "model" or "dataset"."""
+    """A folder and the repository that it becomes; `kind` is "model" or "dataset"."""
 
     kind: str
     repo: str
     folder: Path
 
     def files(self) -> dict[str, int]:
-        """Return the bytes of each file by its path in the repository."""
+        """Return the size of each file in bytes, by its path in the repository."""
         return {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in sorted(self.folder.rglob("*")) if path.is_file()}
 
 
 def model(name: str, repo: str, base: str, licence: licences.Licence, dataset: str | None) -> Bundle:
-    """Write the bundle of ``outputs/NAME-merged`` for `repo`; raises UserError where it must not be published."""
+    """Write the bundle of ``outputs/NAME-merged`` for `repo`; raises UserError if it must not be published."""
     merged, results = Path(f"outputs/{name}-merged"), results_of(name)
     metrics = _metrics(name, merged, results)
     texts, documents = licences.documents(base, licence, repo)
@@ -53,7 +53,7 @@ def model(name: str, repo: str, base: str, licence: licences.Licence, dataset: s
         pairs = None
     facts = card.Facts(name, repo, base, licence, metrics, training, benchmark, source, pairs, dataset)
     texts["README.md"] = card.model(facts, {path.name: digest([path]) for path in _matching(merged, WEIGHTS)}, sorted(files))
-    if dataset:  # the Hub shows such results where the data set is on it too
+    if dataset:  # the Hub shows such results only of data sets that it has
         texts[EVALUATION] = card.evaluation(facts)
     private = {name: _text(path) for name, path in files.items() if name.startswith("results/") and path.suffix != ".png"}
     settings = {path.name: _text(path) for path in _matching(merged, SETTINGS)}
@@ -63,17 +63,17 @@ def model(name: str, repo: str, base: str, licence: licences.Licence, dataset: s
 
 
 def dataset(name: str, repo: str, model_repo: str) -> Bundle:
-    """Write the bundle of the generated pairs for `repo`; raises UserError where they may be of real people."""
+    """Write the bundle of the generated pairs for `repo`; raises UserError if the pairs may be of real people."""
     known = generated_pairs.require_generated()
     files = {f"{split}.jsonl": generated_pairs.FOLDER / f"{split}.jsonl" for split in generated_pairs.SPLITS}
     text = card.dataset(known, repo, model_repo)
-    # Generated records are full of invented addresses and numbers, so only what tells of this machine is sought in them.
+    # Generated records are full of invented addresses and numbers, so they are searched only for traces of this machine.
     privacy.check({"README.md": text}, {name: _text(path) for name, path in files.items()}, None, repo)
     return Bundle("dataset", repo, write(Path(f"outputs/{name}-hub-dataset"), {"README.md": text}, files))
 
 
 def _metrics(name: str, merged: Path, results: Path) -> dict:
-    """Return the metrics of the merged model; raises UserError where they are another model's, or it is not a merged model."""
+    """Return the metrics of the merged model; raises UserError if they belong to another model, or if the model is not merged."""
     if not (merged / "config.json").is_file() or not _matching(merged, WEIGHTS):
         raise UserError(f"{merged} holds no merged model in safetensors: run {advise('train', name)} first")
     if (merged / "adapter_config.json").exists():
@@ -99,7 +99,7 @@ def _metrics(name: str, merged: Path, results: Path) -> dict:
 
 
 def _check_weights(merged: Path) -> None:
-    """Raise UserError where a file of weights is broken, missing, or something else under the name of one."""
+    """Raise UserError if a file of weights is broken or missing, or holds something else."""
     from safetensors import SafetensorError, safe_open
 
     for path in _matching(merged, WEIGHTS):
@@ -115,7 +115,7 @@ def _check_weights(merged: Path) -> None:
 
 
 def write(folder: Path, texts: dict[str, str], files: dict[str, Path]) -> Path:
-    """Write `texts` and link or copy `files` into `folder`, whole or not at all, and return it; what was there before is gone."""
+    """Replace `folder` by one with `texts` and with links to, or copies of, `files`, whole or not at all; return it."""
     strange = [path for path in folder.rglob("*") if path.is_file() and not _expected(path.relative_to(folder).as_posix())]
     if strange or folder.is_symlink():
         raise UserError(
@@ -138,7 +138,7 @@ def write(folder: Path, texts: dict[str, str], files: dict[str, Path]) -> Path:
 
 
 def _place(source: Path, target: Path) -> None:
-    """Hard link weights, copy the rest: somebody may edit the card or a setting in the bundle, nobody edits weights."""
+    """Link weights and copy the rest: people may edit a card or a setting in the bundle, but not weights."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.suffix == ".safetensors":
         try:
@@ -156,7 +156,7 @@ def _matching(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
 
 
 def _expected(name: str) -> bool:
-    """Tell whether a path in a bundle is of those that bundles hold."""
+    """Tell whether a bundle may hold a file at this path."""
     own = (*MODEL, *(f"results/{one}" for one in RESULTS), *(f"{split}.jsonl" for split in generated_pairs.SPLITS))
     rest = ("README.md", "NOTICE", EVALUATION, *licences.DOCUMENTS)
     return any(PurePosixPath(f"/{name}").match(f"/{one}") for one in (*own, *rest))

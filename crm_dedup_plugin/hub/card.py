@@ -1,6 +1,6 @@
-"""The cards of a model and of a data set: the Hub's metadata, and a text whose every number comes from results.
+"""The cards of a model and of a data set: the Hub's metadata, and a text in which every number comes from results.
 
-The cards are the templates beside this file; here is what they are written from.
+The templates beside this file hold the words; this module supplies what fills them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from crm_dedup_plugin.reporting.metric_names import ARMS, CALIBRATION, FORMAT, Q
 from crm_dedup_plugin.storage import EVIDENCE, RESULTS
 
 TEMPLATES = ("model_card.md.jinja", "dataset_card.md.jinja")
-SMALL_TRAINING, SMALL_TEST = 5_000, 1_000  # pairs below which a model, or a number, only demonstrates
+SMALL_TRAINING, SMALL_TEST = 5_000, 1_000  # with fewer pairs, the card calls the model a demonstration
 EXAMPLE = (
     {"Name": "Ann Lee", "Email": "ann@lee.example", "City": "Leeds"},
     {"First Name": "Anne", "Last Name": "Lee", "E-mail": "ann@lee.example"},
@@ -32,7 +32,7 @@ HUB_METRICS = {"macro_f1": "f1", "accuracy": "accuracy", "precision_duplicate": 
 
 
 class Facts(NamedTuple):
-    """All that a model's card is written from; `training`, `benchmark`, `source`, `pairs` and `dataset` may be missing."""
+    """What a model's card is written from; `training`, `benchmark`, `source`, `pairs` and `dataset` may be missing."""
 
     name: str
     repo: str
@@ -47,12 +47,12 @@ class Facts(NamedTuple):
 
 
 def words() -> str:
-    """Return the words that every card holds, and that belong to nobody: the templates and the names of the metrics."""
+    """Return the words that are in every card and so cannot be personal: the templates and the names of the metrics."""
     return " ".join((*(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in TEMPLATES), *titles()))
 
 
 def model(facts: Facts, weights: dict[str, str], files: list[str]) -> str:
-    """Return the card of a model; `weights` are the hashes of its weights by name, `files` what stands beside the card."""
+    """Return the card of a model; `weights` are the hashes of its weights by file name, `files` the files beside the card."""
     from huggingface_hub import ModelCard
 
     shown = {
@@ -97,32 +97,18 @@ def dataset(pairs: Pairs, repo: str, model_repo: str) -> str:
 
 
 def evaluation(facts: Facts) -> str:
-    """Return the results as entries of ``.eval_results/``: macro F1 of each task on the data set `facts.dataset`."""
-    import yaml
-    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
-
-    measured = {"crm_dedup": facts.metrics, **facts.metrics.get("tasks", {})}
-    entries = [
-        EvalResultEntry(
-            dataset_id=facts.dataset,
-            task_id=task,
-            value=part["macro_f1"]["value"],
-            notes=f"macro F1 of {part['pairs']} pairs; 95% interval {part['macro_f1']['low']:.4f} to {part['macro_f1']['high']:.4f}",
-        )
-        for task, part in measured.items()
-        if part.get("macro_f1") and task != "crm_dedup_unseen"  # those pairs are not in the data set
-    ]
-    return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False)
+    """Return the macro F1 of each task on the data set `facts.dataset` as the entries of a file in ``.eval_results/``."""
+    return _render("evaluation.yaml.jinja", **facts._asdict())
 
 
 def weakest(metrics: dict, count: int = 5, pairs: int = 3) -> list[tuple[str, dict]]:
-    """Return the slices with the lowest accuracy below 1, of at least `pairs` pairs, with their names."""
+    """Return the names and results of the `count` slices with the lowest accuracy, if below 1 and of at least `pairs` pairs."""
     parts = [item for item in (metrics.get("slices") or {}).items() if item[1]["pairs"] >= pairs and item[1]["accuracy"]["value"] < 1]
     return sorted(parts, key=lambda item: item[1]["accuracy"]["value"])[:count]
 
 
 def code(name: str) -> str:
-    """Return a name as code that cannot leave its cell, whatever it holds."""
+    """Return a name as inline code that cannot break out of a cell of a table."""
     return "`" + "".join(" " if char in "`|\n\r" else char for char in name) + "`"
 
 
@@ -143,7 +129,7 @@ def _others(facts: Facts) -> list[tuple[str, dict]]:
 
 
 def _render(template: str, **facts: Any) -> str:
-    """Return a card, without the empty lines that the parts left out of it leave behind."""
+    """Return a card without the runs of empty lines that omitted parts leave behind."""
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent))

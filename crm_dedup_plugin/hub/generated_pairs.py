@@ -1,4 +1,4 @@
-"""Where the pairs in ``data/splits`` came from: out of the generator, and so free to publish, or from somebody's CRM."""
+"""Where the pairs in ``data/splits`` come from: from the generator, so that they may be published, or from somebody's CRM."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ID = re.compile(r"synth-([a-z]{2,3})_")
 
 
 class Pairs(NamedTuple):
-    """What is known of the splits; `commands` generate them again, and are None where they are somebody's own."""
+    """What is known of the splits; `commands` generate them again, and are None if the pairs were not generated."""
 
     summary: dict
     commands: tuple[str, ...] | None
@@ -27,7 +27,7 @@ class Pairs(NamedTuple):
 
 
 def read(folder: Path = FOLDER) -> Pairs | None:
-    """Return what `folder` holds; None without a summary, or where its files are not those that it describes."""
+    """Return what is known of the splits in `folder`; None without a summary, or if the summary describes other files."""
     summary_file = folder / "summary.json"
     if not summary_file.is_file() or not all((folder / f"{name}.jsonl").is_file() for name in SPLITS):
         return None
@@ -40,7 +40,7 @@ def read(folder: Path = FOLDER) -> Pairs | None:
 
 
 def require_generated(folder: Path = FOLDER) -> Pairs:
-    """Return the pairs if they came out of the generator; raises UserError where they may be of real people."""
+    """Return what is known of the pairs if they were generated; raises UserError if they may be of real people."""
     pairs = read(folder)
     if pairs is None:
         raise UserError(f"{folder} has no summary.json that fits its files, so nobody knows where its pairs came from: run `make prep` again")
@@ -53,7 +53,7 @@ def require_generated(folder: Path = FOLDER) -> Pairs:
 
 
 def _origin(summary: dict) -> tuple[tuple[str, ...] | None, Path | None]:
-    """Return the commands that generate the pairs again, and the generator's card; None and None for anybody's own pairs."""
+    """Return the commands that generate the pairs again and the generator's card, or twice None if they were not generated."""
     options = "".join(f" --{key} {' '.join(map(str, summary[key]))}" for key in ("fractions",) if summary[key] != [0.8, 0.1, 0.1])
     options += f" --augment {' '.join(summary['augmentations'])}" if summary.get("augmentations") else ""
     if demo := _DEMO.fullmatch(summary["source"]):
@@ -69,7 +69,7 @@ def _origin(summary: dict) -> tuple[tuple[str, ...] | None, Path | None]:
 
 
 def _languages(folder: Path) -> tuple[str, ...] | None:
-    """Return the languages in the ids that the generator gives; None where a row has another id."""
+    """Return the languages in the ids of the rows, or None if any id is not one of the generator's."""
     found = set()
     for name in SPLITS:
         for row in read_objects(folder / f"{name}.jsonl"):

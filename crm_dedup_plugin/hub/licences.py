@@ -1,6 +1,6 @@
-"""What a model was trained from, and under which licence it may be passed on: ``base_model``, ``of``.
+"""Which base model a model was trained from, and the licence under which it may be passed on.
 
-Licences are the base models' own. A base that is not in `LICENCES` is looked up in its card, in the Hub's cache.
+The licence is that of the base model. If the base model is not in `LICENCES`, its card in the Hub's cache is read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.storage import results_of
 
-LICENCES = {  # Hub id: the Hub's name of its licence
+LICENCES = {  # the id of a model on the Hub: the Hub's name of its licence
     "HuggingFaceTB/SmolLM2-135M-Instruct": "apache-2.0",
     "Qwen/Qwen3-4B-Instruct-2507": "apache-2.0",
     "microsoft/Phi-4-mini-instruct": "mit",
@@ -20,12 +20,12 @@ LICENCES = {  # Hub id: the Hub's name of its licence
     "meta-llama/Llama-3.2-3B-Instruct": "llama3.2",
 }
 
-DOCUMENTS = ("LICENSE", "LICENSE.txt", "USE_POLICY.md")  # of a base model, passed on with it
+DOCUMENTS = ("LICENSE", "LICENSE.txt", "USE_POLICY.md")  # files of the base model that are passed on
 OWN_LICENCE = Path("LICENSE")  # Apache-2.0
 
 
 class Licence(NamedTuple):
-    """A licence as the Hub's metadata spell it, and the files that it wants beside the model."""
+    """A licence as it stands in the Hub's metadata."""
 
     id: str
     name: str | None = None
@@ -33,12 +33,12 @@ class Licence(NamedTuple):
 
     @property
     def llama(self) -> str | None:
-        """The version of Llama whose community licence this is, as in "3.2"."""
+        """The version of Llama, as in "3.2", if this is a Llama Community License."""
         return self.id.removeprefix("llama") if self.id.startswith("llama") else None
 
 
 def base_model(name: str, merged: Path) -> str:
-    """Return the Hub id of the model that `name` was trained from; raises UserError where nothing states it."""
+    """Return the Hub id of the model that `name` was trained from; raises UserError if it is not recorded."""
     import yaml
 
     config, training = Path("axolotl_configs") / f"{name}.yml", results_of(name) / "training.json"
@@ -57,7 +57,7 @@ def base_model(name: str, merged: Path) -> str:
 
 
 def of(base: str) -> Licence:
-    """Return the licence of a model of the Hub; raises UserError where it is not known."""
+    """Return the licence of a model on the Hub; raises UserError if it is not known."""
     if base in LICENCES:
         known = LICENCES[base]
         return Licence(known, link=f"https://huggingface.co/{base}/blob/main/LICENSE.txt" if known.startswith("llama") else None)
@@ -71,13 +71,13 @@ def of(base: str) -> Licence:
 
 
 def default_name(name: str, licence: Licence) -> str:
-    """Return how the repository is called where nobody named it; Llama's licence wants its own name first."""
+    """Return the default name of the repository; Llama's licence requires that it begins with "Llama"."""
     plain = f"crm-dedup-{name.replace('/', '-')}"
     return f"Llama-{plain}" if licence.llama else plain
 
 
 def documents(base: str, licence: Licence, repo: str) -> tuple[dict[str, str], dict[str, Path]]:
-    """Return the texts, and the files, that the licence wants beside the model; raises UserError where it is not kept."""
+    """Return the texts and files that the licence requires beside the model; raises UserError if its terms are not met."""
     if licence.llama and not repo.split("/")[1].startswith("Llama"):
         raise UserError(
             f"{repo}: the licence of {base} wants a name that begins with Llama: choose one, as in --repo {repo.replace('/', '/Llama-', 1)}"

@@ -1,6 +1,6 @@
 """What must not leave the machine: personal data, values of test records, local paths and secrets.
 
-``check({"results/metrics.json": text}, data/splits/test.jsonl)`` names the place, never the value.
+`check` names the place where it finds such a value, but never the value itself.
 """
 
 from __future__ import annotations
@@ -11,37 +11,26 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import yaml
+
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.pair.files import read_pairs
 from crm_dedup_plugin.pair.prompt import RUBRIC
 from crm_dedup_plugin.provenance import PACKAGES
 
-_RESERVED = r"(?:example\.(?:com|net|org)|(?:[\w-]+\.)*(?:example|test|invalid|localhost))"  # RFC 2606 and 6761
-PERSONAL = {
-    "an e-mail address": re.compile(rf"[\w.+-]+@(?!(?:[\w-]+\.)*{_RESERVED}\b(?!\.\w))(?:[\w-]+\.)+[A-Za-z]{{2,}}"),
-    "a telephone number": re.compile(
-        r"(?<![\w.+-])(?:\+\d{1,3}[ -]?(?:\(?\d{1,4}\)?[ -]?){2,4}\d{2,}|\(\d{2,5}\) ?\d{3,4}[ -]\d{3,4}|\d{3,5}[ -]\d{3}[ -]\d{3,4})(?![\w.-])"
-    ),
-}
-LOCAL = {
-    "a path of this machine": re.compile(
-        r"(?<![\w:/.>])(?:~|/(?:home|Users|root|mnt|media|work|workspace|tmp|var|opt|srv|scratch|data|content|private|Volumes))/[\w.-]"
-        r"|\b[A-Za-z]:\\|file://"
-    ),
-    "an access token": re.compile(r"\b(?:hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9-]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{16})\b"),
-}
-_COMMON_USERS = {"root", "user", "users", "admin", "ubuntu", "runner", "node", "jovyan", "vscode", "docker", "nobody", "model", "train", "test"}
-_SHORTEST, _SHORTEST_NUMBER = 5, 7  # characters of a value that names somebody: "Lee" and "2019" are also words and numbers
+_SOUGHT = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
+PERSONAL, LOCAL = ({what: re.compile(pattern) for what, pattern in _SOUGHT[kind].items()} for kind in ("personal", "local"))
+_SHORTEST, _SHORTEST_NUMBER = 5, 7  # characters: shorter values, such as "Lee" and "2019", are also ordinary words and numbers
 _WORD = re.compile(r"\w+")
 MAX_FINDINGS = 10
 
 
 def check(texts: dict[str, str], settings: dict[str, str], test_split: Path | None, repo: str, public: str = "") -> None:
-    """Raise UserError where `texts` (results and cards) or `settings` (of the model) hold what must stay here.
+    """Raise UserError if `texts` (results and cards) or `settings` (of the model) hold anything that must not be published.
 
-    Values of the records in `test_split` are sought in `texts`; the words of `public`, the card without numbers, are nobody's.
+    `texts` are searched for the values of the records in `test_split` as well, except for the words in `public`.
     """
-    texts = {name: text.replace(repo, "") for name, text in texts.items()}  # the account of the repository is public
+    texts = {name: text.replace(repo, "") for name, text in texts.items()}  # the name of the account is public anyway
     spoken = {name: "\n".join(_strings(json.loads(text))) if name.endswith(".json") else text for name, text in texts.items()}
     public = " ".join((public, RUBRIC, *PACKAGES))
     found = [
@@ -70,14 +59,14 @@ def _usernames(spoken: dict[str, str], public: str) -> Iterable[str]:
     except (OSError, KeyError):  # a container may run under a number without a name
         return
     word = re.compile(rf"\b{re.escape(user)}\b")
-    if len(user) >= 4 and user not in _COMMON_USERS and not word.search(public):
+    if len(user) >= 4 and user not in _SOUGHT["common users"] and not word.search(public):
         yield from (f"{name}: your user name" for name, text in spoken.items() if word.search(text))
 
 
 def _records(spoken: dict[str, str], test_split: Path, public: str) -> Iterable[str]:
-    """Yield the places where a value of a test record stands in a text, as a word of its own, unless `public` holds it too."""
+    """Yield the places where a text holds a value of a test record as whole words, unless `public` holds it too."""
     public, spoken = public.casefold(), {name: text.casefold() for name, text in spoken.items()}
-    known = set(_WORD.findall(" ".join(spoken.values())))  # spares most values the search
+    known = set(_WORD.findall(" ".join(spoken.values())))  # most values need no search then
     seen = set()
     for field, value in (item for pair in read_pairs(test_split) for record in pair.records for item in record.items()):
         text = value.casefold()
@@ -90,7 +79,7 @@ def _records(spoken: dict[str, str], test_split: Path, public: str) -> Iterable[
 
 
 def _strings(value: object, key: str = "") -> Iterable[str]:
-    """Yield the texts in a result, and the names of slices and files; its other keys are the toolkit's own words."""
+    """Yield the texts in a result and the names of slices and files; all other keys are the toolkit's own."""
     if isinstance(value, dict):
         for name, part in value.items():
             if key in ("slices", "files_sha256"):

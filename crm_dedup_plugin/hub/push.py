@@ -1,7 +1,7 @@
 """Publish a model, its results and its data on the Hugging Face Hub: ``crm-dedup push smollm2-135m --dry-run``.
 
-One commit a repository, through `upload_folder`: nobody ever sees half a model, weights that have arrived are not sent
-again, and an error ends the run. (`upload_large_folder` commits in pieces and retries whatever happens, also a wrong token.)
+`upload_folder` makes one commit for each repository: nobody ever sees half a model, files that have arrived are not sent again,
+and an error ends the run. (`upload_large_folder` makes many commits and retries after every error, even after a wrong token.)
 """
 
 import re
@@ -14,7 +14,7 @@ from crm_dedup_plugin.hub import bundle, licences
 from crm_dedup_plugin.hub.bundle import Bundle
 from crm_dedup_plugin.inference import models
 
-NOBODY = "USER"  # stands for the account in a dry run, which asks nobody who that is
+NOBODY = "USER"  # stands for the account in a dry run, which does not ask the Hub for it
 _ERRORS = yaml.safe_load(Path(__file__).with_name("errors.yml").read_text(encoding="utf-8"))
 _AGAIN = "run the same command again: what has arrived is not sent twice"
 
@@ -22,8 +22,8 @@ _AGAIN = "run the same command again: what has arrived is not sent twice"
 def push(name: str, repo: str | None = None, dataset: bool = False, dry_run: bool = False, public: bool = False) -> None:
     """Upload ``outputs/NAME-merged`` with card and results to `repo`, with `dataset` also the generated pairs to `repo`-pairs.
 
-    A dry run writes ``outputs/NAME-hub/`` and prints what would be uploaded, without token or network. Repositories
-    are private unless `public`. Raises UserError where something must not, or could not, be published.
+    A dry run writes ``outputs/NAME-hub/`` and prints what would be uploaded; it needs neither a token nor the network.
+    Repositories are private unless `public`. Raises UserError if something must not be, or could not be, published.
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,40}(/[A-Za-z0-9][\w.-]{0,40})?", name, re.ASCII) or ".." in name:
         raise UserError(f"{name!r} is not the name of a model: give the one that it was trained under, as in `crm-dedup push smollm2-135m`")
@@ -51,7 +51,7 @@ def push(name: str, repo: str | None = None, dataset: bool = False, dry_run: boo
 
 
 def check_repo(repo: str) -> None:
-    """Raise UserError where the Hub would not take the name of a repository."""
+    """Raise UserError if the Hub would not accept the name of a repository."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
@@ -66,7 +66,7 @@ def check_repo(repo: str) -> None:
 
 
 def plan(part: Bundle, public: bool) -> str:
-    """Return what would be uploaded: the repository, each file with its size, and the total."""
+    """Return what would be uploaded: the repository, every file with its size, and the total."""
     files = part.files()
     width = max(map(len, files))
     lines = [f"  {name:<{width}}  {_size(size):>10}" for name, size in files.items()]
@@ -75,7 +75,7 @@ def plan(part: Bundle, public: bool) -> str:
 
 
 def _connect(repo: str | None):
-    """Return the Hub's client with a token that works and may write; raises UserError without one."""
+    """Return the Hub's client; raises UserError unless there is a valid token that may write."""
     from huggingface_hub import HfApi, constants, get_token
 
     if constants.HF_HUB_OFFLINE:
@@ -97,7 +97,7 @@ def _account(api, repo: str | None = None) -> dict:
 
 
 def _upload(api, part: Bundle, public: bool) -> str:
-    """Upload one bundle and return where it is; an existing public repository is refused unless `public`."""
+    """Upload one bundle and return its address; raises UserError if the repository exists and is public, unless `public`."""
     options = {"repo_id": part.repo, "repo_type": part.kind}
     try:
         api.create_repo(**options, private=not public, exist_ok=True)
@@ -109,13 +109,13 @@ def _upload(api, part: Bundle, public: bool) -> str:
             api.update_repo_settings(**options, private=False)
     except UserError:
         raise
-    except Exception as error:  # the client, its transfers and their threads raise all sorts: each becomes one sentence
+    except Exception as error:  # the client and its threads raise many kinds of errors: each becomes one sentence
         raise explain(error, part.repo) from None
     return f"{api.endpoint}/{'datasets/' if part.kind == 'dataset' else ''}{part.repo}"
 
 
 def explain(error: BaseException, repo: str) -> UserError:
-    """Return what to do about an error of the Hub's client, in the words of ``errors.yml``; threads hide the cause behind others."""
+    """Return what to do about an error of the Hub's client, in the words of ``errors.yml``; its cause may be hidden behind other errors."""
     import httpx
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled
 

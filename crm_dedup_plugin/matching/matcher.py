@@ -67,7 +67,7 @@ class Matcher:
         pairs = [tuple(normalise(check(record))[0] for record in pair) for pair in pairs]
         if not pairs:
             return []
-        engine = self._ready(len(pairs))
+        engine = self.engine(len(pairs))
         with _explained(self.name):
             raw = engine.ask(DECISION, pairs).answers
             decided = [LABELS[row.index(max(row))] for row in raw]
@@ -92,7 +92,7 @@ class Matcher:
         label, reasoning = reply.answer if reply and reply.answer else (label, None)
         return Decision(label, dict(zip(LABELS, self.calibration.apply(row), strict=True)), reasoning, self.calibration.known)
 
-    def _ready(self, pairs: int):
+    def engine(self, pairs: int):
         """Return an engine that suits so many pairs; what runs is used as long as it does."""
         wanted = self.backend if self.backend != AUTO else (VLLM if pairs > FEW or self.engines > 1 else TRANSFORMERS)
         if self._engine is None or (wanted == VLLM != self._running):

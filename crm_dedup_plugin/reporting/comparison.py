@@ -161,12 +161,9 @@ def _row(folder: Path) -> Row:
     if (folder / BENCHMARK).is_file():
         benchmark = read(folder / BENCHMARK, Benchmark, f"run {advise('bench', name)} again, or remove the file")
     if benchmark and metrics and not benchmark.random_weights:
-        again = f"run {advise('bench', name)} again"
-        if benchmark.inputs.model_sha256 != metrics.inputs.model_sha256:
-            notes.append(f"its speed is not shown: {BENCHMARK} is of another model than {METRICS} ({again})")
-            benchmark = None
-        elif benchmark.inputs.data_sha256 != metrics.inputs.data_sha256:
-            notes.append(f"its speed is not shown: {BENCHMARK} is of other pairs than {METRICS} ({again})")
+        other = "another model" if benchmark.inputs.model_sha256 != metrics.inputs.model_sha256 else "other pairs"
+        if (benchmark.inputs.model_sha256, benchmark.inputs.data_sha256) != (metrics.inputs.model_sha256, metrics.inputs.data_sha256):
+            notes.append(f"its speed is not shown: {BENCHMARK} is of {other} than {METRICS} (run {advise('bench', name)} again)")
             benchmark = None
     if benchmark and benchmark.random_weights:
         notes.append("speed with random weights: it says how fast a model of this shape is, nothing about quality")

@@ -70,7 +70,7 @@ def precision_recall(rows: Sequence[Row], look: dict[str, Look]) -> Drawing | No
 def reliability(row: Row, look: dict[str, Look]) -> Drawing | None:
     """Draw accuracy against confidence of one row, before and after calibration."""
     bins = row.metrics.calibration and row.metrics.calibration.reliability
-    if not bins or not (bins.as_is or bins.calibrated):
+    if not bins or not any(bins.values()):
         return None
     calibration, color = row.metrics.calibration, look[row.name].color
     figure, axes = axes_of(SMALL, 3.2)
@@ -78,8 +78,8 @@ def reliability(row: Row, look: dict[str, Look]) -> Drawing | None:
     temperature = f" (temperature {calibration.temperature:.2f})" if calibration.temperature else ""
     texts = []
     for part, error, name, line, fill in (
-        (bins.as_is, calibration.ece, "as it is", "-", color),
-        (bins.calibrated, calibration.ece_calibrated, f"calibrated{temperature}", "--", "white"),
+        (bins.get("as_is"), calibration.ece, "as it is", "-", color),
+        (bins.get("calibrated"), calibration.ece_calibrated, f"calibrated{temperature}", "--", "white"),
     ):
         if part:
             x, y = [one.confidence for one in part], [one.accuracy for one in part]

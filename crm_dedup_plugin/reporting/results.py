@@ -85,18 +85,13 @@ class Bin(Part):
     pairs: Count
 
 
-class Reliability(Part):
-    as_is: list[Bin] = []
-    calibrated: list[Bin] = []
-
-
 class Calibration(Part):
     temperature: Positive | None = None
     ece: Share | None = None
     ece_calibrated: Share | None = None
     merge_at_99: Merges | None = None
     precision_recall: Curve | None = None
-    reliability: Reliability | None = None
+    reliability: dict[str, list[Bin]] | None = None  # "as_is" and "calibrated"
 
 
 class Linking(Part):

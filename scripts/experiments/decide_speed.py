@@ -1,0 +1,72 @@
+"""Measure `crm-dedup decide` beside the benchmark's own arm of one token: ``.venv/bin/python scripts/experiments/decide_speed.py embedded``.
+
+Both ask the same engine about the same pairs, one after the other, several times. The arm is given records in memory; the command reads
+the pairs from a file and writes its answers to another. Keeps ``results/decide_speed.json``, one entry a model and machine.
+"""
+
+import argparse
+import json
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import result_entries
+
+from crm_dedup_plugin.benchmark.roofline import detect
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.inference import engine
+from crm_dedup_plugin.inference.engine import DECISION
+from crm_dedup_plugin.matching import Matcher, pair_file
+from crm_dedup_plugin.pair.files import read_pairs
+from crm_dedup_plugin.provenance import digest, versions
+
+RESULTS = Path("results/decide_speed.json")
+
+
+def measure(model: str, data: Path, count: int, repeats: int) -> dict[str, list[float]]:
+    """Return the pairs a second of the arm and of the command, each as often as `repeats` says, with an empty cache at the start."""
+    with data.open("rb") as source:
+        lines = [next(source) for _ in range(count)]
+    pairs = [pair.records for pair in read_pairs(data, count)]
+    rates: dict[str, list[float]] = {"arm": [], "decide": []}
+    with Matcher(model, backend="vllm") as matcher, tempfile.TemporaryDirectory() as folder:
+        asked = matcher.engine(count)
+        asked.ask(DECISION, pairs[:4])
+        source, out = Path(folder) / "pairs.jsonl", Path(folder) / "decisions.jsonl"
+        source.write_bytes(b"".join(lines))
+        for _ in range(repeats):
+            asked.reset_cache()
+            rates["arm"].append(count / asked.ask(DECISION, pairs).seconds)
+            asked.reset_cache()
+            began = time.perf_counter()
+            with source.open("rb") as file:
+                pair_file.answer_file(matcher, file, source.name, "none", out)
+            rates["decide"].append(count / (time.perf_counter() - began))
+    return rates
+
+
+def main() -> None:
+    """Read the options, measure, and keep the entry."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
+    parser.add_argument("model", help="as crm-dedup decide takes it")
+    parser.add_argument("--data", type=Path, default=Path("data/splits/test.jsonl"))
+    parser.add_argument("--pairs", type=int, default=5000)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    rates = measure(options.model, options.data, options.pairs, options.repeats)
+    middle = {way: statistics.median(found) for way, found in rates.items()}
+    entry = {"model": options.model, "pairs": options.pairs, "pairs_per_second": rates, "decide_of_arm": middle["decide"] / middle["arm"]}
+    entry |= {"hardware": detect()._asdict(), "data_sha256": digest([options.data]), "versions": versions(), "seed": engine.SEED}
+    entry |= {"command": f"scripts/experiments/decide_speed.py {shlex.join(sys.argv[1:])}"}
+    result_entries.keep(RESULTS, entry, lambda one: (one["model"], one["hardware"]["name"]))
+    print(json.dumps(middle), f"decide reaches {entry['decide_of_arm']:.1%} of the arm")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"decide_speed: {error}")
