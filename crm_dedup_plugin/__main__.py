@@ -1,7 +1,5 @@
 """``python -m crm_dedup_plugin`` is ``crm-dedup``."""
 
-import sys
+from crm_dedup_plugin.cli import run
 
-from crm_dedup_plugin.cli import main
-
-sys.exit(main())
+run()

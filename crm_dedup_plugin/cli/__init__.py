@@ -10,12 +10,15 @@ from crm_dedup_plugin.cli.parser import Program
 from crm_dedup_plugin.errors import UserError
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one subcommand; return 0, or another code after printing what went wrong and what to do about it."""
+def main(argv: list[str] | None = None, alone: bool = False) -> int:
+    """Run one subcommand; return 0, or another code after printing what went wrong and what to do about it.
+
+    `alone` says that this process has nothing else to do, before or after.
+    """
     options, rest = program().parser.parse_known_args(argv)
     if unknown := [word for word in rest if not (options.passes and word.startswith("--"))]:
         options.parser.error(f"unknown arguments: {' '.join(unknown)}")
-    options.extra = rest
+    options.extra, options.alone = rest, alone
     if options.verbose:
         os.environ["CRM_DEDUP_VERBOSE"] = "1"
     verbose = bool(os.environ.get("CRM_DEDUP_VERBOSE"))
@@ -36,6 +39,16 @@ def main(argv: list[str] | None = None) -> int:
         print(f"interrupted: {options.again}", file=sys.stderr)
         return 130
     return 0
+
+
+def run() -> None:
+    """Be the program ``crm-dedup``."""
+    code = main(alone=True)
+    if sys.argv[1:2] == ["decide"] and "vllm" not in sys.modules:  # nothing is left to do, and taking PyTorch down takes two seconds
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _explained(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Commands that use a model: decide and serve."""
 
+import gc
 import io
 import logging
 import os
@@ -13,6 +14,7 @@ from crm_dedup_plugin.errors import UserError
 
 EXPLAIN, BACKENDS = ("none", "review", "all"), ("auto", "transformers", "vllm")
 STDIN = Path("-")
+OPTIONAL = ("scipy", "sklearn", "torchao")  # Transformers imports these where they are installed
 
 
 def add(program: Program) -> None:
@@ -51,6 +53,12 @@ def _quiet(verbose: bool) -> None:
         warnings.simplefilter("ignore")
 
 
+def _hurry() -> None:
+    """Spare a single question what takes seconds and serves nothing here: optional packages of Transformers, and the garbage collector."""
+    gc.disable()
+    sys.modules |= dict.fromkeys(OPTIONAL)  # None: importing one fails, as if it were not installed
+
+
 def _run_decide(options) -> None:
     _quiet(options.verbose or bool(os.environ.get("CRM_DEDUP_VERBOSE")))
     from crm_dedup_plugin.inference.engine import arguments
@@ -66,6 +74,8 @@ def _run_decide(options) -> None:
     if records:
         if options.out:
             raise UserError("--out is for a file of pairs: leave it out, or write `> FILE`")
+        if options.alone and options.model == "embedded" and options.backend != "vllm":
+            _hurry()
         with Matcher(options.model, **settings) as matcher:
             print(to_line(matcher.decide(*records, options.explain or ALL)))
         return

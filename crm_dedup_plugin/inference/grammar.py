@@ -13,11 +13,25 @@ from crm_dedup_plugin.pair import tokens
 from crm_dedup_plugin.pair.answer import GRAMMAR
 
 
+def known_tokens(tokenizer, vocabulary: int) -> LLTokenizer:
+    """Return what the grammar needs to know of a tokenizer and of a head of `vocabulary` rows; making it takes a second."""
+    return llguidance.hf.from_tokenizer(tokenizer, vocabulary, tokens.end_of_turn_id(tokenizer))
+
+
+def matcher(known: LLTokenizer) -> LLMatcher:
+    """Return the grammar at the beginning of an answer."""
+    return LLMatcher(known, LLMatcher.grammar_from_json_schema(GRAMMAR))
+
+
+def allowed(at: LLMatcher, width: int) -> torch.Tensor:
+    """Return which of `width` tokens may come next, as booleans."""
+    found = np.unpackbits(np.frombuffer(at.compute_bitmask(), np.uint8), bitorder="little")[:width].astype(bool)
+    return torch.from_numpy(np.pad(found, (0, width - len(found))))
+
+
 @functools.lru_cache(maxsize=2)
-def tokenizer(model: str) -> LLTokenizer:
-    """Return what the grammar needs to know of a model's tokens; making it takes a moment."""
-    own = AutoTokenizer.from_pretrained(model)
-    return llguidance.hf.from_tokenizer(own, AutoConfig.from_pretrained(model).get_text_config().vocab_size, tokens.end_of_turn_id(own))
+def _known_tokens(model: str) -> LLTokenizer:
+    return known_tokens(AutoTokenizer.from_pretrained(model), AutoConfig.from_pretrained(model).get_text_config().vocab_size)
 
 
 class SchemaProcessor(LogitsProcessor):
@@ -44,16 +58,11 @@ class SchemaProcessor(LogitsProcessor):
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return `scores` (rows, vocabulary) with the forbidden tokens at minus infinity."""
         if self.matchers:
-            for matcher, token in zip(self.matchers, input_ids[:, -1].tolist(), strict=True):
-                if not matcher.is_stopped():
-                    matcher.consume_token(token)
+            for at, token in zip(self.matchers, input_ids[:, -1].tolist(), strict=True):
+                if not at.is_stopped():
+                    at.consume_token(token)
         else:
-            grammar = LLMatcher.grammar_from_json_schema(GRAMMAR)
-            self.matchers = [LLMatcher(tokenizer(self.model()), grammar) for _ in input_ids]
-        forbidden = np.zeros(scores.shape, dtype=bool)
-        for row, matcher in enumerate(self.matchers):
-            if not matcher.is_stopped():  # what follows a finished answer is padding
-                allowed = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder="little")[: scores.shape[1]]
-                forbidden[row] = True
-                forbidden[row, : len(allowed)] = allowed == 0
-        return scores.masked_fill(torch.from_numpy(forbidden).to(scores.device), -torch.inf)
+            self.matchers = [matcher(_known_tokens(self.model())) for _ in input_ids]
+        everything = torch.ones(scores.shape[1], dtype=torch.bool)  # what follows a finished answer is padding
+        masks = [everything if at.is_stopped() else allowed(at, scores.shape[1]) for at in self.matchers]
+        return scores.masked_fill(~torch.stack(masks).to(scores.device), -torch.inf)

@@ -70,10 +70,10 @@ def _check_hub(model: str) -> int:
 
 def _require_template(model: str) -> None:
     """Raise UserError where a tokenizer cannot be loaded or has no chat template."""
+    if (Path(model) / "chat_template.jinja").is_file():
+        return  # as every model that was trained or merged here has: loading the tokenizer takes a while
     from transformers import AutoTokenizer
 
-    if (Path(model) / "chat_template.jinja").is_file():
-        return  # as every model that was trained or merged here has: loading the tokenizer takes a second
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:

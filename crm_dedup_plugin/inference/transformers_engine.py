@@ -4,8 +4,10 @@ It answers as `engine.Engine` does, under the same schema: ``TransformersEngine(
 """
 
 import copy
+import math
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from crm_dedup_plugin.inference.engine import DECISION, SEED, Batch, Pair, Reply, normalised
 from crm_dedup_plugin.pair import answer, tokens
@@ -34,8 +36,11 @@ class TransformersEngine:
     """One model in this process, asked about one pair at a time."""
 
     def __init__(self, model: str):
-        self.name = model
+        from crm_dedup_plugin.inference import grammar
+
         self.model, self.tokenizer = load(model)
+        # Takes a second, in which the first prompt is read.
+        self.grammar = ThreadPoolExecutor(1).submit(grammar.known_tokens, self.tokenizer, self.model.config.get_text_config().vocab_size)
         self.start, self.firsts = tokens.decision_ids(self.tokenizer)
         self.known: tuple[list[int], object] = ([], None)  # the tokens of the last prompt, and its keys and values
 
@@ -52,20 +57,29 @@ class TransformersEngine:
 
     def _probabilities(self, prompt: list[int]) -> tuple[list[float], int]:
         ids, cache = prompt + self.start, self._cache(prompt)
-        logits = self.model(self._tensor(ids[cache.get_seq_length() :]), past_key_values=cache, logits_to_keep=1).logits[0, -1].float()
+        logits = self._logits(ids[cache.get_seq_length() :], cache)
         self.known = ids, cache
         return normalised(logits[self.firsts].tolist()), 1
 
     def _reply(self, prompt: list[int], limit: int) -> tuple[Reply, int]:
-        from crm_dedup_plugin.inference.grammar import SchemaProcessor
+        from crm_dedup_plugin.inference import grammar
 
-        ids, cache, processor = self._tensor(prompt), self._cache(prompt), SchemaProcessor(lambda: self.name)
-        made = self.model.generate(
-            ids, attention_mask=ids.new_ones(ids.shape), past_key_values=cache, max_new_tokens=limit, do_sample=False, logits_processor=[processor]
-        )[0, len(prompt) :].tolist()
+        cache, at, made = self._cache(prompt), grammar.matcher(self.grammar.result()), []
+        end, new = self.model.generation_config.eos_token_id, prompt[cache.get_seq_length() :]
+        while len(made) < limit and end not in made[-1:]:
+            logits = self._logits(new, cache)
+            made.append(int(logits.masked_fill(~grammar.allowed(at, len(logits)).to(logits.device), -math.inf).argmax()))
+            at.consume_token(made[-1])
+            new = made[-1:]
         self.known = prompt + made[:-1], cache
-        ended = made[-1] == self.model.generation_config.eos_token_id
+        ended = made[-1] == end
         return Reply(answer.parse(self.tokenizer.decode(made[: len(made) - ended], clean_up_tokenization_spaces=False)), not ended), len(made)
+
+    def _logits(self, ids: Sequence[int], cache):
+        """Return the logits (vocabulary) of what follows the tokens in `cache` and then `ids`, which it gets too."""
+        import torch
+
+        return self.model(torch.tensor([ids], device=self.model.device), past_key_values=cache, logits_to_keep=1).logits[0, -1].float()
 
     def _cache(self, prompt: Sequence[int]):
         """Return keys and values for as many of the first tokens of `prompt` as the last prompt began with, the last token excepted."""
@@ -79,8 +93,3 @@ class TransformersEngine:
         if surplus := cache.get_seq_length() - same:
             cache.crop(-surplus)
         return cache
-
-    def _tensor(self, ids: Sequence[int]):
-        import torch
-
-        return torch.tensor([ids], device=self.model.device)
