@@ -24,7 +24,7 @@ def matcher(known: LLTokenizer) -> LLMatcher:
 
 
 def allowed(at: LLMatcher, width: int) -> torch.Tensor:
-    """Return which of `width` tokens may come next, as booleans."""
+    """Return which of `width` tokens may come next, as booleans: after a whole answer, only the one that ends the turn."""
     found = np.unpackbits(np.frombuffer(at.compute_bitmask(), np.uint8), bitorder="little")[:width].astype(bool)
     return torch.from_numpy(np.pad(found, (0, width - len(found))))
 
@@ -63,6 +63,5 @@ class SchemaProcessor(LogitsProcessor):
                     at.consume_token(token)
         else:
             self.matchers = [matcher(_known_tokens(self.model())) for _ in input_ids]
-        everything = torch.ones(scores.shape[1], dtype=torch.bool)  # what follows a finished answer is padding
-        masks = [everything if at.is_stopped() else allowed(at, scores.shape[1]) for at in self.matchers]
+        masks = [allowed(at, scores.shape[1]) for at in self.matchers]
         return scores.masked_fill(~torch.stack(masks).to(scores.device), -torch.inf)
