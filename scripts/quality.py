@@ -94,13 +94,14 @@ def full(results: Path) -> str:
     tuned = found["fine-tuned"] = spanned(found["fine-tuned"], [*metrics(results, SEEDS).values()])
     calibration, unseen = tuned["calibration"], tuned["tasks"]["crm_dedup_unseen"]
     merges = calibration["merge_at_99"]
-    links = {title: result["linking"] for title, result in found.items()}
+    links = {title: result["linking"] for title, result in found.items() if result.get("linking")}
     rows = [
         [name, part["pairs"], *(interval(one["slices"][name]["f1"]) for one in links.values())]
         for name, part in links["fine-tuned"]["slices"].items()
     ]
     rows.append(["mean", links["fine-tuned"]["pairs"], *(interval(one["mean_f1"]) for one in links.values())])
-    others = ", ".join(f"{title} {interval(number(UNSEEN, part))}" for title, part in found.items() if title != "fine-tuned")
+    elsewhere = {title: number(UNSEEN, part) for title, part in found.items() if title != "fine-tuned"}
+    others = ", ".join(f"{title} {interval(value)}" for title, value in elsewhere.items() if value)
     answers = tuned["pairs"] + sum(task["pairs"] for task in tuned["tasks"].values())
     return (
         f"{quality_table(found)}\n\n"
@@ -116,6 +117,14 @@ def full(results: Path) -> str:
         f"{links['fine-tuned']['held_out']['pairs']} held-out generated pairs of lists:\n\n"
         f"{_table(['', 'pairs', *links], rows)}"
     )
+
+
+def embedded(results: Path) -> str:
+    """Return the quality of the embedded model beside that of the full-size mean; each says on how many test pairs."""
+    found = metrics(results, {title: MODELS[title] for title in ("embedded", MEAN)})
+    shown = ("macro F1", "precision DUPLICATE", "calibration error, scaled", "coverage at 99% precision")
+    rows = [["test pairs", *(f"{one['pairs']:,}" for one in found.values())]]
+    return _table(["", *found], [*rows, *([name, *(interval(number(name, one)) for one in found.values())] for name in shown)])
 
 
 def goals(results: Path) -> str:

@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "experiments"))
 
 import ablation
 import attack_targets
+import embedded_reduction
 import engine_settings
 import mask_cost
 import scale_out
@@ -97,6 +98,8 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "masks": lambda results: mask_cost.table(results / "mask_cost.json"),
     "scale": lambda results: scale_out.table(results / "scale_out.json"),
     "training": lambda results: training_speed.table(results / "training_speed.json"),
+    "embedded": quality.embedded,
+    "reduction": lambda results: embedded_reduction.table(results / "embedded_reduction.json"),
     "tries": lambda results: engine_settings.tables(results / "tuning.json"),
 }
 
