@@ -188,6 +188,8 @@ def test_other_pairs_start_afresh(command, tmp_path):
     [
         (["nowhere.jsonl"], "nowhere.jsonl cannot be read"),
         (["a", "b", "c"], "3 files"),
+        (["empty.jsonl"], "empty.jsonl: no pairs in it"),
+        (["empty.jsonl", "--out", "out.jsonl"], "empty.jsonl: no pairs in it"),
         (["nowhere.json", "b.json"], "nowhere.json does not exist"),
         (["{pairs}", "--out", "no/folder/out.jsonl"], "no/folder/out.jsonl cannot be written"),
     ],
@@ -195,6 +197,7 @@ def test_other_pairs_start_afresh(command, tmp_path):
 def test_wrong_words_are_named(command, tmp_path, monkeypatch, words, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pairs.jsonl").write_text(lines(1)[0])
+    (tmp_path / "empty.jsonl").write_text("\n")
     code, out, err = command(*[word.format(pairs="pairs.jsonl") for word in words])
     assert (code, out) == (1, "") and said in err
 

@@ -52,6 +52,7 @@ def model(base_model):
     os.environ.update(engine.environment(str(base_model)))
     from lm_eval.models.vllm_causallms import VLLM
 
+    engine.allow_another_engine()
     return VLLM(pretrained=str(base_model), batch_size="auto", **engine.settings())
 
 

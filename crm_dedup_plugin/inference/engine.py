@@ -7,6 +7,7 @@ import json
 import math
 import os
 import resource
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,6 +66,16 @@ def normalised(logprobs: Sequence[float]) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
+def allow_another_engine() -> None:
+    """Prepare this process for an engine that is not its first.
+
+    Without a GPU, vLLM looks for its kernels in all that any module holds, and takes an object of llvmlite (loaded with the first engine)
+    for one with attributes, because that object answers to every name.
+    """
+    if ffi := sys.modules.get("llvmlite.binding.ffi"):
+        ffi.lib._fntab["__dict__"] = {}
+
+
 class Reply(NamedTuple):
     """A whole answer (None if it does not fit the schema), and whether it was cut off at its limit of tokens."""
 
@@ -102,6 +113,7 @@ class Engine:
         from vllm import LLM
         from vllm.sampling_params import StructuredOutputsParams
 
+        allow_another_engine()
         self.llm = LLM(model=model, enable_prefix_caching=True, **settings() | (options or {}))
         self.grammar = StructuredOutputsParams(json=schema)
         self.tokenizer = self.llm.get_tokenizer()

@@ -82,6 +82,8 @@ def _answer(
         answered += len(chunk)
         if total:
             _report(answered, total, answered - len(done or ()), time.monotonic() - began)
+    if not answered:
+        raise DataError(f"{origin}: no pairs in it: add one JSON object a line")
     if errors:
         shown = [*errors[:MAX_ERRORS], *([f"(and {len(errors) - MAX_ERRORS:,} more)"] if len(errors) > MAX_ERRORS else [])]
         others = f"the other {answered - len(errors):,} lines were answered: correct these and run the command again"
