@@ -5,6 +5,7 @@ from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.inference import embedded
+from crm_dedup_plugin.training import base_model
 
 WEIGHTS = "*.safetensors"
 CHOICES = f"give `{embedded.NAME}`, the name of a model in outputs/, a folder, or an id on the Hugging Face Hub"
@@ -40,32 +41,17 @@ def _check_folder(folder: Path) -> int:
 
 
 def _check_hub(model: str) -> int:
-    """Return the bytes of the weights of a model on the Hub, as far as they can be known."""
-    from huggingface_hub import HfApi, constants, try_to_load_from_cache
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
-    from huggingface_hub.utils import validate_repo_id
+    """Return the bytes of the weights of a model on the Hub; 0 where it is on this machine already."""
+    from huggingface_hub import constants, try_to_load_from_cache
 
-    missing = f"there is no folder {model} and no such model on the Hugging Face Hub: {CHOICES}"
-    try:
-        validate_repo_id(model)
-        if "/" not in model or model.startswith(("/", ".", "outputs/")):
-            raise HFValidationError
-        siblings = [] if constants.HF_HUB_OFFLINE else HfApi().model_info(model, files_metadata=True, timeout=15).siblings
-    except GatedRepoError:
-        raise UserError(f"{model} is gated: accept its licence on its page, then run `hf auth login`") from None
-    except (HFValidationError, RepositoryNotFoundError):
-        raise UserError(missing) from None
-    except OSError as error:  # the Hub cannot be reached
-        siblings = []
-        if not isinstance(try_to_load_from_cache(model, "config.json"), str):
-            reason = type(error).__name__
-            raise UserError(
-                f"{model} is no folder here, and the Hugging Face Hub cannot be reached ({reason}): check the network, or {CHOICES}"
-            ) from None
-    if constants.HF_HUB_OFFLINE and not isinstance(try_to_load_from_cache(model, "config.json"), str):
+    if model.count("/") != 1 or model.startswith(("/", ".", "outputs/")):
+        raise UserError(f"there is no folder {model} and no such model on the Hugging Face Hub: {CHOICES}")
+    cached = isinstance(try_to_load_from_cache(model, "config.json"), str)
+    if constants.HF_HUB_OFFLINE and not cached:
         raise UserError(f"{model} is no folder here, and HF_HUB_OFFLINE is set: unset it, or {CHOICES}")
+    weights = 0 if cached else base_model.hub_weights(model)
     _require_template(model)
-    return sum(file.size or 0 for file in siblings if Path(file.rfilename).match(WEIGHTS))
+    return weights
 
 
 def _require_template(model: str) -> None:

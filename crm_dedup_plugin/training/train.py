@@ -202,9 +202,8 @@ def preflight(model: str, settings: dict) -> None:
 
 def _hub_size(base: str) -> int:
     """Return the bytes still to download; raises UserError where the model is gated, unknown or out of reach."""
-    import httpx
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     if base.count("/") != 1 or base.startswith(("outputs/", ".", "/")):
         raise UserError(f"the base model {base} does not exist: run `crm-dedup fetch` (or `make demo`), or name a model of the Hub")
@@ -212,20 +211,7 @@ def _hub_size(base: str) -> int:
         snapshot_download(base, allow_patterns=["*.safetensors", "*.json"], local_files_only=True)
         return 0
     except (LocalEntryNotFoundError, OSError):
-        pass
-    try:
-        api = HfApi()
-        api.auth_check(base)
-        files = api.model_info(base, files_metadata=True).siblings
-        return sum(file.size or 0 for file in files if file.rfilename.endswith(".safetensors"))
-    except GatedRepoError:
-        raise UserError(f"{base} is gated: accept its licence on its page on the Hub, then log in with `hf auth login`") from None
-    except RepositoryNotFoundError:
-        raise UserError(f"{base} is not on the Hub, or this account may not see it: check base_model, then `hf auth login`") from None
-    except (OSError, HfHubHTTPError, httpx.HTTPError) as error:
-        raise UserError(
-            f"the Hub cannot be reached for {base} ({type(error).__name__}): check the network, or set base_model to a local folder"
-        ) from None
+        return base_model.hub_weights(base)
 
 
 def _launch_options() -> list[str]:
