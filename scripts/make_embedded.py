@@ -8,7 +8,7 @@ Writes crm_dedup_plugin/inference/adapter/. Then `crm-dedup kpi embedded` measur
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -78,11 +78,10 @@ def prompts_of(tokenizer, data: Path, count: int) -> tuple[list[list[int]], int]
     return [ids + tokens.answer_ids(tokenizer, dump(pair.label, "")) for ids, pair in zip(asked, pairs, strict=True)], same
 
 
-def changed(model, factors: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Iterator[str]:
-    """Add the changes to a model's matrices, and yield the names of these."""
+def change(model, factors: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Add the changes to a model's matrices."""
     for name, (up, down) in factors.items():
         model.get_submodule(name).weight.data += up @ down
-        yield name
 
 
 def main() -> None:
@@ -104,9 +103,9 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(base_model.TARGET)
     model = AutoModelForCausalLM.from_pretrained(base_model.TARGET, dtype=torch.float32)
     factors = mean_change(options.adapters)
-    names = list(changed(model, factors))
+    change(model, factors)
     prompts, same = prompts_of(tokenizer, options.data, options.prompts)
-    moments = inputs(model, prompts, same, names)
+    moments = inputs(model, prompts, same, list(factors))
     made, kept = {}, []
     for name, (up, down) in factors.items():
         up, down, share = reduce(up, down, moments[name], options.rank)

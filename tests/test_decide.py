@@ -23,6 +23,7 @@ from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.record import RecordError
 from crm_dedup_plugin.provenance import model_digest
+from crm_dedup_plugin.training.train import MANIFEST
 
 ANN = {"Name": "Ann Lee", "Email": "ann.lee@lee.example", "Phone": "+1 555 010 2030"}
 ANNE = {"Full Name": "Anne Lee", "E-Mail": "ann.lee@lee.example", "Mobile": "555-010-2030"}
@@ -239,7 +240,7 @@ def test_results_take_the_embedded_model_by_its_name(model, tmp_path, monkeypatc
     assert folder == Path("outputs/embedded-merged") and models.named("mine") == "outputs/mine-merged"
     assert model_digest(str(folder)) == model_digest(model)
     history = json.loads(Path("outputs/results/embedded/training.json").read_text())
-    assert history == json.loads((folder / embedded.MANIFEST).read_text())
+    assert history == json.loads((folder / MANIFEST).read_text())
     assert (embedded.FILES / "adapter_model.safetensors").stat().st_size <= 12 * 10**6
 
 

@@ -12,7 +12,6 @@ from crm_dedup_plugin.cli.measure import key_value
 from crm_dedup_plugin.cli.parser import Parser, Program, above_zero, one_of
 from crm_dedup_plugin.errors import UserError
 
-EXPLAIN, BACKENDS = ("none", "review", "all"), ("auto", "transformers", "vllm")
 STDIN = Path("-")
 OPTIONAL = ("scipy", "sklearn", "torchao")  # Transformers imports these where they are installed
 
@@ -27,9 +26,9 @@ def add(program: Program) -> None:
     _model(command)
     command.option("--out", "Write the answers to this file, and continue there after an interruption.", None, "standard output", type=Path)
     explanation = "Which decisions get a reasoning: none, those that a person will review (POSSIBLE), or all."
-    command.option("--explain", explanation, None, "all for two records, review for a file", type=one_of(lambda: EXPLAIN), metavar="WHICH")
-    explanation = f"What runs the model ({', '.join(BACKENDS)}): Transformers starts sooner, vLLM is faster with many pairs."
-    command.option("--backend", explanation, "auto", type=one_of(lambda: BACKENDS), metavar="NAME")
+    command.option("--explain", explanation, None, "all for two records, review for a file", type=one_of(_explain), metavar="WHICH")
+    explanation = "What runs the model (auto, transformers, vllm): Transformers starts sooner, vLLM is faster with many pairs."
+    command.option("--backend", explanation, "auto", type=one_of(_backends), metavar="NAME")
     command.option("--engines", "How many copies of the model share the pairs, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
 
     explanation = "Serve a model to programs through the OpenAI API, until Ctrl-C."
@@ -42,6 +41,18 @@ def _model(command: Parser) -> None:
     explanation = "The model: `embedded`, the NAME of one that was trained here, a folder, or an id on the Hugging Face Hub."
     command.option("--model", explanation, "embedded")
     command.values("--engine", "Arguments for vLLM's engine, as in: max_num_seqs=512.", "none", key_value, "KEY=VALUE")
+
+
+def _explain() -> tuple[str, ...]:
+    from crm_dedup_plugin.matching.matcher import EXPLAIN
+
+    return EXPLAIN
+
+
+def _backends() -> tuple[str, ...]:
+    from crm_dedup_plugin.matching.matcher import BACKENDS
+
+    return BACKENDS
 
 
 def _quiet(verbose: bool) -> None:

@@ -1,7 +1,7 @@
 """The embedded model: a low-rank adapter in this package, merged into its base when it is first used.
 
 The base always comes from the package index, never from the Hub, so that the numbers are the same everywhere.
-`scripts/make_embedded.py` makes the adapter; ``embedded/README.md`` beside this file says from what.
+`scripts/make_embedded.py` makes the adapter; ``adapter/README.md`` beside this file says from what.
 """
 
 import json
@@ -13,22 +13,19 @@ from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.provenance import digest
-from crm_dedup_plugin.storage import RESULTS, write_atomically
 from crm_dedup_plugin.training import base_model
+from crm_dedup_plugin.training.train import MANIFEST, write_report
 
 NAME = "embedded"
 FILES = Path(__file__).with_name("adapter")
 CHECKSUM = FILES / "SHA256"
 CALIBRATION = FILES / "calibration.json"
-MANIFEST = "crm_dedup.json"
 
 
 def measured() -> Path:
     """Return ``outputs/embedded-merged``, as `folder` makes it, with its history among the results: for kpi, bench and push."""
     place = folder(Path("outputs"))
-    report = RESULTS / NAME / "training.json"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(report, (place / MANIFEST).read_text(encoding="utf-8"))
+    write_report(NAME, (place / MANIFEST).read_text(encoding="utf-8"))
     return place
 
 

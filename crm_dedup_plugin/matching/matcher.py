@@ -16,7 +16,7 @@ from crm_dedup_plugin.inference import embedded, models, pool
 from crm_dedup_plugin.inference.engine import DECISION, FULL, Pair
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.pair.answer import LABELS
-from crm_dedup_plugin.pair.record import check, normalise
+from crm_dedup_plugin.pair.record import Record, check, normalise
 
 NONE, REVIEW, ALL = EXPLAIN = ("none", "review", "all")
 AUTO, TRANSFORMERS, VLLM = BACKENDS = ("auto", "transformers", "vllm")
@@ -64,7 +64,7 @@ class Matcher:
         """
         if explain not in EXPLAIN:
             raise UserError(f"explain={explain!r} is unknown: choose among {', '.join(EXPLAIN)}")
-        pairs = [tuple(normalise(check(record))[0] for record in pair) for pair in pairs]
+        pairs = [tuple(map(_normalised, pair)) for pair in pairs]
         if not pairs:
             return []
         engine = self.engine(len(pairs))
@@ -107,6 +107,10 @@ class Matcher:
         from crm_dedup_plugin.inference.transformers_engine import TransformersEngine
 
         return TransformersEngine(self.model)
+
+
+def _normalised(record: dict) -> Record:
+    return record if isinstance(record, Record) else normalise(check(record))[0]  # what `pair.files` reads is normalised already
 
 
 @contextlib.contextmanager

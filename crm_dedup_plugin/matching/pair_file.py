@@ -33,7 +33,7 @@ class PartlyAnswered(UserError):
 
 def answer_stream(matcher: Matcher, source: BinaryIO, origin: str, explain: str) -> None:
     """Print the answer to each line of `source`; raises PartlyAnswered at the end if some could not be used."""
-    _answer(matcher, source, origin, explain, lambda lines: print(*lines, sep="\n", flush=True))
+    _require_no(*_answer(matcher, source, origin, explain, lambda lines: print(*lines, sep="\n", flush=True)))
 
 
 def answer_file(matcher: Matcher, source: BinaryIO, origin: str, explain: str, out: Path) -> None:
@@ -53,7 +53,8 @@ def answer_file(matcher: Matcher, source: BinaryIO, origin: str, explain: str, o
             part.flush()
             os.fsync(part.fileno())
 
-        _answer(matcher, source, origin, explain, write, done, total)
+        found = _answer(matcher, source, origin, explain, write, done, total)
+    _require_no(*found)
 
 
 def _answer(
@@ -64,7 +65,8 @@ def _answer(
     write: Callable[[list[str]], object],
     done: list[str] | None = None,
     total: int | None = None,
-) -> None:
+) -> tuple[list[str], int]:
+    """Return the errors of lines that could not be used, those of `done` included, and the number of all lines."""
     errors = [found["error"] for found in map(json.loads, done or ()) if "error" in found]
     answered, began = len(done or ()), time.monotonic()
     if done:
@@ -84,6 +86,10 @@ def _answer(
             _report(answered, total, answered - len(done or ()), time.monotonic() - began)
     if not answered:
         raise DataError(f"{origin}: no pairs in it: add one JSON object a line")
+    return errors, answered
+
+
+def _require_no(errors: list[str], answered: int) -> None:
     if errors:
         shown = [*errors[:MAX_ERRORS], *([f"(and {len(errors) - MAX_ERRORS:,} more)"] if len(errors) > MAX_ERRORS else [])]
         others = f"the other {answered - len(errors):,} lines were answered: correct these and run the command again"
@@ -114,12 +120,7 @@ def _part(out: Path, key: str) -> Iterator[tuple[BinaryIO, list[str]]]:
         whole = file.read().rpartition(b"\n")[:2] if known else ()
         file.truncate(sum(map(len, whole)))
         label.write_text(key, encoding="utf-8")
-        try:
-            yield file, whole[0].decode().split("\n") if whole and whole[0] else []
-        except PartlyAnswered:
-            path.replace(out)
-            label.unlink()
-            raise
+        yield file, whole[0].decode().split("\n") if whole and whole[0] else []
         path.replace(out)
         label.unlink()
 
