@@ -1,0 +1,72 @@
+"""A run of `crm-dedup match`: a folder of plain files, one folder a stage, that goes on where it stopped.
+
+    runs/NAME/1-read/  2-candidates/  3-decide/  4-group/  5-plan/  6-report/
+
+A stage's ``key.json`` says what it was made from and is written first; its ``report.json`` says what it found and is written last.
+So a stage whose report is there is done, and one whose key has changed starts anew.
+"""
+
+import contextlib
+import fcntl
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.storage import write_atomically
+
+STAGES = ("read", "candidates", "decide", "group", "plan", "report")
+KEY, REPORT = "key.json", "report.json"
+
+
+def folder(run: Path, stage: str) -> Path:
+    """Return the folder of a stage."""
+    return run / f"{STAGES.index(stage) + 1}-{stage}"
+
+
+def report(run: Path, stage: str) -> dict:
+    """Return what a finished stage reported; raises UserError where it is not finished."""
+    path = folder(run, stage) / REPORT
+    if not path.is_file():
+        raise UserError(f"{run} has no finished stage {stage!r}: run `crm-dedup match` to its end first")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def stage(run: Path, name: str, made_from: dict, work: Callable[[Path], dict]) -> dict:
+    """Return the report of a stage, the one it wrote before if it was made from the same, else what ``work(folder)`` returns now.
+
+    `made_from` (plain JSON) is all that the result depends on, but what the stages before it found: their keys are added here.
+    `work` may find files of an interrupted run with the same key in its folder, each of them whole, and go on after them.
+    """
+    target = folder(run, name)
+    before = STAGES[: STAGES.index(name)]
+    keys = [json.loads((folder(run, one) / KEY).read_text(encoding="utf-8")) for one in before[-1:]]
+    key = json.dumps({"stage": made_from, "before": keys}, sort_keys=True)
+    known = target / KEY
+    if not known.is_file() or known.read_text(encoding="utf-8") != key:
+        shutil.rmtree(target, ignore_errors=True)
+        _make(target)
+        write_atomically(known, key)
+    if not (target / REPORT).is_file():
+        write_atomically(target / REPORT, json.dumps(work(target), indent=1, ensure_ascii=False) + "\n")
+    return report(run, name)
+
+
+@contextlib.contextmanager
+def alone(run: Path) -> Iterator[Path]:
+    """Yield the folder of a run, made if need be, while no other process can use it."""
+    _make(run)
+    with (run / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another process is at work in {run}: wait for it, or name another run with --run") from None
+        yield run
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be made ({error.strerror}): name a run in a folder that you may write to") from None
