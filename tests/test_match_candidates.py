@@ -128,7 +128,11 @@ def test_no_pair_at_all_is_a_result_with_a_table(tmp_path):
 
 
 def test_each_value_of_a_cell_is_a_key(tmp_path):
-    rows = [{"name": "Lee", "Phone": "020 5551 1111 ::: 020 5552 2222"}, {"name": "Orr", "Phone": "+442055522222"}, {"name": "Pal", "Phone": "02055511113"}]
+    rows = [
+        {"name": "Lee", "Phone": "020 5551 1111 ::: 020 5552 2222"},
+        {"name": "Orr", "Phone": "+442055522222"},
+        {"name": "Pal", "Phone": "02055511113"},
+    ]
     assert pairs_of(tmp_path, rows, separators={"Phone": ":::"}) == {frozenset("01")}
 
 
@@ -208,7 +212,9 @@ def test_the_order_of_the_rows_does_not_matter(tmp_path_factory, rows, seed, lim
     assert found(make_run(folder / "a", (about, rows)), limit) == found(make_run(folder / "b", (about, shuffled)), limit)
 
 
-@given(some.dictionaries(some.sampled_from(("name", "email", "phone", "birth date", "street", "city", "vat", "notes", "odd")), some.text(max_size=40)))
+@given(
+    some.dictionaries(some.sampled_from(("name", "email", "phone", "birth date", "street", "city", "vat", "notes", "odd")), some.text(max_size=40))
+)
 def test_any_text_has_keys_without_blanks(evidence):
     for kind in ("contact", "account"):
         found_keys, words = keys.of(evidence, keys.layout(source(list(evidence), kind)))
