@@ -63,6 +63,8 @@ def understand(names: Sequence[str], found: Survey, profile: Profile) -> tuple[l
             role = NEVER
             notes.append(f"{name}: holds JSON or lists in brackets, and is no evidence")
         columns.append(Column(name, role, concept, _separator(name, concept, found.samples[at], profile)))
+    if unnamed := [name for name, count in zip(names, found.filled, strict=True) if count and re.fullmatch(r"Column \d+", name)]:
+        notes.append(f"columns without a name: {', '.join(unnamed[:20])}; name them in the file if they matter")
     return columns, notes
 
 

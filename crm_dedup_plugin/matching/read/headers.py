@@ -36,11 +36,11 @@ def _header(rows: Sequence[Row], table: Table) -> Row:
     if not filled:
         raise UserError(f"{table.path}, line 1: the first {LOOKED_AT} rows are blank: delete them")
     width = max(Counter(_width(row) for row in filled).items(), key=lambda item: (item[1] * (item[0] > 1), item[0]))[0]
-    wide = [row for row in filled if 2 * _width(row) > width and _looks_like_names(row)]
-    if not wide:
+    named = [row for row in filled if _looks_like_names(row)]
+    if not named:
         raise UserError(f"{table.path}, line {filled[0].line}: no line names the columns: add one above the records, such as Name, Email, Phone")
-    first = wide[0]
-    best = max(wide, key=_known)
+    first = next((row for row in named if 2 * _width(row) > width), named[0])
+    best = max(named, key=_known)
     return best if _known(best) >= _known(first) + CLEARER else first
 
 
