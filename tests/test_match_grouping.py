@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import records, run_folder
-from crm_dedup_plugin.matching.grouping import decided, group, missing
+from crm_dedup_plugin.matching.grouping import group, missing
 from crm_dedup_plugin.pair.answer import LABELS
 
 THRESHOLD = 0.79
@@ -184,30 +184,7 @@ def test_pairs_that_are_missing_inside_a_group_are_asked_and_can_break_it(tmp_pa
     assert sorted(ask.asked) == [(0, 2), (0, 3), (2, 3)]
     assert report["asked_inside"] == 3
     assert grouped(run) == {frozenset({0, 1, 3}), frozenset({2})}
-
-
-def test_what_was_asked_is_not_asked_again_after_an_interruption(tmp_path):
-    ids = ["a1", "a2", "a3", "b1"]
-    pairs = {(0, 1): YES, (1, 2): YES, (2, 3): YES}
-
-    class Interrupted(Answers):
-        def __call__(self, pairs):
-            if self.asked:
-                raise KeyboardInterrupt
-            return super().__call__(pairs)
-
-    run = write_run(tmp_path / "run", ids, pairs)
-    table = {frozenset(("a1", "b1")): YES, frozenset(("a2", "b1")): YES}
-    first = Interrupted(ids, table)
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(decided, "CHUNK", 2)
-        group(run, first, THRESHOLD)
-    again = Answers(ids, table)
-    report = group(run, again, THRESHOLD)
-    assert not set(first.asked) & set(again.asked)
-    assert report["asked_inside"] == len(first.asked) + len(again.asked) == 3
-    done = group(run, None, THRESHOLD)
-    assert done == report  # a finished stage asks nothing
+    assert group(run, None, THRESHOLD) == report  # a finished stage asks nothing
 
 
 def test_people_come_before_the_model(tmp_path):

@@ -104,7 +104,7 @@ def _is_done(part: str, work: Workload, folder: Path) -> bool:
 def _online(work: Workload, folder: Path, base_url: str | None, port: int, timeout: float) -> None:
     replicas = 1 if base_url else devices.replicas(work.engines)
     options = work.options() | ({"data_parallel_size": replicas} if replicas > 1 else {})
-    with connect(base_url) if base_url else serve(work.model, options, port, folder / "server.log") as server:
+    with connect(base_url) if base_url else serve(work.model, options, port, folder / "server.log", resettable=True) as server:
         try:
             _child("online", work, folder, timeout, (server.url, server.model, str(replicas)), server.check)
         except UserError:

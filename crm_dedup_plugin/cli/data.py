@@ -12,11 +12,14 @@ AUGMENTATIONS = ("shuffled", "injected", "renamed", "oversampled", "plain", "bri
 def add(program: Program) -> None:
     """Add synth, prepare, prompt and schema."""
     command = program.add(
-        "data", "synth", "Generate labelled pairs of CRM records from an invented world.", "synth --n 50000", _run_synth, NOTHING_WRITTEN
+        "data", "synth", "Generate labelled pairs, or the export of a CRM, from an invented world.", "synth --n 50000", _run_synth, NOTHING_WRITTEN
     )
-    command.option("--n", "How many pairs to generate.", 50_000, type=above_zero(int), metavar="PAIRS")
+    command.option("--n", "How many pairs to generate.", None, "50000", type=above_zero(int), metavar="PAIRS")
+    rows = {"type": above_zero(int), "metavar": "ROWS"}
+    command.option("--export", "Write an export of a CRM with this many contacts, and who is who, instead.", None, "labelled pairs", **rows)
+    command.option("--crm", "The CRM whose columns an export has.", "hubspot", type=one_of(_crms), metavar="NAME")
     command.option("--seed", "The seed of all random choices.", 7)
-    command.option("--out", "The file to write.", Path("data/all.jsonl"))
+    command.option("--out", "The file to write.", None, "data/all.jsonl, or data/export.csv for an export", type=Path)
     command.option("--compact", "Use few fields and few countries, which a small model learns in minutes.", False)
     command.option("--unseen", "Use countries, scripts, field names and damage that training never shows.", False)
     command.option("--lists", "Generate lists that do not come from a CRM: registers, directories, bare names.", False)
@@ -57,11 +60,29 @@ def _run_synth(options) -> None:
     from crm_dedup_plugin.dataset.synth.write import write
     from crm_dedup_plugin.reporting import dataset_card
 
-    kinds = [name for name in ("compact", "unseen", "lists") if getattr(options, name)]
-    if len(kinds) > 1:
+    kinds = [name for name in ("export", "n", "compact", "unseen", "lists") if getattr(options, name)]
+    if len(set(kinds) - {"n"}) > 1 or {"export", "n"} <= set(kinds):
         raise UserError(f"--{' and --'.join(kinds)} cannot be combined: leave one out")
-    card = write(options.n, options.seed, options.out, "".join(kinds), options.force)
-    print(f"{options.out}: {card['pairs']} pairs; card: {dataset_card.write(card, options.out)}")
+    if options.export:
+        return _run_export(options)
+    out = options.out or Path("data/all.jsonl")
+    card = write(options.n or 50_000, options.seed, out, "".join(set(kinds) - {"n"}), options.force)
+    print(f"{out}: {card['pairs']} pairs; card: {dataset_card.write(card, out)}")
+
+
+def _run_export(options) -> None:
+    from crm_dedup_plugin.dataset.synth import export
+
+    out = options.out or Path("data") / f"export.{export.ending(options.crm)}"
+    card = export.write(options.export, options.seed, out, options.crm, options.force)
+    several = card["rows_in_groups"]
+    print(f"{out}: {card['rows']} contacts of {card['entities']} people, {several} of people with several; truth: {export.truth_of(out)}")
+
+
+def _crms() -> tuple[str, ...]:
+    from crm_dedup_plugin.dataset.synth.export import CRMS
+
+    return CRMS
 
 
 def _run_prompt(options) -> None:

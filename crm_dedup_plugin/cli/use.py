@@ -1,11 +1,13 @@
 """Commands that use a model: decide and serve."""
 
+import contextlib
 import gc
 import io
 import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from crm_dedup_plugin.cli.measure import key_value
@@ -55,13 +57,21 @@ def _backends() -> tuple[str, ...]:
     return BACKENDS
 
 
-def _quiet(verbose: bool) -> None:
-    """Keep what libraries say off the screen, and in any case off standard output, where the answers go."""
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what libraries say off the screen unless --verbose is given, and in any case off standard output, where the answers go."""
     os.environ |= {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_CONFIGURE_LOGGING": "1"}
-    if not verbose:
-        os.environ |= {"VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
-        logging.disable(logging.WARNING)
-        warnings.simplefilter("ignore")
+    if os.environ.get("CRM_DEDUP_VERBOSE"):
+        yield
+        return
+    os.environ |= {"VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(disabled)
 
 
 def _hurry() -> None:
@@ -70,8 +80,8 @@ def _hurry() -> None:
     sys.modules |= dict.fromkeys(OPTIONAL)  # None: importing one fails, as if it were not installed
 
 
+@quiet()
 def _run_decide(options) -> None:
-    _quiet(options.verbose or bool(os.environ.get("CRM_DEDUP_VERBOSE")))
     from crm_dedup_plugin.inference.engine import arguments
     from crm_dedup_plugin.matching import pair_file
     from crm_dedup_plugin.matching.matcher import ALL, REVIEW, Matcher, to_line

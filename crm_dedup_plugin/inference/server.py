@@ -29,15 +29,15 @@ class Server(NamedTuple):
 
 
 @contextlib.contextmanager
-def serve(model: str, options: dict, port: int, log: Path) -> Iterator[Server]:
+def serve(model: str, options: dict, port: int, log: Path, resettable: bool = False) -> Iterator[Server]:
     """Start ``vllm serve`` on `port` (0: a free one) and stop it afterwards; raises UserError with its last lines if it fails.
 
-    `options` are arguments of vLLM's engine that replace or extend `engine.settings`.
+    `options` are arguments of vLLM's engine that replace or extend `engine.settings`. `resettable` lets clients empty its caches
+    between two measurements, and with that do whatever else vLLM's development mode allows.
     """
     port = _port(port)
     print(f"starting the server (details: {log})", flush=True)
-    # Only in this mode can its caches be emptied between two measurements; it listens to this machine alone.
-    variables = {**engine.environment(model), "VLLM_SERVER_DEV_MODE": "1", **os.environ}
+    variables = {**engine.environment(model), **({"VLLM_SERVER_DEV_MODE": "1"} if resettable else {}), **os.environ}
     with process.running(command(model, engine.settings() | options, port), log, variables) as child:
 
         def check() -> None:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import BinaryIO
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching.matcher import Matcher, to_line
+from crm_dedup_plugin.matching.progress import shown
 from crm_dedup_plugin.pair.files import MAX_ERRORS, DataError, Pair, each_pair
 from crm_dedup_plugin.provenance import PROMPT_VERSION, model_digest
 
@@ -68,7 +68,8 @@ def _answer(
 ) -> tuple[list[str], int]:
     """Return the errors of lines that could not be used, those of `done` included, and the number of all lines."""
     errors = [found["error"] for found in map(json.loads, done or ()) if "error" in found]
-    answered, began = len(done or ()), time.monotonic()
+    answered = len(done or ())
+    say = shown("decide", "lines", total, answered) if total else lambda _: None
     if done:
         print(f"continuing after {len(done):,} lines", file=sys.stderr, flush=True)
     for chunk in _chunks(islice(each_pair(source, origin), answered, None), _chunk_size()):
@@ -82,8 +83,7 @@ def _answer(
                 lines.append(to_line(next(decisions), line=one.line, **({"id": one.id} if one.id else {})))
         write(lines)
         answered += len(chunk)
-        if total:
-            _report(answered, total, answered - len(done or ()), time.monotonic() - began)
+        say(answered)
     if not answered:
         raise DataError(f"{origin}: no pairs in it: add one JSON object a line")
     return errors, answered
@@ -94,12 +94,6 @@ def _require_no(errors: list[str], answered: int) -> None:
         shown = [*errors[:MAX_ERRORS], *([f"(and {len(errors) - MAX_ERRORS:,} more)"] if len(errors) > MAX_ERRORS else [])]
         others = f"the other {answered - len(errors):,} lines were answered: correct these and run the command again"
         raise PartlyAnswered("\n".join([f"{len(errors):,} of {answered:,} lines could not be used; {others}", *shown]))
-
-
-def _report(answered: int, total: int, now: int, seconds: float) -> None:
-    rate = now / seconds
-    left = (total - answered) / rate
-    print(f"decide: {answered:,} of {total:,} lines, {rate:.1f} a second, {left // 60:.0f}:{left % 60:02.0f} left", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -120,7 +114,13 @@ def _part(out: Path, key: str) -> Iterator[tuple[BinaryIO, list[str]]]:
         whole = file.read().rpartition(b"\n")[:2] if known else ()
         file.truncate(sum(map(len, whole)))
         label.write_text(key, encoding="utf-8")
-        yield file, whole[0].decode().split("\n") if whole and whole[0] else []
+        try:
+            yield file, whole[0].decode().split("\n") if whole and whole[0] else []
+        except BaseException:
+            if not path.stat().st_size:  # nothing to continue after
+                path.unlink()
+                label.unlink()
+            raise
         path.replace(out)
         label.unlink()
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 FILE = "records.parquet"
+KEPT = 50_000  # records that stay in memory: candidates are sorted, so each is needed several times in a row
 # Of a column: the record's id; evidence about the entity; never evidence (owner, source, sync, merge fields); when the row was made or
 # changed; the same in every row; without any value.
 ID, EVIDENCE, NEVER, CREATED, CHANGED, CONSTANT, EMPTY = ROLES = ("id", "evidence", "never", "created", "changed", "constant", "empty")
@@ -60,6 +61,7 @@ class Records:
 
     def __init__(self, run: Path):
         self.path = run_folder.folder(run, "read") / FILE
+        self._read: dict[int, Record] = {}
         found = run_folder.report(run, "read")
         self.sources = [Source(**{**one, "columns": [Column(**column) for column in one["columns"]]}) for one in found["sources"]]
 
@@ -89,7 +91,11 @@ class Records:
 
     def evidence(self, row: int) -> Record:
         """Return what a model may read of a record, possibly nothing."""
-        return normalise(json.loads(self._evidence[row].as_py()))[0]
+        if len(self._read) > KEPT:
+            self._read.clear()
+        if row not in self._read:
+            self._read[row] = normalise(json.loads(self._evidence[row].as_py()))[0]
+        return self._read[row]
 
     def values(self, rows: Sequence[int]) -> list[dict[str, str]]:
         """Return all cells of some records that are not blank, by column."""

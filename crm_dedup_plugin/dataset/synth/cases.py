@@ -77,11 +77,16 @@ def _happens(chance: str, rng: random.Random) -> bool:
 
 def contact_new_job(world: World) -> Case:
     """Somebody is at the old and at the new employer."""
-    person, company = world.pick("person"), world.company()
-    job = {**company.take(*EMPLOYER), "role": world.rng.choice(ROLES)}
-    if person.values.get("domain") and person.values["email"].endswith(person.values["domain"]):
-        job["email"] = world.email(person.values | job)
-    return one(person, job)
+    person = world.pick("person")
+    return one(person, new_job(person.values, world))
+
+
+def new_job(person: dict[str, object], world: World) -> dict[str, object]:
+    """Return what changes for a person who goes to another company."""
+    job = {**world.company().take(*EMPLOYER), "role": world.rng.choice(ROLES)}
+    if person.get("domain") and person["email"].endswith(person["domain"]):
+        job["email"] = world.email(person | job)
+    return job
 
 
 def contact_married(world: World) -> Case:

@@ -14,7 +14,7 @@ import numpy as np
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.grouping import tables
 from crm_dedup_plugin.matching.grouping.constrained import CUT
-from crm_dedup_plugin.matching.grouping.decided import Ask, Decided, Remembered
+from crm_dedup_plugin.matching.grouping.decided import Ask, Decided
 from crm_dedup_plugin.matching.grouping.missing import MOST, WHOLE, keys, missing
 from crm_dedup_plugin.matching.grouping.resolve import Resolved, resolve
 from crm_dedup_plugin.matching.grouping.reviewed import Answer, Reviewed
@@ -37,14 +37,15 @@ def _work(run: Path, folder: Path, ask: Ask, threshold: float, answers: Sequence
     began = time.monotonic()
     records, decided = Records(run), Decided.of(run)
     order = order_of(records)
-    reviewed, before, remembered = Reviewed.of(answers, len(order)), len(decided.pairs), Remembered(ask, folder / "asked")
+    reviewed, before = Reviewed.of(answers, len(order)), len(decided.pairs)
     while True:
         found = resolve(decided, reviewed, threshold, order)
         known = keys(np.concatenate([decided.pairs, reviewed.pairs]), len(order))
         pairs = missing(found.groups, known, decided.pairs[before:], order)
         if not len(pairs):
             break
-        decided = decided.with_more(remembered(pairs))
+        rows = [tuple(pair) for pair in pairs.tolist()]
+        decided = decided.with_more(Decided.from_answers(rows, ask(rows)))
     edges, review = tables.edges(found, decided, reviewed), tables.review(found, decided, reviewed, threshold, order)
     write_table(tables.groups(found.groups), folder / "groups.parquet")
     write_table(edges, folder / "edges.parquet")

@@ -1,0 +1,184 @@
+"""The third stage of a run: what the model says about every candidate, in shards, so that a killed run loses at most one.
+
+One token decides. Whole answers, with a reasoning, are only for pairs that a person will read.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching.matcher import ALL, NONE, Matcher
+from crm_dedup_plugin.matching.progress import shown
+from crm_dedup_plugin.matching.records import Records
+from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.provenance import PROMPT_VERSION, model_digest
+from crm_dedup_plugin.storage import write_atomically
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SHARDS, REASONS, INSIDE = "shards", "reasons.jsonl", "inside.jsonl"
+SHARD, GPU_SHARD = 256, 16_384  # pairs; two minutes on two cores, seconds on a GPU
+UNCALIBRATED = 0.95  # merges of a model that was never calibrated need at least this probability
+EXAMPLES = 6  # pairs of each decision that get a reasoning although nobody must read them
+DUPLICATE, POSSIBLE, NO_MATCH = LABELS
+
+Rows = tuple[int, int]
+
+
+def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain: int = 200, price: float | None = None) -> dict:
+    """Decide about all candidates of a run and return the stage's report.
+
+    Merges need the calibrated probability `threshold`, by default that of the model. The `explain` pairs that wait for a person and
+    are most probable get a reasoning. `price` is that of an hour of this machine.
+    """
+    limit = threshold if threshold is not None else (matcher.calibration.threshold or UNCALIBRATED)
+    asked = {"model_sha256": model_digest(matcher.model), "prompt": PROMPT_VERSION, "temperature": matcher.calibration.temperature}
+
+    def work(folder: Path) -> dict:
+        began, records = time.monotonic(), Records(run)
+        pairs = candidates(run)
+        before = _ask_all(folder, records, matcher, pairs, price)
+        _explain(folder, records, matcher, limit, explain)
+        return {**_counts(folder), "model": matcher.name, "calibrated": matcher.calibration.known, "threshold": limit} | _speed(
+            len(pairs) - before, time.monotonic() - began
+        )
+
+    return run_folder.stage(run, "decide", asked | {"threshold": limit, "explain": explain}, work)
+
+
+def candidates(run: Path) -> list[Rows]:
+    """Return the pairs of rows that the second stage found."""
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(run_folder.folder(run, "candidates") / "candidates.parquet", columns=["a", "b"])
+    return list(zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True))
+
+
+def decisions(run: Path) -> "pyarrow.Table":
+    """Return the decisions about all candidates: a, b, duplicate, possible, no_match, decision."""
+    return _read(run_folder.folder(run, "decide"))
+
+
+def asker(run: Path, matcher: Matcher) -> Callable[[Sequence[Rows]], list[tuple[float, float, float]]]:
+    """Return what asks about pairs of rows that were no candidates; what it was told is kept, and never asked again in this run."""
+    kept, records = run_folder.folder(run, "decide") / INSIDE, Records(run)
+    known = {(one["a"], one["b"]): tuple(one["probabilities"]) for one in _whole_lines(kept)}
+
+    def ask(pairs: Sequence[Rows]) -> list[tuple[float, float, float]]:
+        new = [pair for pair in pairs if pair not in known]
+        say = shown("group", "pairs inside groups", len(new))
+        with kept.open("a", encoding="utf-8") as file:
+            for at in range(0, len(new), _size()):
+                part = new[at : at + _size()]
+                for (a, b), probabilities in zip(part, _probabilities(matcher, records, part), strict=True):
+                    known[a, b] = probabilities
+                    file.write(json.dumps({"a": a, "b": b, "probabilities": probabilities}) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+                say(at + len(part))
+        return [known[pair] for pair in pairs]
+
+    return ask
+
+
+def _ask_all(folder: Path, records: Records, matcher: Matcher, pairs: Sequence[Rows], price: float | None) -> int:
+    """Write the shards that are not there yet; return how many pairs were decided before."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    (folder / SHARDS).mkdir(exist_ok=True)
+    there = sorted((folder / SHARDS).glob("*.parquet"))
+    before = done = sum(pyarrow.parquet.read_metadata(path).num_rows for path in there)
+    say = shown("decide", "pairs", len(pairs), done, price)
+    while done < len(pairs):
+        part = pairs[done : done + _size()]
+        told = _probabilities(matcher, records, part)
+        columns = [pa.array([pair[at] for pair in part], pa.int64()) for at in (0, 1)]
+        columns += [pa.array([one[at] for one in told], pa.float32()) for at in range(3)]
+        columns.append(pa.array([LABELS[one.index(max(one))] for one in told]))
+        _write(folder / SHARDS / f"{done:012}.parquet", pa.table(columns, names=["a", "b", "duplicate", "possible", "no_match", "decision"]))
+        done += len(part)
+        say(done)
+    return before
+
+
+def _probabilities(matcher: Matcher, records: Records, pairs: Sequence[Rows]) -> list[tuple[float, float, float]]:
+    asked = [(records.evidence(a), records.evidence(b)) for a, b in pairs]
+    return [tuple(decision.probabilities.values()) for decision in matcher.decide_many(asked, NONE)]
+
+
+def _explain(folder: Path, records: Records, matcher: Matcher, threshold: float, count: int) -> None:
+    """Write the reasonings of what waits for a person, and of some examples."""
+    rows = [(one["a"], one["b"]) for one in chosen(_read(folder), threshold, count)]
+    told = []
+    if rows:
+        for at in range(0, len(rows), _size()):
+            part = rows[at : at + _size()]
+            told += matcher.decide_many([(records.evidence(a), records.evidence(b)) for a, b in part], ALL)
+    lines = [
+        json.dumps({"a": a, "b": b, "decision": one.decision, "reasoning": one.reasoning}, ensure_ascii=False)
+        for (a, b), one in zip(rows, told, strict=True)
+    ]
+    write_atomically(folder / REASONS, "".join(f"{line}\n" for line in lines))
+
+
+def chosen(table: "pyarrow.Table", threshold: float, count: int) -> list[dict]:
+    """Return the pairs that get a reasoning: those most probable among what waits for a person, and examples of what does not."""
+    import pyarrow.compute as pc
+
+    waits = pc.or_(pc.equal(table["decision"], POSSIBLE), pc.and_(pc.equal(table["decision"], DUPLICATE), pc.less(table["duplicate"], threshold)))
+    order = [("duplicate", "descending"), ("a", "ascending"), ("b", "ascending")]
+    found = table.filter(waits).sort_by(order).slice(0, count).to_pylist()
+    for label, way in ((DUPLICATE, order), (NO_MATCH, order)):  # the surest merges, and the pairs that nearly were none
+        found += table.filter(pc.and_(pc.equal(table["decision"], label), pc.invert(waits))).sort_by(way).slice(0, EXAMPLES).to_pylist()
+    return found
+
+
+def _counts(folder: Path) -> dict:
+    import pyarrow.compute as pc
+
+    found = {one["values"]: one["counts"] for one in pc.value_counts(_read(folder)["decision"]).to_pylist()}
+    return {"pairs": sum(found.values()), "decisions": {label: found.get(label, 0) for label in LABELS}}
+
+
+def _speed(pairs: int, seconds: float) -> dict:
+    return {"asked": pairs, "seconds": round(seconds, 1), "pairs_per_second": round(pairs / seconds, 1)}
+
+
+def _read(folder: Path) -> "pyarrow.Table":
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    names = [
+        ("a", pa.int64()),
+        ("b", pa.int64()),
+        *((name, pa.float32()) for name in ("duplicate", "possible", "no_match")),
+        ("decision", pa.string()),
+    ]
+    parts = [pyarrow.parquet.read_table(path) for path in sorted((folder / SHARDS).glob("*.parquet"))]
+    return pa.concat_tables(parts) if parts else pa.schema(names).empty_table()
+
+
+def _write(path: Path, table: "pyarrow.Table") -> None:
+    import pyarrow.parquet
+
+    partial = path.with_suffix(".part")
+    pyarrow.parquet.write_table(table, partial)
+    partial.replace(path)
+
+
+def _whole_lines(path: Path) -> Iterator[dict]:
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
+            yield json.loads(line)
+
+
+def _size() -> int:
+    import torch
+
+    return GPU_SHARD if torch.cuda.is_available() else SHARD
