@@ -40,9 +40,9 @@ def make(run: Path, files: dict[str, list[dict]], groups: list[list[int]], pairs
     found = {"sources": sources, "files": read, "rows": sum(one["rows"] for one in read), "records": count, "kind": "contact", "link": link}
     _stage(run, "read", {"records.parquet": pa.Table.from_pylist(rows, schema=schema())}, found)
     decided = {pair: LABELS[row.index(max(row))] for pair, row in pairs.items()}
-    rule = {"name": "e-mail", "pairs": len(pairs), "new": len(pairs), "largest": 4, "cut": [{"size": 40000, "count_of_pairs": 799980000}]}
+    rule = {"name": "e-mail", "pairs": len(pairs), "new": len(pairs), "largest": 4, "kind": "contact", "cut_blocks": 1, "cut_pairs": 6}
     of_pairs = pa.table({"a": [a for a, _ in pairs], "b": [b for _, b in pairs]}, pa.schema([("a", "int64"), ("b", "int64")]))
-    found = {"pairs": len(pairs), "per_record": len(pairs) / max(count, 1), "rules": [rule]}
+    found = {"pairs": len(pairs), "per_record": len(pairs) / max(count, 1), "rules": [rule], "left_out": 0, "without_keys": 0}
     _stage(run, "candidates", {"candidates.parquet": of_pairs}, found)
     kinds = [*of_pairs.schema, *((name, "float32") for name in ("duplicate", "possible", "no_match")), ("decision", "string")]
     probabilities = pa.table([*of_pairs.columns, *([row[at] for row in pairs.values()] for at in range(3)), list(decided.values())], pa.schema(kinds))
@@ -67,10 +67,12 @@ def _grouped(run: Path, count: int, groups: list[list[int]], pairs: dict, decide
     for (a, b), row in pairs.items():
         why = "POSSIBLE" if decided[a, b] == LABELS[1] else "below the threshold" if decided[a, b] == LABELS[0] and row[0] < THRESHOLD else None
         if why:
-            review.append({"a": a, "b": b, "duplicate": row[0], "possible": row[1], "no_match": row[2], "decision": decided[a, b], "why": why})
+            review.append(
+                {"a": a, "b": b, "duplicate": row[0], "possible": row[1], "no_match": row[2], "decision": decided[a, b], "why": why, "again": False}
+            )
     review.sort(key=lambda one: -one["duplicate"])
     kinds = pa.schema([("a", "int64"), ("b", "int64"), ("duplicate", "float32"), ("kind", "string")])
-    more = {"possible": "float32", "no_match": "float32", "decision": "string", "why": "string"}
+    more = {"possible": "float32", "no_match": "float32", "decision": "string", "why": "string", "again": "bool"}
     waiting = [*kinds][:3] + [pa.field(name, kind) for name, kind in more.items()]
     sizes = {str(size): count for size, count in sorted(Counter(map(len, groups)).items())}
     report = {"groups": len(groups), "grouped_records": len(of), "sizes": sizes, "review": len(review)}
