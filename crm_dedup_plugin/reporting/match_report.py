@@ -124,7 +124,15 @@ def _file(found: dict, source) -> dict:
     """Return what was read of a file, its text fit to be shown."""
     skipped = [{**one, "reason": printable(one["reason"], 300)} for one in found.get("skipped", [])]
     notes = [printable(note, 400) for note in found.get("notes", [])]
-    return {**found, "path": printable(found["path"]), "profile": source.profile, "kind": source.kind, "skipped": skipped, "notes": notes}
+    return {
+        **found,
+        "path": printable(found["path"]),
+        "name": printable(Path(found["path"]).name),
+        "profile": source.profile,
+        "kind": source.kind,
+        "skipped": skipped,
+        "notes": notes,
+    }
 
 
 def _funnel(read: dict, candidates: dict, decided: dict, grouped: dict, plan: dict) -> list[match_figures.Bar]:
