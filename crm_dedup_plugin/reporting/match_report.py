@@ -96,6 +96,7 @@ def _context(run: Path) -> dict[str, Any]:
         "columns": [(printable(source.path), printable(column.name, 60), *column[1:]) for source in sources for column in source.columns],
         "most_columns": COLUMNS,
         "candidates": candidates,
+        "several_kinds": len({rule["kind"] for rule in candidates["rules"]}) > 1,
         "decided": decided,
         "grouped": grouped,
         "plan": plan,
