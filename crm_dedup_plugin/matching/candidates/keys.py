@@ -73,7 +73,7 @@ def write(records: Records, folder: Path) -> Iterator[tuple[int, int]]:
     if len(first) < 2:  # other processes would take longer to start
         yield from (_write(*task) for task in first)
         return
-    workers = os.cpu_count() or 1
+    workers = len(os.sched_getaffinity(0))
     with ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool:
         waiting = [pool.submit(_write, *task) for task in (*first, *islice(tasks, workers))]
         while waiting:
