@@ -27,7 +27,7 @@ EXAMPLES, WAITING, GROUPS, MEMBERS, CONFLICTS, COLUMNS = 4, 10, 4, 6, 10, 60  # 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 DUPLICATE, POSSIBLE, NO_MATCH = LABELS
 COLORS = {DUPLICATE: "yes", POSSIBLE: "maybe", NO_MATCH: "no"}
-CRMS = {"hubspot": "HubSpot", "salesforce": "Salesforce", "dynamics": "Dynamics 365", "pipedrive": "Pipedrive"}
+CRMS = {"hubspot": "HubSpot", "salesforce": "Salesforce", "dynamics": "Dynamics 365", "pipedrive": "Pipedrive", "zoho": "Zoho"}
 ROLES = {
     "id": "the record's id", "evidence": "evidence", "never": "never evidence", "created": "when it was made",
     "changed": "when it was changed", "constant": "ignored: the same in every row", "empty": "ignored: empty",
