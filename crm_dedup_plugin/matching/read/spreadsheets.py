@@ -26,8 +26,8 @@ def spreadsheet_table(path: Path) -> Table:
         raise UserError(f"{path} has no rows in any sheet that is shown: export it again")
     if sheets[1:]:
         notes.append(f"only the sheet {sheets[0]!r} was read, not {', '.join(map(repr, sheets[1:]))}: save those as files of their own")
-    with _workbook(path, values=False) as book:
-        formulas = any(cell.data_type == "f" for row in _rows(book[sheets[0]]) for cell in row)
+    with _explained(path):
+        formulas = _has_formulas(path)
 
     def rows(width: int) -> Iterator[Row]:
         with contextlib.ExitStack() as opened:
@@ -50,10 +50,8 @@ def spreadsheet_table(path: Path) -> Table:
 def _workbook(path: Path, values: bool) -> Iterator:
     """Yield a workbook, with the values of formulas or the formulas themselves."""
     import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
 
-    damaged = (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, TypeError, SyntaxError, EOFError, AttributeError, OSError)
-    try:
+    with _explained(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             book = openpyxl.load_workbook(path, read_only=True, data_only=values)
@@ -61,8 +59,27 @@ def _workbook(path: Path, values: bool) -> Iterator:
             yield book
         finally:
             book.close()
-    except damaged as error:
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # openpyxl and its parsers raise whatever they meet
         raise UserError(f"{path} is damaged ({type(error).__name__}: {str(error)[:100]}): {SAVE_AS}") from None
+
+
+def _has_formulas(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.startswith("xl/worksheets/"):
+                with archive.open(name) as sheet:
+                    before = b""
+                    while data := sheet.read(1 << 20):
+                        if re.search(rb"<(\w+:)?f[ >/]", before + data):
+                            return True
+                        before = data[-20:]
+    return False
 
 
 def _rows(sheet, count: int | None = None) -> Iterator[tuple]:
