@@ -2,13 +2,15 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet
 
-from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching import candidates, deciding, grouping, run_folder
+from crm_dedup_plugin.matching.read import read
 from crm_dedup_plugin.matching.records import schema
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy.fields import concept_of
@@ -39,24 +41,31 @@ def make(run: Path, files: dict[str, list[dict]], groups: list[list[int]], pairs
     count, link = len(rows), len(files) > 1
     found = {"sources": sources, "files": read, "rows": sum(one["rows"] for one in read), "records": count, "kind": "contact", "link": link}
     _stage(run, "read", {"records.parquet": pa.Table.from_pylist(rows, schema=schema())}, found)
+    _candidates(run, pairs, count)
+    decided = _decided(run, pairs, reasoning)
+    _grouped(run, count, groups, pairs, decided)
+    return planned(run)
+
+
+def _candidates(run: Path, pairs: Pairs, records: int) -> None:
+    rule = {"name": "e-mail", "pairs": len(pairs), "new": len(pairs), "largest": 4, "kind": "contact", "cut_blocks": 1, "cut_pairs": 6}
+    report = {"pairs": len(pairs), "per_record": len(pairs) / max(records, 1), "rules": [rule], "left_out": 0, "without_keys": 0}
+    table = pa.table({"a": [a for a, _ in pairs], "b": [b for _, b in pairs]}, pa.schema([("a", "int64"), ("b", "int64")]))
+    _stage(run, "candidates", {"candidates.parquet": table}, report)
+
+
+def _decided(run: Path, pairs: Pairs, reasoning: str) -> dict[tuple[int, int], str]:
     decided = {pair: LABELS[row.index(max(row))] for pair, row in pairs.items()}
-    rule = {"name": "e-mail", "pairs": len(pairs), "new": len(pairs), "largest": 4, "cut": [{"size": 40000, "count_of_pairs": 799980000}]}
-    of_pairs = pa.table({"a": [a for a, _ in pairs], "b": [b for _, b in pairs]}, pa.schema([("a", "int64"), ("b", "int64")]))
-    found = {"pairs": len(pairs), "per_record": len(pairs) / max(count, 1), "rules": [rule]}
-    _stage(run, "candidates", {"candidates.parquet": of_pairs}, found)
-    kinds = [*of_pairs.schema, *((name, "float32") for name in ("duplicate", "possible", "no_match")), ("decision", "string")]
-    probabilities = pa.table([*of_pairs.columns, *([row[at] for row in pairs.values()] for at in range(3)), list(decided.values())], pa.schema(kinds))
+    columns = [[a for a, _ in pairs], [b for _, b in pairs], *([row[at] for row in pairs.values()] for at in range(3)), list(decided.values())]
+    kinds = {"a": "int64", "b": "int64", "duplicate": "float32", "possible": "float32", "no_match": "float32", "decision": "string"}
+    table = pa.table(columns, pa.schema([pa.field(name, kind) for name, kind in kinds.items()]))
     reasons = [{"a": a, "b": b, "decision": label, "reasoning": reasoning} for (a, b), label in decided.items() if label != LABELS[0]]
     counts = Counter(decided.values())
-    found = {"pairs": len(pairs), "decisions": {label: counts[label] for label in LABELS}, "threshold": THRESHOLD, "model": "embedded"}
-    files = {f"shards/{0:05}.parquet": probabilities} if pairs else {}
-    reasons = "".join(json.dumps(one) + "\n" for one in reasons)
-    _stage(run, "decide", files | {"reasons.jsonl": reasons}, found | {"calibrated": True, "pairs_per_second": 41.5})
-    _grouped(run, count, groups, pairs, decided)
-    removed = sum(len(group) - 1 for group in groups)
-    report = {"merges": removed, "records_removed": removed, "changed_fields": 0, "conflicts": 0}
-    _stage(run, "plan", {"merge_plan.jsonl": "", "before.jsonl": ""}, report)
-    return run
+    report = {"pairs": len(pairs), "decisions": {label: counts[label] for label in LABELS}, "threshold": THRESHOLD, "model": "embedded"}
+    files = {"shards/000000000000.parquet": table} if pairs else {}
+    text = "".join(json.dumps(one) + "\n" for one in reasons)
+    _stage(run, "decide", files | {"reasons.jsonl": text}, report | {"calibrated": True, "pairs_per_second": 41.5})
+    return decided
 
 
 def _grouped(run: Path, count: int, groups: list[list[int]], pairs: dict, decided: dict) -> None:
@@ -67,10 +76,12 @@ def _grouped(run: Path, count: int, groups: list[list[int]], pairs: dict, decide
     for (a, b), row in pairs.items():
         why = "POSSIBLE" if decided[a, b] == LABELS[1] else "below the threshold" if decided[a, b] == LABELS[0] and row[0] < THRESHOLD else None
         if why:
-            review.append({"a": a, "b": b, "duplicate": row[0], "possible": row[1], "no_match": row[2], "decision": decided[a, b], "why": why})
+            review.append(
+                {"a": a, "b": b, "duplicate": row[0], "possible": row[1], "no_match": row[2], "decision": decided[a, b], "why": why, "again": False}
+            )
     review.sort(key=lambda one: -one["duplicate"])
     kinds = pa.schema([("a", "int64"), ("b", "int64"), ("duplicate", "float32"), ("kind", "string")])
-    more = {"possible": "float32", "no_match": "float32", "decision": "string", "why": "string"}
+    more = {"possible": "float32", "no_match": "float32", "decision": "string", "why": "string", "again": "bool"}
     waiting = [*kinds][:3] + [pa.field(name, kind) for name, kind in more.items()]
     sizes = {str(size): count for size, count in sorted(Counter(map(len, groups)).items())}
     report = {"groups": len(groups), "grouped_records": len(of), "sizes": sizes, "review": len(review)}
@@ -93,3 +104,22 @@ def _stage(run: Path, name: str, files: dict[str, object], report: dict) -> None
         return report | {"seconds": 1.5}
 
     run_folder.stage(run, name, {}, work)
+
+
+def through_the_stages(run: Path, files: list[Path], told: Callable[[int, int], tuple[float, float, float]]) -> Path:
+    """Take files through the real stages, but for the model: `told(row, row)` says what it would; return the folder of the run."""
+    read(run, files, None)
+    candidates.find(run, 10.0)
+    pairs = dict.fromkeys(deciding.candidates(run), (0.0, 0.0, 1.0))
+    _decided(run, {pair: told(*pair) for pair in pairs}, "Name alike.")
+    grouping.group(run, lambda asked: [told(*pair) for pair in asked], THRESHOLD)
+    return run
+
+
+def planned(run: Path) -> Path:
+    """Make the plan of a run whose groups are known; return its folder."""
+    grouped = run_folder.report(run, "group")
+    removed = grouped["grouped_records"] - grouped["groups"]
+    report = {"merges": removed, "records_removed": removed, "changed_fields": 0, "conflicts": 0}
+    _stage(run, "plan", {"merge_plan.jsonl": "", "before.jsonl": ""}, report)
+    return run

@@ -1,5 +1,6 @@
 """The report of a match: records stay data, its numbers are those of the stages, and it can be read on any screen."""
 
+import csv
 import html
 import json
 import re
@@ -7,7 +8,7 @@ import re
 import pytest
 from browser import CONTRAST, watched
 from markdown_it import MarkdownIt
-from match_run import HEADERS, make
+from match_run import HEADERS, make, planned, through_the_stages
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder
@@ -128,6 +129,28 @@ def test_the_numbers_are_those_of_the_stages(large, browser, capsys):
     assert all(f"{number:,}" in text for number in numbers + parts)
     assert max(one.stat().st_size for one in path.parent.iterdir()) < 300_000
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_real_stages_are_told_as_they_are(tmp_path, browser):
+    path = tmp_path / "people; <b>.csv"
+    names = ["Record ID", *HEADERS, "Contact owner", *HOSTILE[:3]]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([names, []])
+        for at in range(60):
+            person = ["Ann", f"Lee{at // 3}", f"Acme {at // 3}", f"ann.lee{at // 3}@acme{at // 3}.example", "", "Leeds", HOSTILE[at % 8], "Max"]
+            writer.writerow([f"{5000 + at}", *person, *(HOSTILE[(at + more) % 8] for more in range(3))])
+    told = {True: (0.9, 0.06, 0.04), False: (0.1, 0.7, 0.2)}
+    run = planned(through_the_stages(tmp_path / "run", [path], lambda a, b: told[a // 3 == b // 3]))
+    read, candidates, grouped = (run_folder.report(run, stage) for stage in ("read", "candidates", "group"))
+    with watched(browser, write(run).as_uri()) as open_page:
+        page = open_page()
+        text = page.locator("body").inner_text()
+        tiles = [one.split()[0] for one in page.locator(".tiles dd").all_inner_texts()]
+    assert tiles == ["60", f"{grouped['groups']}", "40", f"{grouped['review']:,}"] and grouped["groups"] == 20
+    assert f"{read['rows']:,} rows, 60 records" in text and f"{candidates['pairs']:,} candidate pairs" in text
+    assert all(note in text for note in read["files"][0]["notes"]) and "people; <b>.csv" in text
+    assert all(value in text for value in HOSTILE[:3])
 
 
 def test_a_run_without_candidates_and_one_without_groups(tmp_path, browser):

@@ -55,9 +55,9 @@ class Group(NamedTuple):
 def pair(found: dict, records: dict[int, dict], sources: Sequence[Source], threshold: float | None) -> Pair:
     """Return a row of pairs or of the review with its two records side by side; fields whose meaning is known come first."""
     both = [records[found["a"]], records[found["b"]]]
-    left, right = _keyed(both, sources)
+    keys, (left, right) = _keyed(both, sources)
     fields = []
-    for key in dict.fromkeys([*left, *right]):
+    for key in keys:
         (name_a, a), (name_b, b) = left.get(key, ("", ABSENT)), right.get(key, ("", ABSENT))
         names = list(dict.fromkeys(printable(name, 60) for name in (name_a, name_b) if name))
         fields.append((_concept(key), Field(" / ".join(names), printable(a), printable(b), _how(key, a, b))))
@@ -73,11 +73,11 @@ def pair(found: dict, records: dict[int, dict], sources: Sequence[Source], thres
 def group(found: dict, records: dict[int, dict], sources: Sequence[Source]) -> Group:
     """Return a row of `match_tables.groups` with its records."""
     members = [records[row] for row in found["rows"]]
-    keyed = _keyed(members, sources)
+    keys, keyed = _keyed(members, sources)
     names = {key: name for one in reversed(keyed) for key, (name, _) in one.items()}
-    keys = sorted(names, key=lambda key: (_concept(key) is None, sum(key not in one for one in keyed)))[:COLUMNS]
-    keys = [key for key in dict.fromkeys(key for one in keyed for key in one) if key in keys]  # in the order of the file
-    usual = {key: Counter(_folded(one[key][1]) for one in keyed if key in one).most_common(1)[0][0] for key in keys}
+    telling = sorted(keys, key=lambda key: (_concept(key) is None, sum(key not in one for one in keyed)))[:COLUMNS]
+    keys = [key for key in keys if key in telling]
+    usual = {key: _usual(key, [one[key][1] for one in keyed if key in one]) for key in keys}
     rows = []
     for record, values in zip(members, keyed, strict=True):
         said = [values[key][1] if key in values else ABSENT for key in keys]
@@ -107,9 +107,12 @@ def words(record: dict, sources: Sequence[Source]) -> list[str]:
 Key = tuple[str | None, str | int]  # a concept and its how-manieth column; or None and a column's name
 
 
-def _keyed(members: Iterable[dict], sources: Sequence[Source]) -> list[dict[Key, tuple[str, str]]]:
-    """Return the names and values of each record's evidence by keys that the same fields of several files share."""
-    keys = []
+def _keyed(members: Iterable[dict], sources: Sequence[Source]) -> tuple[list[Key], list[dict[Key, tuple[str, str]]]]:
+    """Return the keys of these records, in the order of the columns, and each record's names and values by key.
+
+    The same fields of several files share a key.
+    """
+    keys: list[dict[str, Key]] = []
     for source in sources:
         seen: Counter[str] = Counter()
         of_source: dict[str, Key] = {}
@@ -117,7 +120,9 @@ def _keyed(members: Iterable[dict], sources: Sequence[Source]) -> list[dict[Key,
             of_source[column.name] = (column.concept, seen[column.concept]) if column.concept else (None, column.name)
             seen[column.concept] += 1
         keys.append(of_source)
-    return [{keys[one["source"]].get(name, (None, name)): (name, value) for name, value in one["evidence"].items()} for one in members]
+    found = [{keys[one["source"]].get(name, (None, name)): (name, value) for name, value in one["evidence"].items()} for one in members]
+    used = {key for one in found for key in one}
+    return [key for key in dict.fromkeys(key for one in (*(source.values() for source in keys), *found) for key in one) if key in used], found
 
 
 def _concept(key: Key) -> str | None:
@@ -128,6 +133,11 @@ def _how(key: Key, a: str, b: str) -> str:
     if not a or not b:
         return "only_a" if a else "only_b"
     return SAME if _folded(a) == _folded(b) else relation(key[0], a, b) if key[0] in CONCEPTS else "differs"
+
+
+def _usual(key: Key, values: Sequence[str]) -> str:
+    """Return the value that says the same as most of the others, the first of several."""
+    return max(values, key=lambda value: sum(_how(key, value, other) == SAME for other in values))
 
 
 def _folded(value: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shlex
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -88,12 +89,14 @@ def _context(run: Path) -> dict[str, Any]:
     threshold = decided["threshold"]
     records = match_tables.load(base, rows.union(*(one["rows"] for one in groups)))
     return {
-        "run": run.name,
+        "run": printable(run.name, 80),
+        "command": _command(run, [source.path for source in sources]),
         "read": read,
         "files": [_file(one, source) for one, source in zip(read["files"], sources, strict=True)],
         "columns": [(printable(source.path), printable(column.name, 60), *column[1:]) for source in sources for column in source.columns],
         "most_columns": COLUMNS,
         "candidates": candidates,
+        "several_kinds": len({rule["kind"] for rule in candidates["rules"]}) > 1,
         "decided": decided,
         "grouped": grouped,
         "plan": plan,
@@ -122,7 +125,15 @@ def _file(found: dict, source) -> dict:
     """Return what was read of a file, its text fit to be shown."""
     skipped = [{**one, "reason": printable(one["reason"], 300)} for one in found.get("skipped", [])]
     notes = [printable(note, 400) for note in found.get("notes", [])]
-    return {**found, "path": printable(found["path"]), "profile": source.profile, "kind": source.kind, "skipped": skipped, "notes": notes}
+    return {
+        **found,
+        "path": printable(found["path"]),
+        "name": printable(Path(found["path"]).name),
+        "profile": source.profile,
+        "kind": source.kind,
+        "skipped": skipped,
+        "notes": notes,
+    }
 
 
 def _funnel(read: dict, candidates: dict, decided: dict, grouped: dict, plan: dict) -> list[match_figures.Bar]:
@@ -163,6 +174,13 @@ def _there(run: Path) -> Iterable[tuple[str, str, str]]:
         for path in sorted(run.glob(pattern)):
             name = path.relative_to(run).as_posix()
             yield printable(name), "../" + quote(name), purpose
+
+
+def _command(run: Path, files: list[str]) -> str:
+    """Return the command that goes on with a run, or what stands for it where its names would not survive being copied."""
+    name = [] if run.name == Path(files[0]).stem else ["--run", run.name if run.parent.name == "runs" else str(run)]
+    text = shlex.join(["crm-dedup", "match", *files, *name])
+    return text if text.isprintable() and "`" not in text and len(text) < 200 else "crm-dedup match FILE --run NAME"
 
 
 def _share(value: float) -> str:

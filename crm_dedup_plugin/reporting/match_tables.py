@@ -24,7 +24,7 @@ _TABLES = {  # view: stage, files, columns
     "pairs": ("decide", "shards/*.parquet", _PAIR),
     "groups": ("group", "groups.parquet", {"row": "int64", "group": "int64"}),
     "edges": ("group", "edges.parquet", {"a": "int64", "b": "int64", "duplicate": "float32", "kind": "string"}),
-    "review": ("group", "review.parquet", {**_PAIR, "why": "string"}),
+    "review": ("group", "review.parquet", {**_PAIR, "why": "string", "again": "bool"}),
 }
 
 
@@ -89,10 +89,13 @@ def examples(base: duckdb.DuckDBPyConnection, decision: str, count: int) -> list
 
 
 def review(base: duckdb.DuckDBPyConnection, count: int) -> tuple[dict[str, int], list[dict]]:
-    """Return how many pairs wait for a person, by why, and the first `count` of them, the most probable duplicates first."""
+    """Return how many pairs wait for a person, by why, and the first `count` of them, the most probable duplicates first.
+
+    Of two groups, only the first pair is shown.
+    """
     why = dict(base.execute("SELECT why, count(*) FROM review GROUP BY why ORDER BY count(*) DESC, why").fetchall())
     first = base.execute(
-        """SELECT review.*, reasoning FROM review LEFT JOIN reasons USING (a, b)
+        """SELECT review.*, reasoning FROM review LEFT JOIN reasons USING (a, b) WHERE NOT again
            ORDER BY review.duplicate DESC, review.a, review.b LIMIT ?""",
         [count],
     )

@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[1] / "profiles"
 GENERIC = "spreadsheet"  # what a file is read by that no other profile recognises
 CONTACT, ACCOUNT = KINDS = ("contact", "account")
 CRMS = ("hubspot", "salesforce", "dynamics", "pipedrive", "none")
-RULES = ("primary", "most_complete", "last_changed", "longest", "most_frequent")
+RULES = ("primary", "most_complete", "last_changed", "oldest", "longest", "most_frequent", "all")
 ORDERS = ("day_first", "month_first")
 DEFAULT = "default"  # the entry of `survivors` for all other columns
 NOTHING: Mapping = MappingProxyType({})
