@@ -57,3 +57,18 @@ def save_figure(figure, path: Path) -> Path:
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+def write_table(table, path: Path) -> Path:
+    """Write a pyarrow table as Parquet to `path`, whole or not at all; return `path`."""
+    import pyarrow.parquet
+
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        pyarrow.parquet.write_table(table, partial, compression="zstd")
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} could not be written ({error.strerror}): make room, or choose a folder that you may write to") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return path

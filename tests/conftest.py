@@ -118,3 +118,21 @@ def generated() -> Callable[[str, int], list[dict]]:
         return made[kind][:count]
 
     return first
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium, for the tests of a module."""
+    from browser import started
+
+    with started() as found:
+        yield found
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """Return a function that opens the page of the module's fixture `address`; the test fails on an error in it and on any request."""
+    from browser import watched
+
+    with watched(browser, address) as watch:
+        yield watch

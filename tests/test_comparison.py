@@ -15,13 +15,14 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import metrics
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.reporting import comparison as loading
-from crm_dedup_plugin.reporting import page, recommendation
+from crm_dedup_plugin.reporting import recommendation, templates
 from crm_dedup_plugin.reporting import speed_figures as figures
 from crm_dedup_plugin.reporting.comparison import compare_rows, load
 from crm_dedup_plugin.reporting.figures import looks, shown
 from crm_dedup_plugin.reporting.page import compare
-from crm_dedup_plugin.reporting.recommendation import clean, texts
+from crm_dedup_plugin.reporting.recommendation import texts
 from crm_dedup_plugin.reporting.tables import percent, rate
+from crm_dedup_plugin.reporting.templates import clean
 
 HOSTILE = "<img src=x onerror=alert(1)> | `$x^2$` [a](b)\n*"
 LONG = "<svg onload=alert(2)>\"'&{{ 7 * 7 }}" + "x" * 90
@@ -179,10 +180,10 @@ def test_what_comes_from_files_is_escaped(pages):
 @given(st.text(max_size=30))
 @settings()
 def test_any_name_stays_text(name):
-    assert "<" not in str(page.rich(name)).replace("<code>", "").replace("</code>", "")
-    line = page.markdown(name)
+    assert "<" not in str(templates.rich(name)).replace("<code>", "").replace("</code>", "")
+    line = templates.markdown(name)
     assert "\n" not in line and not re.search(r"(?<!\\)\|", line)
-    assert "<" not in page.markdown(name.replace("`", "")) and clean(name).isprintable()
+    assert "<" not in templates.markdown(name.replace("`", "")) and clean(name).isprintable()
 
 
 def test_other_pairs_are_left_out_with_the_reason_and_the_cure(tmp_path):

@@ -1,17 +1,13 @@
 """The comparison page in a real browser: it works from a file, offline, sorted by click and key, narrow, and in the dark."""
 
 import base64
-import shutil
-from pathlib import Path
 
 import pytest
-from playwright import sync_api
+from browser import CONTRAST
 from test_comparison import few_resamples, several  # noqa: F401 (a fixture)
 
 from crm_dedup_plugin.reporting.page import compare
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run".split()
 COLUMN = "at => [...document.querySelectorAll('#numbers tbody:first-of-type tr')].map(row => row.cells[at].dataset.order ?? row.cells[at].innerText)"
 INK = """image => {
   const canvas = Object.assign(document.createElement("canvas"), {width: 200, height: 150}), context = canvas.getContext("2d");
@@ -34,55 +30,11 @@ SHADES = """async source => {
   }
   return [dark, bright];
 }"""
-CONTRAST = """() => {
-  const light = color => {
-    const [r, g, b] = color.match(/[\\d.]+/g).map(one => one / 255).map(one => one <= .04045 ? one / 12.92 : ((one + .055) / 1.055) ** 2.4);
-    return .2126 * r + .7152 * g + .0722 * b;
-  };
-  const back = one => { let c; do c = getComputedStyle(one).backgroundColor; while (c.endsWith(", 0)") && (one = one.parentElement)); return c; };
-  const texts = [...document.querySelectorAll("p, li, td, th, th button, small, h1, h2, figcaption, caption, summary, code, a")];
-  return Math.min(...texts.filter(one => one.innerText && one.checkVisibility()).map(one => {
-    const [low, high] = [light(getComputedStyle(one).color), light(back(one))].sort((a, b) => a - b);
-    return (high + .05) / (low + .05);
-  }));
-}"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    with sync_api.sync_playwright() as playwright:
-        if not path and not Path(playwright.chromium.executable_path).exists():
-            pytest.fail("there is no Chromium: run scripts/browser.sh")
-        found = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> str:
     return next(path for path in compare(places=[several(tmp_path_factory.mktemp("results"))]) if path.suffix == ".html").as_uri()
-
-
-@pytest.fixture
-def open_page(browser, address):
-    """Return a function that opens the page with these options; the test fails on an error in it and on any request."""
-    trouble, pages = [], []
-
-    def watch(width: int = 1280, scheme: str = "light"):
-        page = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
-        pages.append(page)
-        page.on("console", lambda message: trouble.append(message.text))
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("dialog", lambda dialog: trouble.append("a script of a name ran"))
-        page.on("request", lambda request: trouble.append(request.url) if not request.url.startswith(("data:", address)) else None)
-        page.goto(address)
-        return page
-
-    yield watch
-    for page in pages:
-        page.close()
-    assert not trouble
 
 
 def column(page, title: str) -> list:

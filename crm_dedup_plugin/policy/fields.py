@@ -71,7 +71,7 @@ def concept_of(name: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _read(name: str) -> tuple[Kind, str | None]:
-    words = _words(name)
+    words = words_of(name)
     concept = _KNOWN.get(words.replace(" ", ""))
     kind = Kind.ATTRIBUTE if concept else next((kind for kind, pattern in _KINDS if pattern.search(words)), Kind.ATTRIBUTE)
     if kind in (Kind.ATTRIBUTE, Kind.ENTITY_ID):
@@ -81,7 +81,7 @@ def _read(name: str) -> tuple[Kind, str | None]:
     return kind, concept if kind is Kind.ATTRIBUTE and concept != "none" else None
 
 
-def _words(name: str) -> str:
+def words_of(name: str) -> str:
     """Return the words of a name in any style (snake, camel, spaces), in lower case and without accents: "mailing street"."""
     plain = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})", " ", re.sub(r"['’](?=s\b)", "", plain))
@@ -89,7 +89,7 @@ def _words(name: str) -> str:
 
 
 _KNOWN = {
-    _words(name).replace(" ", ""): concept
+    words_of(name).replace(" ", ""): concept
     for table in (*SCHEMAS.values(), *UNSEEN_SCHEMAS.values(), _WORDS["names"])
     for concept, names in table.items()
     for name in names

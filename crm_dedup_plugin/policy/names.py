@@ -38,6 +38,12 @@ def short_forms(name: str) -> frozenset[str]:
     return frozenset(_ENGLISH.nicknames_of(name)) | frozenset(_DIMINUTIVES.get(name, ()))
 
 
+@cache
+def long_forms(name: str) -> frozenset[str]:
+    """Return the given names of which this is a short form, in plain lower-case letters."""
+    return frozenset(_ENGLISH.canonicals_of(name)) | frozenset(long for long, forms in _DIMINUTIVES.items() if name in forms)
+
+
 @lru_cache(maxsize=200_000)
 def fold(text: str) -> str:
     """Return the words of a value in plain lower-case Latin letters and digits."""

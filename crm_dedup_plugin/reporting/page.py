@@ -9,19 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup, escape
-
 from crm_dedup_plugin.reporting import quality_figures, speed_figures
 from crm_dedup_plugin.reporting.comparison import Comparison, describe, load
 from crm_dedup_plugin.reporting.comparison_table import COLUMNS, DASH, Cell, Column, by_slice, lines, present
 from crm_dedup_plugin.reporting.figures import looks
-from crm_dedup_plugin.reporting.recommendation import choose, clean, environment, texts
+from crm_dedup_plugin.reporting.recommendation import choose, texts
 from crm_dedup_plugin.reporting.tables import table
+from crm_dedup_plugin.reporting.templates import environment, markdown
 from crm_dedup_plugin.storage import EVIDENCE, RESULTS, write_atomically
 
 PAGE = "model_comparison"
 MOST_SLICES, WEAKEST = 200, 12
-MARKDOWN = str.maketrans({one: f"\\{one}" for one in "\\`*_[]|~#"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def compare(names: Sequence[str] = (), places: Sequence[Path] = (RESULTS, EVIDENCE)) -> list[Path]:
@@ -42,27 +40,9 @@ def render(found: Comparison) -> dict[str, str]:
     context, pages = _context(found), {}
     for form in ("html", "md"):
         reader = environment(autoescape=form == "html")
-        reader.filters |= {"rich": rich, "md": markdown}
         reader.globals |= {"by_model": _by_model, "by_slice": _by_slice}
         pages[form] = reader.get_template(f"page.{form}").render(context)
     return pages
-
-
-def rich(text: str) -> Markup:
-    """Return text as HTML; what is in backticks becomes code."""
-    parts = clean(text).split("`")
-    return Markup("").join(Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts))
-
-
-def markdown(text: str) -> str:
-    """Return text as Markdown in which nothing but the backticks is markup.
-
-    >>> markdown("a_b | `make kpi-a_b`")
-    'a\\\\_b \\\\| `make kpi-a_b`'
-    """
-    parts = clean(text).split("`")
-    coded = ["`" + part.replace("|", "\\|") + "`" if number % 2 else part.translate(MARKDOWN) for number, part in enumerate(parts) if part]
-    return "".join(coded)  # an empty `` would open code that never ends
 
 
 def _by_model(rows: Sequence[dict], columns: Sequence[Column]) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from crm_dedup_plugin.reporting.comparison import Comparison, Row, describe
 from crm_dedup_plugin.reporting.comparison_table import cell
 from crm_dedup_plugin.reporting.results import Interval
 from crm_dedup_plugin.reporting.speed_figures import machines
+from crm_dedup_plugin.reporting.templates import clean, environment
 
 PRECISION = 0.99
 FEW = 300  # fewer merges than this cannot prove 99% precision even if all are right (exact 95% bound)
@@ -43,25 +41,6 @@ def coverage(row: Row) -> Interval:
     """Return the coverage that counts: 0 if the merges on the test pairs were certainly less precise than `PRECISION`."""
     reached = row.metrics.calibration.merge_at_99.precision
     return Interval(value=0.0, low=0.0, high=0.0) if reached and reached.high < PRECISION else row.coverage
-
-
-def environment(autoescape: bool = False) -> Environment:
-    """Return what reads the templates of this folder."""
-    found = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=autoescape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    found.filters["clean"] = clean
-    return found
-
-
-def clean(text: str) -> str:
-    """Return text without control characters and line breaks, which names of folders may hold."""
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def texts(found: Comparison) -> dict[str, list[str]]:

@@ -1,0 +1,117 @@
+"""From records to their keys: ``keys/00000.parquet ...`` with one row a key, and ``words/...`` with one row a word of a record."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice, product
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from crm_dedup_plugin import process
+from crm_dedup_plugin.matching.candidates import parts
+from crm_dedup_plugin.matching.records import EVIDENCE, Records, Source
+from crm_dedup_plugin.policy.vocabulary import load
+
+if TYPE_CHECKING:
+    import pyarrow
+
+BATCH = 10_000  # records a task
+_RULE = {"rule": str, "parts": [str], "largest": str}
+_TABLES = load("rules", {"contact": [_RULE], "account": [_RULE]}, Path(__file__).parent)
+
+
+class Rule(NamedTuple):
+    """How records of one kind become candidates. A rule is known by its place in `RULES`."""
+
+    kind: str
+    name: str
+    parts: tuple[str, ...]
+    largest: int  # records of a block; a larger one is cut
+
+
+RULES = tuple(Rule(kind, one["rule"], one["parts"], int(one["largest"])) for kind, table in _TABLES.items() for one in table)
+_PARTS = {kind: [(number, {*rule.parts}) for number, rule in enumerate(RULES) if rule.kind == kind] for kind in _TABLES}
+
+
+class Layout(NamedTuple):
+    """What keys need to know of a file."""
+
+    kind: str
+    columns: dict[str, tuple[str | None, str | None]]  # concept and separator of each column that is evidence
+    personal: bool  # a record needs something of a person to be one
+
+
+def layout(source: Source) -> Layout:
+    """Return what keys need to know of a file."""
+    columns = {column.name: (column.concept, column.separator) for column in source.columns if column.role == EVIDENCE}
+    personal = source.kind == "contact" and any(concept in parts.PERSONAL - {None} for concept, _ in columns.values())
+    return Layout(source.kind, columns, personal)
+
+
+def of(evidence: Mapping[str, str], source: Layout) -> tuple[list[tuple[int, str]], set[str]]:
+    """Return the keys of a record, each with the number of its rule, and its words; nothing where nothing tells who it is about."""
+    values = list(parts.split(evidence, source.columns))
+    if source.personal and not any(concept in parts.PERSONAL for concept, _ in values):
+        return [], set()
+    found, keys = parts.of(values, source.kind), []
+    for number, wanted in _PARTS[source.kind]:
+        if found.keys() >= wanted:
+            keys += [(number, key) for key in map("|".join, product(*[found[part] for part in RULES[number].parts]))]
+    return keys, parts.tokens(values)
+
+
+def write(records: Records, folder: Path) -> Iterator[tuple[int, int]]:
+    """Write the keys of all records to `folder`; yields for each batch the number of its records, and of those without any key."""
+    for table in ("keys", "words"):
+        (folder / table).mkdir(parents=True)
+    layouts = [layout(source) for source in records.sources]
+    tasks = ((str(folder / "{}" / f"{at:05d}.parquet"), layouts, batch) for at, batch in enumerate(_batches(records.path)))
+    first = list(islice(tasks, 2))
+    if len(first) < 2:  # other processes would take longer to start
+        yield from (_write(*task) for task in first)
+        return
+    workers = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool:
+        waiting = [pool.submit(_write, *task) for task in (*first, *islice(tasks, workers))]
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [pool.submit(_write, *task) for task in islice(tasks, 1)]
+
+
+def _begin() -> None:
+    """Leave an interruption to the process that started this one, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process.end_with_parent()
+
+
+def _batches(path: Path) -> Iterator["pyarrow.RecordBatch"]:
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        yield from file.iter_batches(BATCH, columns=["row", "source", "evidence"])
+
+
+def _write(path: str, layouts: Sequence[Layout], batch: "pyarrow.RecordBatch") -> tuple[int, int]:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    # Columns of plain values: the garbage collector would look at millions of tuples again and again.
+    key_rows, rules, keys, word_rows, kinds, words, blank = [], [], [], [], [], [], 0
+    for row, source, evidence in zip(*(batch.column(name).to_pylist() for name in ("row", "source", "evidence")), strict=True):
+        found, tokens = of(json.loads(evidence), layouts[source])
+        blank += not found and not tokens
+        key_rows += [row] * len(found)
+        rules += [rule for rule, _ in found]
+        keys += [key for _, key in found]
+        word_rows += [row] * len(tokens)
+        kinds += [layouts[source].kind] * len(tokens)
+        words += tokens
+    types = {"row": pa.int64(), "rule": pa.uint8(), "kind": pa.string(), "key": pa.string()}
+    tables = {"keys": {"row": key_rows, "rule": rules, "key": keys}, "words": {"row": word_rows, "kind": kinds, "key": words}}
+    for name, table in tables.items():
+        arrays = {column: pa.array(values, types[column]) for column, values in table.items()}
+        pyarrow.parquet.write_table(pa.table(arrays), path.format(name), compression="zstd")
+    return batch.num_rows, blank

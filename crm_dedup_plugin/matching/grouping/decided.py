@@ -1,0 +1,45 @@
+"""The decisions of a run as arrays: what the model said before, and what it is asked later."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching.deciding import decisions
+from crm_dedup_plugin.pair.answer import LABELS
+
+Ask = Callable[[list[tuple[int, int]]], list[tuple[float, float, float]]]
+DUPLICATE, POSSIBLE, NO_MATCH = range(len(LABELS))
+
+
+class Decided(NamedTuple):
+    """Pairs of rows and what the model says of them."""
+
+    pairs: np.ndarray  # (n, 2) int64, the smaller row first
+    probabilities: np.ndarray  # (n, 3) float32, calibrated, in the order of `LABELS`
+    labels: np.ndarray  # (n,) int8, an index of `LABELS`
+
+    @classmethod
+    def of(cls, run: Path) -> Self:
+        """Return what the stage "decide" of a run found."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        run_folder.report(run, "decide")
+        table = decisions(run)
+        pairs = np.stack([table[side].to_numpy() for side in ("a", "b")], axis=1)
+        probabilities = np.stack([table[label.lower()].to_numpy() for label in LABELS], axis=1).astype(np.float32)
+        labels = pc.index_in(table["decision"], value_set=pa.array(LABELS)).to_numpy().astype(np.int8)
+        return cls(pairs, probabilities, labels)
+
+    @classmethod
+    def from_answers(cls, pairs: Sequence[tuple[int, int]], rows: Sequence[Sequence[float]]) -> Self:
+        """Return pairs with calibrated probabilities; the most probable label is the decision."""
+        probabilities = np.array(rows, np.float32).reshape(-1, len(LABELS))
+        return cls(np.array(pairs, np.int64).reshape(-1, 2), probabilities, probabilities.argmax(1).astype(np.int8))
+
+    def with_more(self, other: Self) -> Self:
+        """Return these pairs and others behind them."""
+        return type(self)(*map(np.concatenate, zip(self, other, strict=True)))

@@ -1,0 +1,5 @@
+"""From groups of records to a merge plan that a CRM can carry out. Nothing is ever sent anywhere."""
+
+from crm_dedup_plugin.matching.plan.stage import plan
+
+__all__ = ["plan"]

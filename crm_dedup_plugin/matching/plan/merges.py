@@ -1,0 +1,68 @@
+"""The plan for one group: who stays, what survives, and the steps."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from crm_dedup_plugin.matching.plan import crm_merges
+from crm_dedup_plugin.matching.plan.members import Member
+from crm_dedup_plugin.matching.plan.survivors import Field, survive
+from crm_dedup_plugin.matching.records import NEVER, Source
+
+
+class Merge(NamedTuple):
+    """What a plan does with one group."""
+
+    crm: str  # one of `crm_merges.CRMS`
+    members: Sequence[Member]  # the one that stays first
+    fields: dict[str, Field]  # by column: what survives
+    changed: dict[str, str]  # by column: values that the remaining record does not have yet
+    values: crm_merges.Values  # the same in the terms of the CRM
+    steps: list[dict]
+    left_over: list[str]  # ids that no step can merge
+
+    @property
+    def result(self) -> dict[str, str]:
+        """Return all cells of the record that remains."""
+        return {**self.members[0].values, **self.changed}
+
+    def as_json(self) -> dict:
+        """Return the line of ``merge_plan.jsonl``: exact values."""
+        ids = {member.row: member.id for member in self.members}
+        primary, *others = ({"row": member.row, "id": member.id, "line": member.line} for member in self.members)
+        fields = {
+            name: {
+                "value": field.value,
+                "from": [ids[row] for row in field.rows],
+                "rule": field.rule,
+                "changed": name in self.changed,
+                "conflict": field.conflict,
+                "lost": [{"id": ids[row], "value": value} for row, value in field.lost],
+            }
+            for name, field in self.fields.items()
+        }
+        return {
+            "group": min(ids),
+            "crm": self.crm,
+            "primary": primary,
+            "merged": others,
+            "steps": self.steps,
+            "set_by_hand": self.values.by_hand,
+            "unknown_names": self.values.unknown,
+            "left_over": self.left_over,
+            "fields": fields,
+        }
+
+
+def planned(source: Source, members: Sequence[Member], rules: Mapping[str, str]) -> Merge:
+    """Return the plan for the members of a group, the one that stays first; `rules` gives each column's."""
+    crm = "zoho" if source.profile.casefold().startswith("zoho") else source.crm
+    kind = crm_merges.LEAD if "lead" in source.profile.casefold() else source.kind
+    fields = survive(members, source.columns, rules)
+    primary = members[0].values
+    changed = {name: field.value for name, field in fields.items() if field.value != primary.get(name, "")}
+    # HubSpot keeps what an address unsubscribed from by itself, and lets nobody set it.
+    fixed = {column.name for column in source.columns if column.role == NEVER} if crm == crm_merges.HUBSPOT else set()
+    sent = {name: value for name, value in changed.items() if name not in fixed}
+    values = crm_merges.values(crm, kind, sent, {**primary, **changed})
+    steps, left_over = crm_merges.steps(crm, kind, members, values.set)
+    return Merge(crm, members, fields, changed, values, steps, left_over)

@@ -1,0 +1,77 @@
+"""Tables for people: CSV and XLSX in which no cell is a formula. Programs read the exact values elsewhere."""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from crm_dedup_plugin.errors import UserError
+
+XLSX_ROWS = 50_000  # of one sheet: more takes minutes to write, and to open
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_ILLEGAL = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
+
+
+def escaped(value: object) -> object:
+    """Return a value as a cell that no spreadsheet takes for a formula.
+
+    >>> escaped("+49 30 5550"), escaped("Ann"), escaped(7)
+    ("'+49 30 5550", 'Ann', 7)
+    """
+    return f"'{value}" if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA) else value
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary name for a file that gets its own name once it is complete."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} could not be written ({error.strerror}): make room, or choose a folder that you may write to") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[object]], exact: bool = False) -> None:
+    """Write rows, a header first, as CSV: with formulas escaped for people, or `exact` for programs."""
+    encoding = "utf-8" if exact else "utf-8-sig"  # by the mark, Excel knows UTF-8
+    with whole(path) as partial, partial.open("w", encoding=encoding, errors="surrogatepass", newline="") as file:
+        csv.writer(file).writerows(row if exact else [escaped(cell) for cell in row] for row in rows)
+
+
+def write_xlsx(path: Path, sheets: dict[str, Iterable[Sequence[object]]], marked: dict[str, str]) -> dict[str, int]:
+    """Write sheets, a header first, and return how many rows of each did not fit; `marked` gives rows a colour by their second cell."""
+    from openpyxl import Workbook
+    from openpyxl.styles import PatternFill
+
+    book, left = Workbook(write_only=True), {}
+    fills = {word: PatternFill("solid", fgColor=colour) for word, colour in marked.items()}
+    for title, rows in sheets.items():
+        sheet, count = book.create_sheet(title), 0
+        sheet.freeze_panes = "A2"
+        for count, row in enumerate(rows):
+            if count <= XLSX_ROWS:
+                sheet.append([_cell(sheet, value, count == 0, fills.get(row[1]) if count else None) for value in row])
+        left[title] = max(count - XLSX_ROWS, 0)
+    with whole(path) as partial:
+        book.save(partial)
+    return left
+
+
+def _cell(sheet, value: object, heading: bool, fill):
+    """Return a cell of text that Excel does not take for a formula, not even after it was edited, within what XLSX can hold."""
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Font
+
+    cell = WriteOnlyCell(sheet, value=value.translate(_ILLEGAL)[:32_000] if isinstance(value, str) else value)
+    if isinstance(value, str):
+        cell.data_type = "s"
+        cell.quotePrefix = escaped(value) != value
+    if heading:
+        cell.font = Font(bold=True)
+    elif fill:
+        cell.fill = fill
+    return cell

@@ -1,0 +1,43 @@
+"""The fifth stage of a run: which records would be merged, what would survive, and how the CRM does it. Nothing is ever sent anywhere."""
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching.plan import files, links
+from crm_dedup_plugin.matching.plan.groups import Groups
+from crm_dedup_plugin.matching.plan.members import MOST_COMPLETE, checked
+from crm_dedup_plugin.matching.plan.merges import planned
+from crm_dedup_plugin.matching.plan.survivors import rules_of
+from crm_dedup_plugin.matching.read import profiles
+from crm_dedup_plugin.matching.records import Records
+
+VERSION = 1  # of what this stage writes: raise it where the same groups give another plan
+
+
+def plan(run: Path, primary: str = MOST_COMPLETE, survivors: Mapping[str, str] | None = None) -> dict:
+    """Write the merge plan of a run whose groups are made, and return the report; of several files, which records match.
+
+    `primary` says which record of a group stays: "most_complete", "oldest", "last_changed" or "column:NAME" (a yes or the largest number
+    in a column). `survivors` gives the rule of a field, by column, concept or "default": it comes before the profile's.
+    Raises UserError where a rule or a column is unknown.
+    """
+    records = Records(run)
+    columns = [column for source in records.sources for column in source.columns]
+    checked(primary, list(dict.fromkeys(column.name for column in columns)))
+    rules = [rules_of(source.columns, survivors or {}, profiles.used(run, at).survivors) for at, source in enumerate(records.sources)]
+    key = {"version": VERSION, "primary": primary, "survivors": dict(survivors or {})}
+    return run_folder.stage(run, "plan", key, lambda folder: _work(run, folder, records, primary, rules))
+
+
+def _work(run: Path, folder: Path, records: Records, primary: str, rules: list[dict[str, str]]) -> dict:
+    began = time.monotonic()
+    groups = Groups(run, records, primary)
+    if run_folder.report(run, "read")["link"]:
+        found = links.write(folder, groups)
+    else:
+        found = files.write(folder, groups, lambda members: planned(records.sources[0], members, rules[0]))
+    print(f"plan: {found['records_removed']:,} records would go into others", file=sys.stderr, flush=True)
+    return {**found, "primary": primary, "seconds": round(time.monotonic() - began, 2)}

@@ -1,0 +1,157 @@
+"""Which value of each field survives a merge, and from which record it came.
+
+Parts of one address, or of one name, come from one record, so that no plan invents a street in the wrong town.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.matching.plan.members import YES, Member
+from crm_dedup_plugin.matching.read.profiles import DEFAULT, RULES
+from crm_dedup_plugin.matching.records import CONSTANT, EVIDENCE, NEVER, Column
+from crm_dedup_plugin.policy.fields import CONCEPTS
+from crm_dedup_plugin.policy.values import DIFFERS, SAME, relation
+
+PRIMARY, MOST_COMPLETE, LAST_CHANGED, OLDEST, LONGEST, MOST_FREQUENT, ALL = RULES
+UNITS = {"address": ("street", "postcode", "city", "country"), "name": ("first", "last", "name", "suffix", "salutation")}
+OPT_OUT = re.compile(r"unsubscri|opt(ed)?[ _-]*out|do[ _]*not[ _]*(call|e?-?mail|contact|fax|phone)|donot|has ?opted", re.IGNORECASE)
+_PART = re.compile(r"street|road|line|city|town|state|province|region|county|zip|post|country|stra|plz|ort\b|stadt|land\b", re.IGNORECASE)
+
+
+class Field(NamedTuple):
+    """What becomes of one field of a group."""
+
+    value: str  # exact
+    rows: list[int]  # where it came from: one record, or several where all values survive
+    rule: str
+    lost: list[tuple[int, str]]  # what other records hold that does not survive, with their rows
+    conflict: bool  # what is lost is another value, not another way to write the same
+
+
+def survive(members: Sequence[Member], columns: Sequence[Column], rules: Mapping[str, str]) -> dict[str, Field]:
+    """Return what survives in each column that the group fills; `rules` has a rule of `RULES` for each column, `members` the primary first."""
+    fields: dict[str, Field] = {}
+    for unit in units([column for column in columns if column.role in (EVIDENCE, CONSTANT)]):
+        for column, (value, rows) in _chosen(members, unit, rules).items():
+            if value:
+                fields[column.name] = _field(members, column, value, rows, rules[column.name])
+    for column in columns:
+        if column.role == NEVER and OPT_OUT.search(column.name):
+            said = [member for member in members if member.values.get(column.name, "").strip().casefold() in YES]
+            if said:  # who opted out anywhere has opted out
+                fields[column.name] = Field(said[0].values[column.name], [said[0].row], "any yes", [], False)
+    return {column.name: fields[column.name] for column in columns if column.name in fields}
+
+
+def units(columns: Sequence[Column]) -> list[list[Column]]:
+    """Return the columns in the parts that survive together: one address, the name, or a single column."""
+    found: dict[object, list[Column]] = {}
+    for column in columns:
+        kind = next((name for name, concepts in UNITS.items() if column.concept in concepts), None)
+        if kind == "address":
+            before = _PART.split(column.name, maxsplit=1)[0]
+            key = (kind, re.sub(r"[\W_]+", " ", before).strip().casefold())
+        else:
+            key = kind or column.name
+        found.setdefault(key, []).append(column)
+    return list(found.values())
+
+
+def rules_of(columns: Sequence[Column], *tables: Mapping[str, str]) -> dict[str, str]:
+    """Return the rule of each column from tables of rules by column, concept or `DEFAULT`; earlier tables count more.
+
+    Raises UserError where a rule is unknown, or stands under no column or concept.
+    """
+    names = {column.name.casefold() for column in columns}
+    for key, rule in [item for table in tables for item in table.items()]:
+        if rule not in RULES:
+            raise UserError(f"survivors: the rule {rule!r} of {key!r} is unknown: use one of {', '.join(RULES)}")
+    for key in tables[0] if tables else ():
+        if key not in (*CONCEPTS, DEFAULT) and key.casefold() not in names:
+            raise UserError(f"survivors: {key!r} is no column and no kind of field: use a column's name, {DEFAULT}, or {', '.join(CONCEPTS)}")
+    return {column.name: _rule(column, tables) for column in columns}
+
+
+def _rule(column: Column, tables: Sequence[Mapping[str, str]]) -> str:
+    for table in tables:
+        named = {key.casefold(): rule for key, rule in table.items()}
+        if rule := named.get(column.name.casefold()):
+            return rule
+        if column.separator:
+            return ALL
+        if rule := table.get(column.concept or "") or table.get(DEFAULT):
+            return rule
+    return ALL if column.separator else PRIMARY
+
+
+def _chosen(members: Sequence[Member], unit: Sequence[Column], rules: Mapping[str, str]) -> dict[Column, tuple[str, list[int]]]:
+    if len(unit) == 1:
+        column = unit[0]
+        if rules[column.name] == ALL:
+            return {column: _all(members, column)}
+        best = next((member for member in _ranked(members, column.name, rules[column.name]) if member.said(column.name)), members[0])
+        return {column: (best.values.get(column.name, ""), [best.row])}
+    ranked = _ranked(members, unit[0].name, rules[unit[0].name])
+    weights = {member.row: sum(_weight(member.said(column.name)) for column in unit) for member in members}
+    best = next(member for member in ranked if 2 * weights[member.row] >= max(weights.values()))
+    chosen = {column: (best.values.get(column.name, ""), [best.row]) for column in unit}
+    for member in ranked:  # what is blank comes from a record that says the same otherwise
+        if all(_agree(column, chosen[column][0], member.said(column.name)) for column in unit):
+            more = {column: (member.said(column.name), [member.row]) for column in unit if not chosen[column][0] and member.said(column.name)}
+            chosen |= more
+    return chosen
+
+
+def _ranked(members: Sequence[Member], column: str, rule: str) -> list[Member]:
+    """Return the members in the order in which a rule prefers them; of equal ones the earlier one is first."""
+    counts = Counter(_folded(member.said(column)) for member in members) if rule == MOST_FREQUENT else {}
+    keys = {
+        MOST_COMPLETE: lambda member: -member.filled,
+        OLDEST: lambda member: member.created or "~",
+        LONGEST: lambda member: -len(member.said(column)),
+        MOST_FREQUENT: lambda member: -counts[_folded(member.said(column))],
+    }
+    if rule == LAST_CHANGED:
+        return sorted(members, key=lambda member: member.changed or "", reverse=True)
+    return sorted(members, key=keys[rule]) if rule in keys else list(members)
+
+
+def _all(members: Sequence[Member], column: Column) -> tuple[str, list[int]]:
+    """Return every value of a cell with several, once, in the order of the members."""
+    found: list[tuple[str, int]] = []
+    separator = column.separator or ";"
+    for member in members:
+        for part in map(str.strip, member.said(column.name).split(separator)):
+            if part and not any(_same(column, part, other) for other, _ in found):
+                found.append((part, member.row))
+    return separator.join(part for part, _ in found), list(dict.fromkeys(row for _, row in found))
+
+
+def _field(members: Sequence[Member], column: Column, value: str, rows: list[int], rule: str) -> Field:
+    others = [(member.row, member.said(column.name)) for member in members]
+    if rule == ALL:
+        return Field(value, rows, rule, [], False)
+    lost = [(row, other) for row, other in others if other and other != value]
+    return Field(value, rows, rule, lost, any(not _same(column, value, other) for _, other in lost))
+
+
+def _same(column: Column, a: str, b: str) -> bool:
+    return _folded(a) == _folded(b) or (column.concept in CONCEPTS and relation(column.concept, a, b) == SAME)
+
+
+def _agree(column: Column, a: str, b: str) -> bool:
+    if not a or not b or _folded(a) == _folded(b):
+        return True
+    return column.concept in CONCEPTS and relation(column.concept, a, b) != DIFFERS
+
+
+def _weight(value: str) -> float:
+    """Return how much a cell says: an initial says half."""
+    return 0.0 if not value else 0.5 if sum(map(str.isalnum, value)) == 1 else 1.0
+
+
+def _folded(value: str) -> str:
+    return " ".join(value.casefold().split())

@@ -1,0 +1,170 @@
+"""Records side by side, as the report of a match shows them: which fields agree, and how."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching.records import Source
+from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.policy.fields import CONCEPTS
+from crm_dedup_plugin.policy.values import SAME, relation
+from crm_dedup_plugin.reporting.templates import printable
+
+FIELDS, COLUMNS, LONGEST, CELL = 12, 9, 160, 60
+DUPLICATE, ABSENT = LABELS[0], ""
+HOW = {"same": "same", "close": "alike", "differs": "different", "unclear": "other script", "only_a": "only in A", "only_b": "only in B"}
+
+
+class Field(NamedTuple):
+    """A field of two records; "" stands for a blank."""
+
+    name: str
+    a: str
+    b: str
+    how: str  # a key of `HOW`
+
+
+class Pair(NamedTuple):
+    """Two records side by side, and what was decided about them."""
+
+    decision: str
+    probability: float  # of that decision
+    duplicate: float
+    why: str  # why it waits for a person; "" where it does not
+    reasoning: str  # "" where none was asked for
+    records: list[list[str]]  # a few words by which a person knows A and B again
+    places: list[str]  # where they stand
+    fields: list[Field]
+    more: int  # fields that are not shown
+
+
+class Conflict(NamedTuple):
+    """A field in which the records of a group hold different values."""
+
+    field: str
+    kept: str
+    lost: list[str]
+    record: str  # the id of the one that stays
+
+
+class Group(NamedTuple):
+    """Some records of a group: one row each, `cells` by column, each with whether it differs from what most of the group say."""
+
+    size: int
+    holds: int
+    weakest: float | None
+    agree: int
+    cut: int
+    columns: list[str]
+    rows: list[tuple[str, list[tuple[str, bool]]]]  # what the record is called, and its cells
+
+
+def pair(found: dict, records: dict[int, dict], sources: Sequence[Source], threshold: float | None) -> Pair:
+    """Return a row of pairs or of the review with its two records side by side; fields whose meaning is known come first."""
+    both = [records[found["a"]], records[found["b"]]]
+    keys, (left, right) = _keyed(both, sources)
+    fields = []
+    for key in keys:
+        (name_a, a), (name_b, b) = left.get(key, ("", ABSENT)), right.get(key, ("", ABSENT))
+        names = list(dict.fromkeys(printable(name, 60) for name in (name_a, name_b) if name))
+        fields.append((_concept(key), Field(" / ".join(names), printable(a), printable(b), _how(key, a, b))))
+    fields.sort(key=lambda item: item[0] is None)
+    shown = [one for _, one in fields[:FIELDS]]
+    probability, duplicate = found[found["decision"].lower()], found["duplicate"]
+    why = found.get("why") or ("below the threshold" if found["decision"] == DUPLICATE and duplicate < (threshold or 0) else "")
+    titles, places = [words(one, sources) for one in both], [place(one, sources) for one in both]
+    reasoning = printable(found.get("reasoning") or "", 300)
+    return Pair(found["decision"], probability, duplicate, why, reasoning, titles, places, shown, len(fields) - len(shown))
+
+
+def group(found: dict, records: dict[int, dict], sources: Sequence[Source]) -> Group:
+    """Return a row of `match_tables.groups` with its records."""
+    members = [records[row] for row in found["rows"]]
+    keys, keyed = _keyed(members, sources)
+    names = {key: name for one in reversed(keyed) for key, (name, _) in one.items()}
+    telling = sorted(keys, key=lambda key: (_concept(key) is None, sum(key not in one for one in keyed)))[:COLUMNS]
+    keys = [key for key in keys if key in telling]
+    usual = {key: _usual(key, [one[key][1] for one in keyed if key in one]) for key in keys}
+    rows = []
+    for record, values in zip(members, keyed, strict=True):
+        said = [values[key][1] if key in values else ABSENT for key in keys]
+        cells = [(printable(value, CELL), bool(value) and _how(key, usual[key], value) != SAME) for key, value in zip(keys, said, strict=True)]
+        rows.append((place(record, sources), cells))
+    columns = [printable(names[key], 60) for key in keys]
+    return Group(found["size"], found["holds"] or 0, found["weakest"], found["agree"] or 0, found["cut"] or 0, columns, rows)
+
+
+def conflicts(run: Path, count: int, of_group: int = 2) -> list[Conflict]:
+    """Return the first `count` conflicts of a plan, at most `of_group` of each group."""
+    found: list[Conflict] = []
+    with (run_folder.folder(run, "plan") / "merge_plan.jsonl").open(encoding="utf-8", errors="surrogatepass") as lines:
+        for merge in map(json.loads, lines):
+            clashing = [(name, field) for name, field in merge["fields"].items() if field["conflict"]]
+            for name, field in clashing[:of_group]:
+                lost = list(dict.fromkeys(printable(other["value"], CELL) for other in field["lost"]))
+                found.append(Conflict(printable(name, 60), printable(field["value"], CELL), lost, printable(merge["primary"]["id"], 40)))
+            if len(found) >= count:
+                break
+    return found[:count]
+
+
+def place(record: dict, sources: Sequence[Source]) -> str:
+    """Return where a record stands: its id and its line, with the file where there are several."""
+    file = f" of {printable(sources[record['source']].path.rpartition('/')[2], 40)}" if len(sources) > 1 else ""
+    return f"id {printable(record['id'] or '-', 40)}, line {record['line']:,}{file}"
+
+
+def words(record: dict, sources: Sequence[Source]) -> list[str]:
+    """Return one or two values by which a person knows the record again."""
+    concepts = {column.name: column.concept for column in sources[record["source"]].columns}
+    by_concept: dict[str | None, str] = {}
+    for name, value in record["evidence"].items():
+        by_concept.setdefault(concepts.get(name), value)
+    name = by_concept.get("name") or " ".join(filter(None, (by_concept.get("first"), by_concept.get("last"))))
+    known = list(filter(None, (name, by_concept.get("company"), by_concept.get("email"))))[:2] or list(record["evidence"].values())[:2]
+    return [printable(value, 50) for value in known] or ["(nothing but blanks)"]
+
+
+Key = tuple[str | None, str | int]  # a concept and its how-manieth column; or None and a column's name
+
+
+def _keyed(members: Iterable[dict], sources: Sequence[Source]) -> tuple[list[Key], list[dict[Key, tuple[str, str]]]]:
+    """Return the keys of these records, in the order of the columns, and each record's names and values by key.
+
+    The same fields of several files share a key.
+    """
+    keys: list[dict[str, Key]] = []
+    for source in sources:
+        seen: Counter[str] = Counter()
+        of_source: dict[str, Key] = {}
+        for column in source.columns:
+            of_source[column.name] = (column.concept, seen[column.concept]) if column.concept else (None, column.name)
+            seen[column.concept] += 1
+        keys.append(of_source)
+    found = [{keys[one["source"]].get(name, (None, name)): (name, value) for name, value in one["evidence"].items()} for one in members]
+    used = {key for one in found for key in one}
+    return [key for key in dict.fromkeys(key for one in (*(source.values() for source in keys), *found) for key in one) if key in used], found
+
+
+def _concept(key: Key) -> str | None:
+    return key[0]
+
+
+def _how(key: Key, a: str, b: str) -> str:
+    if not a or not b:
+        return "only_a" if a else "only_b"
+    return SAME if _folded(a) == _folded(b) else relation(key[0], a, b) if key[0] in CONCEPTS else "differs"
+
+
+def _usual(key: Key, values: Sequence[str]) -> str:
+    """Return the value that says the same as most of the others, the first of several."""
+    return max(values, key=lambda value: sum(_how(key, value, other) == SAME for other in values))
+
+
+def _folded(value: str) -> str:
+    return " ".join(value.casefold().split())

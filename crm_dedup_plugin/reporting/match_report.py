@@ -1,0 +1,193 @@
+"""The report of a match, for people: stage 6 writes all that the stages before it found to one page, as HTML and as Markdown.
+
+The page asks nobody for anything: no script, no font, no picture from elsewhere. Records are data: whatever they hold is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching.records import Records
+from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.policy.fields import CONCEPTS
+from crm_dedup_plugin.reporting import match_examples, match_figures, match_tables
+from crm_dedup_plugin.reporting.templates import environment, plain, printable
+from crm_dedup_plugin.storage import write_atomically
+
+HTML, MARKDOWN = "report.html", "report.md"
+EXAMPLES, WAITING, GROUPS, MEMBERS, CONFLICTS, COLUMNS = 4, 10, 4, 6, 10, 60  # how many are shown
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+DUPLICATE, POSSIBLE, NO_MATCH = LABELS
+COLORS = {DUPLICATE: "yes", POSSIBLE: "maybe", NO_MATCH: "no"}
+CRMS = {"hubspot": "HubSpot", "salesforce": "Salesforce", "dynamics": "Dynamics 365", "pipedrive": "Pipedrive", "zoho": "Zoho"}
+ROLES = {
+    "id": "the record's id", "evidence": "evidence", "never": "never evidence", "created": "when it was made",
+    "changed": "when it was changed", "constant": "ignored: the same in every row", "empty": "ignored: empty",
+}  # fmt: skip
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+FILES = (  # a file of the run, and what it is for
+    ("5-plan/merge_plan.xlsx", "the plan as a workbook, to read and to discuss"),
+    ("5-plan/merge_plan.csv", "the same as one table"),
+    ("5-plan/merge_plan.jsonl", "the plan for programs, exact, in the terms of your CRM's own merge"),
+    ("5-plan/cleaned*.csv", "your file without the duplicates, where the CRM has no merge"),
+    ("5-plan/before.jsonl", "every record that would change, as it is now: keep it"),
+    ("4-group/review.parquet", "all pairs that wait for a person"),
+    ("4-group/groups.parquet", "the group of each record"),
+    ("3-decide/reasons.jsonl", "the model's reasons"),
+    ("2-candidates/candidates.md", "how pairs were found, with the values of the blocks that were cut"),
+    ("1-read/records.parquet", "the records as they were read"),
+)
+
+
+def write(run: Path) -> Path:
+    """Write the report of a run whose plan is made, unless it is there already; return the page.
+
+    Raises UserError where a stage before it is not finished.
+    """
+    own = Path(__file__).parent
+    sources = b"".join(path.read_bytes() for path in sorted([*own.glob("match_*"), *own.glob("style.css.jinja")]) if path.is_file())
+    run_folder.stage(run, "report", {"report": hashlib.sha256(sources).hexdigest()}, lambda folder: _write(run, folder))
+    return run_folder.folder(run, "report") / HTML
+
+
+def _write(run: Path, folder: Path) -> dict:
+    began = time.monotonic()
+    pages = render(run)
+    for name, text in pages.items():
+        write_atomically(folder / name, text)
+    return {"bytes": {name: len(text.encode()) for name, text in pages.items()}, "seconds": round(time.monotonic() - began, 2)}
+
+
+def render(run: Path) -> dict[str, str]:
+    """Return the pages by the names of their files."""
+    context, pages = _context(run), {}
+    for name, form in ((HTML, "html"), (MARKDOWN, "md")):
+        reader = environment(autoescape=form == "html")
+        reader.filters |= {"number": "{:,}".format, "share": _share, "value": plain}
+        reader.globals |= {"sha256": _sha256}
+        pages[name] = reader.get_template(f"match_report.{form}").render(context)
+    return pages
+
+
+def _context(run: Path) -> dict[str, Any]:
+    read, candidates, decided, grouped, plan = (run_folder.report(run, stage) for stage in run_folder.STAGES[:-1])
+    sources, base = Records(run).sources, match_tables.connect(run)
+    points = match_tables.curve(base)
+    used = match_tables.at(points, decided["threshold"] or 0.0)
+    decisions = {label: match_tables.examples(base, label, EXAMPLES) for label in LABELS}
+    why, waiting = match_tables.review(base, WAITING)
+    groups = match_tables.groups(base, GROUPS, MEMBERS)
+    rows = {row for one in (*waiting, *(pair for found in decisions.values() for pair in found)) for row in (one["a"], one["b"])}
+    threshold = decided["threshold"]
+    records = match_tables.load(base, rows.union(*(one["rows"] for one in groups)))
+    return {
+        "run": printable(run.name, 80),
+        "command": _command(run, [source.path for source in sources]),
+        "read": read,
+        "files": [_file(one, source) for one, source in zip(read["files"], sources, strict=True)],
+        "columns": [(printable(source.path), printable(column.name, 60), *column[1:]) for source in sources for column in source.columns],
+        "most_columns": COLUMNS,
+        "candidates": candidates,
+        "several_kinds": len({rule["kind"] for rule in candidates["rules"]}) > 1,
+        "decided": decided,
+        "grouped": grouped,
+        "plan": plan,
+        "noun": {"contact": "person", "account": "company"}.get(read["kind"], "entity"),
+        "funnel": _funnel(read, candidates, decided, grouped, plan),
+        "curve": match_figures.curve(points, used) if points else None,
+        "used": used,
+        "thresholds": _thresholds(points, used),
+        "sizes": match_figures.sizes(grouped["sizes"]),
+        "groups": [match_examples.group(one, records, sources) for one in groups],
+        "examples": {label: [match_examples.pair(one, records, sources, threshold) for one in found] for label, found in decisions.items()},
+        "why": why,
+        "waiting": [match_examples.pair(one, records, sources, None) for one in waiting],
+        "conflicts": match_examples.conflicts(run, CONFLICTS) if plan["conflicts"] else [],
+        "matches": plan.get("matches", 0),
+        "delimiters": DELIMITERS,
+        "crms": sorted({CRMS.get(source.crm, source.crm) for source in sources} - {""}),
+        "there": list(_there(run)),
+        "how": match_examples.HOW,
+        "colors": COLORS,
+        "roles": ROLES,
+        "concepts": CONCEPTS,
+    }
+
+
+def _file(found: dict, source) -> dict:
+    """Return what was read of a file, its text fit to be shown."""
+    skipped = [{**one, "reason": printable(one["reason"], 300)} for one in found.get("skipped", [])]
+    notes = [printable(note, 400) for note in found.get("notes", [])]
+    return {
+        **found,
+        "path": printable(found["path"]),
+        "name": printable(Path(found["path"]).name),
+        "profile": source.profile,
+        "kind": source.kind,
+        "skipped": skipped,
+        "notes": notes,
+    }
+
+
+def _funnel(read: dict, candidates: dict, decided: dict, grouped: dict, plan: dict) -> list[match_figures.Bar]:
+    records, pairs, together, gone = read["records"], candidates["pairs"], grouped["grouped_records"], plan["records_removed"]
+    possible = records * (records - 1) // 2
+    found = (
+        f"Of all {possible:,} pairs of records, these are alike enough to ask about." if pairs else "No two records are alike enough to ask about."
+    )
+    joined = f"Records of one {'company' if read['kind'] == 'account' else 'person'} form a group."
+    among = f"in {grouped['groups']:,} {'group' if grouped['groups'] == 1 else 'groups'}"
+    bars = (
+        ("rows read", "Every row is accounted for.", ("records", "base", records), ("left out", "no", read["rows"] - records)),
+        ("candidate pairs", found, *((label, COLORS[label], decided["decisions"].get(label, 0)) for label in LABELS)),
+        (
+            "records",
+            joined,
+            (among, "yes", together),
+            ("on their own", "base", records - together),
+        ),
+        ("records, with the plan", "Nothing has been changed yet.", ("stay", "base", records - gone), ("go into others", "gone", gone)),
+    )[: 3 if read["link"] else 4]
+    return [match_figures.bar(title, about, parts) for title, about, *parts in bars]
+
+
+def _thresholds(points: list, used) -> list[tuple[Any, bool]]:
+    """Return the points of round thresholds and of the one in use, which is marked."""
+    found = [point for threshold in THRESHOLDS if not used or threshold != used.threshold if (point := match_tables.at(points, threshold))]
+    return sorted([*((point, False) for point in found), *([(used, True)] if used else [])], key=lambda item: item[0].threshold)
+
+
+def _there(run: Path) -> Iterable[tuple[str, str, str]]:
+    """Yield (path, address, purpose) of the files that a person may want."""
+    for pattern, purpose in FILES:
+        for path in sorted(run.glob(pattern)):
+            name = path.relative_to(run).as_posix()
+            yield printable(name), "../" + quote(name), purpose
+
+
+def _command(run: Path, files: list[str]) -> str:
+    """Return the command that goes on with a run, or what stands for it where its names would not survive being copied."""
+    name = [] if run.name == Path(files[0]).stem else ["--run", run.name if run.parent.name == "runs" else str(run)]
+    text = shlex.join(["crm-dedup", "match", *files, *name])
+    return text if text.isprintable() and "`" not in text and len(text) < 200 else "crm-dedup match FILE --run NAME"
+
+
+def _share(value: float) -> str:
+    """Return a share in percent: nearly all is not all, and nearly none is not none.
+
+    >>> _share(1), _share(0.99996), _share(0.994), _share(0.00001), _share(0)
+    ('100%', '99.9%', '99.4%', '0.1%', '0%')
+    """
+    return f"{value:.0%}" if value in (0, 1) else f"{min(max(value, 0.001), 0.999):.1%}"
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

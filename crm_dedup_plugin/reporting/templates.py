@@ -1,0 +1,73 @@
+"""How text becomes HTML and Markdown in which nothing but what a template says is markup: text from a file is only text."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+MARKDOWN = str.maketrans({one: f"\\{one}" for one in "\\`*_[]|~#"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+KEPT = "\u200c\u200d"  # joiners: Persian words and emoji need them
+LINE_BREAKS = dict.fromkeys(map(ord, "\r\n\v\f\x85\u2028\u2029"), " ")
+LONGEST = 160
+
+
+def environment(autoescape: bool = False) -> Environment:
+    """Return what reads the templates of this folder."""
+    found = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    found.filters |= {"clean": clean, "rich": rich, "md": markdown}
+    return found
+
+
+def clean(text: str) -> str:
+    """Return text without control characters and line breaks, which names of folders may hold."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def rich(text: str) -> Markup:
+    """Return text as HTML; what is in backticks becomes code."""
+    parts = clean(text).split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts))
+
+
+def markdown(text: str) -> str:
+    """Return text as Markdown in which nothing but the backticks is markup.
+
+    >>> markdown("a_b | `make kpi-a_b`")
+    'a\\\\_b \\\\| `make kpi-a_b`'
+    """
+    parts = clean(text).split("`")
+    coded = ["`" + part.replace("|", "\\|") + "`" if number % 2 else part.translate(MARKDOWN) for number, part in enumerate(parts) if part]
+    return "".join(coded)  # an empty `` would open code that never ends
+
+
+def printable(text: str, longest: int = LONGEST) -> str:
+    """Return text in one line, without characters that nobody sees or that turn the direction of what follows, and not too long.
+
+    >>> printable("Ann\\n\\u202eLee"), printable("x" * 300, 20)
+    ('Ann \\ufffdLee', 'xxxxxxxxxxxxxxxxxxxx…')
+    """
+    text = text.translate(LINE_BREAKS)
+    cut = text if len(text) <= longest else text[:longest] + "…"
+    return "".join(one if one.isprintable() or one in KEPT else "\N{REPLACEMENT CHARACTER}" for one in cut)
+
+
+def plain(text: str) -> str:
+    """Return text as Markdown without any markup; addresses are no links, and text from right to left stays among itself.
+
+    >>> plain("`a` | https://x.example")
+    '\\\\`a\\\\` \\\\| https:\\\\//x.example'
+    """
+    text = printable(text, 1000).translate(MARKDOWN | {ord("$"): "\\$"}).replace("://", ":\\//").replace("www.", "www\\.")
+    turned = any(unicodedata.bidirectional(one) in ("R", "AL") for one in text)
+    return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}" if turned else text
