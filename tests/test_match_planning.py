@@ -324,6 +324,8 @@ def test_an_address_comes_from_one_record():
     assert surviving("primary", *values) == {"City": "Bonn", "Street": "Hauptstr. 1", "Zip": "53111"}
     assert surviving("primary", values[2], values[1]) == {"Street": "High St 2", "City": "Leeds"}  # no postcode of another town
     assert surviving("primary", {"Street": "Hauptstr. 1", "City": "Bonn"}, values[1])["Zip"] == "53111"  # but that of the same place
+    with_state = {"Street": "High St 2", "City": "Dallas", "State/Region": "TX"}  # a part that has no concept of its own
+    assert surviving("primary", {"Street": "A 1", "City": "Rome"}, with_state) == {"Street": "A 1", "City": "Rome"}
     both = {"Street": "A 1", "City": "Bonn", "Other Street": "B 2", "Other City": "Rome"}
     assert surviving("primary", {"Street": "C 3", "City": "Ulm"}, both) == {
         "Street": "C 3",

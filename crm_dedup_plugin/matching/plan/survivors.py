@@ -19,6 +19,7 @@ PRIMARY, MOST_COMPLETE, LAST_CHANGED, OLDEST, LONGEST, MOST_FREQUENT, ALL = RULE
 UNITS = {"address": ("street", "postcode", "city", "country"), "name": ("first", "last", "name", "suffix", "salutation")}
 OPT_OUT = re.compile(r"unsubscri|opt(ed)?[ _-]*out|do[ _]*not[ _]*(call|e?-?mail|contact|fax|phone)|donot|has ?opted", re.IGNORECASE)
 _PART = re.compile(r"street|road|line|city|town|state|province|region|county|zip|post|country|stra|plz|ort\b|stadt|land\b", re.IGNORECASE)
+_STATE = re.compile(r"(?:state|province|region|county)\b", re.IGNORECASE)
 
 
 class Field(NamedTuple):
@@ -51,6 +52,8 @@ def units(columns: Sequence[Column]) -> list[list[Column]]:
     found: dict[object, list[Column]] = {}
     for column in columns:
         kind = next((name for name, concepts in UNITS.items() if column.concept in concepts), None)
+        if column.concept is None and _STATE.search(column.name):
+            kind = "address"
         if kind == "address":
             before = _PART.split(column.name, maxsplit=1)[0]
             key = (kind, re.sub(r"[\W_]+", " ", before).strip().casefold())
