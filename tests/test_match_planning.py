@@ -15,7 +15,7 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.grouping import group
 from crm_dedup_plugin.matching.plan import crm_merges, plan, sheets, survivors
-from crm_dedup_plugin.matching.plan.members import Member, in_order
+from crm_dedup_plugin.matching.plan.members import Member, in_order, telling
 from crm_dedup_plugin.matching.read import read
 from crm_dedup_plugin.matching.records import Column
 
@@ -155,7 +155,7 @@ def test_the_steps_end_in_the_surviving_record(tmp_path, crm, primary):
 
 
 def test_a_large_group_of_hubspot_stops_at_its_limit():
-    members = [Member(row, str(row), row, None, None, {}, 0, row) for row in range(254)]
+    members = [Member(row, str(row), row, None, None, {}, {}, 0, row) for row in range(254)]
     steps, left_over = crm_merges.steps("hubspot", "contact", members, {})
     assert len(steps) == crm_merges.HUBSPOT_MOST == 250
     assert left_over == ["251", "252", "253"]
@@ -178,7 +178,7 @@ def test_zoho_is_a_work_list_of_three_at_a_time(tmp_path):
         "Created Time",
         "Modified Time",
     ]
-    table = [header, *([f"zcrm_{number}", "Ann", "Orr", "ann@orr.example", f"0{number}", "Kim", "1", "2", "", ""] for number in range(4))]
+    table = [header, *([f"zcrm_{number}", "Ann", "Orr", "ann@orr.example", f"5550{number}", "Kim", "1", "2", "", ""] for number in range(4))]
     run = make_run(tmp_path, table, [0, 1, 2, 3])
     plan(run)
     assert [(step["by_hand"], step["master"], step["with"]) for step in lines(run)[0]["steps"]] == [
@@ -282,7 +282,7 @@ def test_a_run_without_groups_has_an_empty_plan(tmp_path):
 
 def members(*values, columns=None):
     found = [
-        Member(row, f"id{row}", row, one.pop("created", None), one.pop("changed", None), one, len(one), row)
+        Member(row, f"id{row}", row, one.pop("created", None), one.pop("changed", None), one, telling(one), len(one), row)
         for row, one in enumerate([dict(one) for one in values])
     ]
     concepts = {

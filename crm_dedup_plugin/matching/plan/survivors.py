@@ -6,6 +6,7 @@ Parts of one address, or of one name, come from one record, so that no plan inve
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from crm_dedup_plugin.errors import UserError
@@ -35,7 +36,7 @@ class Field(NamedTuple):
 def survive(members: Sequence[Member], columns: Sequence[Column], rules: Mapping[str, str]) -> dict[str, Field]:
     """Return what survives in each column that the group fills; `rules` has a rule of `RULES` for each column, `members` the primary first."""
     fields: dict[str, Field] = {}
-    for unit in units([column for column in columns if column.role in (EVIDENCE, CONSTANT)]):
+    for unit in units(tuple(columns)):
         for column, (value, rows) in _chosen(members, unit, rules).items():
             if value:
                 fields[column.name] = _field(members, column, value, rows, rules[column.name])
@@ -47,10 +48,13 @@ def survive(members: Sequence[Member], columns: Sequence[Column], rules: Mapping
     return {column.name: fields[column.name] for column in columns if column.name in fields}
 
 
-def units(columns: Sequence[Column]) -> list[list[Column]]:
-    """Return the columns in the parts that survive together: one address, the name, or a single column."""
+@lru_cache
+def units(columns: tuple[Column, ...]) -> list[list[Column]]:
+    """Return the columns that may survive, in the parts that do so together: one address, the name, or a single column."""
     found: dict[object, list[Column]] = {}
     for column in columns:
+        if column.role not in (EVIDENCE, CONSTANT):
+            continue
         kind = next((name for name, concepts in UNITS.items() if column.concept in concepts), None)
         if column.concept is None and _STATE.search(column.name):
             kind = "address"
