@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from crm_dedup_plugin.matching import candidates, deciding, grouping, run_folder
+from crm_dedup_plugin.matching.plan import plan
 from crm_dedup_plugin.matching.read import read
 from crm_dedup_plugin.matching.records import schema
 from crm_dedup_plugin.pair.answer import LABELS
@@ -44,7 +45,8 @@ def make(run: Path, files: dict[str, list[dict]], groups: list[list[int]], pairs
     _candidates(run, pairs, count)
     decided = _decided(run, pairs, reasoning)
     _grouped(run, count, groups, pairs, decided)
-    return planned(run)
+    _planned(run, [json.loads(row["values"]) for row in rows], groups, link)
+    return run
 
 
 def _candidates(run: Path, pairs: Pairs, records: int) -> None:
@@ -93,6 +95,22 @@ def _grouped(run: Path, count: int, groups: list[list[int]], pairs: dict, decide
     _stage(run, "group", tables, report | {"asked_inside": 0, "cut": 0})
 
 
+def _planned(run: Path, records: list[dict], groups: list[list[int]], link: bool) -> None:
+    """Write a plan in which the first record of each group stays and all others contradict it."""
+    lines, removed = [], sum(len(group) - 1 for group in groups)
+    for stays, *others in groups if not link else ():
+        fields = {}
+        for name, value in records[stays].items():
+            lost = [{"id": f"{1002 + row}", "value": records[row].get(name, "")} for row in others]
+            fields[name] = {"value": value, "conflict": any(one["value"] != value for one in lost), "lost": lost}
+        lines.append({"primary": {"id": f"{1002 + stays}"}, "fields": fields})
+    conflicts = sum(field["conflict"] for line in lines for field in line["fields"].values())
+    report = {"merges": 0, "records_removed": 0, "conflicts": 0, "matches": len(groups)}
+    if not link:
+        report = {"merges": len(groups), "records_removed": removed, "conflicts": conflicts, "set_by_hand": 2, "left_over": 0, "unknown_names": ["x"]}
+    _stage(run, "plan", {"merge_plan.jsonl": "".join(json.dumps(line) + "\n" for line in lines), "before.jsonl": ""}, report)
+
+
 def _stage(run: Path, name: str, files: dict[str, object], report: dict) -> None:
     def work(folder: Path) -> dict:
         for path, content in files.items():
@@ -113,13 +131,5 @@ def through_the_stages(run: Path, files: list[Path], told: Callable[[int, int], 
     pairs = dict.fromkeys(deciding.candidates(run), (0.0, 0.0, 1.0))
     _decided(run, {pair: told(*pair) for pair in pairs}, "Name alike.")
     grouping.group(run, lambda asked: [told(*pair) for pair in asked], THRESHOLD)
-    return run
-
-
-def planned(run: Path) -> Path:
-    """Make the plan of a run whose groups are known; return its folder."""
-    grouped = run_folder.report(run, "group")
-    removed = grouped["grouped_records"] - grouped["groups"]
-    report = {"merges": removed, "records_removed": removed, "changed_fields": 0, "conflicts": 0}
-    _stage(run, "plan", {"merge_plan.jsonl": "", "before.jsonl": ""}, report)
+    plan(run)
     return run

@@ -8,7 +8,7 @@ import re
 import pytest
 from browser import CONTRAST, watched
 from markdown_it import MarkdownIt
-from match_run import HEADERS, make, planned, through_the_stages
+from match_run import HEADERS, make, through_the_stages
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder
@@ -141,7 +141,7 @@ def test_the_real_stages_are_told_as_they_are(tmp_path, browser):
             person = ["Ann", f"Lee{at // 3}", f"Acme {at // 3}", f"ann.lee{at // 3}@acme{at // 3}.example", "", "Leeds", HOSTILE[at % 8], "Max"]
             writer.writerow([f"{5000 + at}", *person, *(HOSTILE[(at + more) % 8] for more in range(3))])
     told = {True: (0.9, 0.06, 0.04), False: (0.1, 0.7, 0.2)}
-    run = planned(through_the_stages(tmp_path / "run", [path], lambda a, b: told[a // 3 == b // 3]))
+    run = through_the_stages(tmp_path / "run", [path], lambda a, b: told[a // 3 == b // 3])
     read, candidates, grouped = (run_folder.report(run, stage) for stage in ("read", "candidates", "group"))
     with watched(browser, write(run).as_uri()) as open_page:
         page = open_page()
@@ -151,6 +151,8 @@ def test_the_real_stages_are_told_as_they_are(tmp_path, browser):
     assert f"{read['rows']:,} rows, 60 records" in text and f"{candidates['pairs']:,} candidate pairs" in text
     assert all(note in text for note in read["files"][0]["notes"]) and "people; <b>.csv" in text
     assert all(value in text for value in HOSTILE[:3])
+    conflicts = run_folder.report(run, "plan")["conflicts"]
+    assert conflicts > 10 and f"In {conflicts} fields the records of a group hold different values" in text
 
 
 def test_a_run_without_candidates_and_one_without_groups(tmp_path, browser):

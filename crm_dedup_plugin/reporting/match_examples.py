@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.records import Source
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy.fields import CONCEPTS
@@ -38,6 +41,15 @@ class Pair(NamedTuple):
     places: list[str]  # where they stand
     fields: list[Field]
     more: int  # fields that are not shown
+
+
+class Conflict(NamedTuple):
+    """A field in which the records of a group hold different values."""
+
+    field: str
+    kept: str
+    lost: list[str]
+    record: str  # the id of the one that stays
 
 
 class Group(NamedTuple):
@@ -85,6 +97,20 @@ def group(found: dict, records: dict[int, dict], sources: Sequence[Source]) -> G
         rows.append((place(record, sources), cells))
     columns = [printable(names[key], 60) for key in keys]
     return Group(found["size"], found["holds"] or 0, found["weakest"], found["agree"] or 0, found["cut"] or 0, columns, rows)
+
+
+def conflicts(run: Path, count: int, of_group: int = 2) -> list[Conflict]:
+    """Return the first `count` conflicts of a plan, at most `of_group` of each group."""
+    found: list[Conflict] = []
+    with (run_folder.folder(run, "plan") / "merge_plan.jsonl").open(encoding="utf-8", errors="surrogatepass") as lines:
+        for merge in map(json.loads, lines):
+            clashing = [(name, field) for name, field in merge["fields"].items() if field["conflict"]]
+            for name, field in clashing[:of_group]:
+                lost = list(dict.fromkeys(printable(other["value"], CELL) for other in field["lost"]))
+                found.append(Conflict(printable(name, 60), printable(field["value"], CELL), lost, printable(merge["primary"]["id"], 40)))
+            if len(found) >= count:
+                break
+    return found[:count]
 
 
 def place(record: dict, sources: Sequence[Source]) -> str:

@@ -27,7 +27,7 @@ EXAMPLES, WAITING, GROUPS, MEMBERS, CONFLICTS, COLUMNS = 4, 10, 4, 6, 10, 60  # 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 DUPLICATE, POSSIBLE, NO_MATCH = LABELS
 COLORS = {DUPLICATE: "yes", POSSIBLE: "maybe", NO_MATCH: "no"}
-CRMS = {"hubspot": "HubSpot", "salesforce": "Salesforce", "dynamics": "Dynamics 365", "pipedrive": "Pipedrive"}
+CRMS = {"hubspot": "HubSpot", "salesforce": "Salesforce", "dynamics": "Dynamics 365", "pipedrive": "Pipedrive", "zoho": "Zoho"}
 ROLES = {
     "id": "the record's id", "evidence": "evidence", "never": "never evidence", "created": "when it was made",
     "changed": "when it was changed", "constant": "ignored: the same in every row", "empty": "ignored: empty",
@@ -110,7 +110,8 @@ def _context(run: Path) -> dict[str, Any]:
         "examples": {label: [match_examples.pair(one, records, sources, threshold) for one in found] for label, found in decisions.items()},
         "why": why,
         "waiting": [match_examples.pair(one, records, sources, None) for one in waiting],
-        "conflicts": _conflicts(run),
+        "conflicts": match_examples.conflicts(run, CONFLICTS) if plan["conflicts"] else [],
+        "matches": plan.get("matches", 0),
         "delimiters": DELIMITERS,
         "crms": sorted({CRMS.get(source.crm, source.crm) for source in sources} - {""}),
         "there": list(_there(run)),
@@ -154,7 +155,7 @@ def _funnel(read: dict, candidates: dict, decided: dict, grouped: dict, plan: di
             ("on their own", "base", records - together),
         ),
         ("records, with the plan", "Nothing has been changed yet.", ("stay", "base", records - gone), ("go into others", "gone", gone)),
-    )
+    )[: 3 if read["link"] else 4]
     return [match_figures.bar(title, about, parts) for title, about, *parts in bars]
 
 
@@ -162,10 +163,6 @@ def _thresholds(points: list, used) -> list[tuple[Any, bool]]:
     """Return the points of round thresholds and of the one in use, which is marked."""
     found = [point for threshold in THRESHOLDS if not used or threshold != used.threshold if (point := match_tables.at(points, threshold))]
     return sorted([*((point, False) for point in found), *([(used, True)] if used else [])], key=lambda item: item[0].threshold)
-
-
-def _conflicts(run: Path) -> list[dict]:
-    return []
 
 
 def _there(run: Path) -> Iterable[tuple[str, str, str]]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MEMORY = "3GB"  # of DuckDB; what needs more goes to a folder on the disk
 BUDGET = 10  # candidates a record, in the mean
-_JOINED = 5  # times the budget: pairs that are made before the best of them are chosen
+_JOINED = 50  # pairs a record that are made before the best of them are chosen
 _WORD, _WORDS = len(RULES), len(RULES) + 1  # the two rules that follow: one very rare word, two rare words
 _RARE, _CHOSEN = 200, 8  # records that share a word which is still rare; rarest words of a record that are tried
 NAMES = (*(rule.name for rule in RULES), "one rare word", "two rare words")
@@ -35,10 +35,10 @@ def connect(spill: Path) -> "duckdb.DuckDBPyConnection":
     return database
 
 
-def count(database: "duckdb.DuckDBPyConnection", records: Path, folder: Path, link: bool, most: int) -> None:
+def count(database: "duckdb.DuckDBPyConnection", records: Path, folder: Path, link: bool, total: int) -> None:
     """Make the table ``blocks``: block, rule, records, pairs, and whether it is cut. `folder` holds the keys.
 
-    `link` counts pairs across files only; `most` is how many pairs shall come out in the end.
+    `link` counts pairs across files only; `total` is the number of records.
     """
     read = f"read_parquet('{_quoted(folder)}/{{}}/*.parquet')"
     # A word is one number: first how many records have it, so that the rarest are the least.
@@ -62,10 +62,10 @@ def count(database: "duckdb.DuckDBPyConnection", records: Path, folder: Path, li
     database.execute(f"""
         CREATE TABLE blocks AS SELECT block, rule, records, pairs, pairs > largest * (largest - 1) // 2 AS cut
         FROM ({sizes}) JOIN rules USING (rule) WHERE pairs > 0""")
-    total = 0
+    joined = 0
     for size, pairs in database.execute("SELECT records, sum(pairs) FROM blocks WHERE NOT cut GROUP BY records ORDER BY records").fetchall():
-        total += pairs
-        if total > _JOINED * most:
+        joined += pairs
+        if joined > _JOINED * total:
             database.execute("UPDATE blocks SET cut = true WHERE records >= ?", [size])
             break
 

@@ -16,7 +16,7 @@ from crm_dedup_plugin.policy.vocabulary import load
 if TYPE_CHECKING:
     import pyarrow
 
-BATCH = 20_000  # records a task
+BATCH = 10_000  # records a task
 _RULE = {"rule": str, "parts": [str], "largest": str}
 _TABLES = load("rules", {"contact": [_RULE], "account": [_RULE]}, Path(__file__).parent)
 
@@ -31,6 +31,7 @@ class Rule(NamedTuple):
 
 
 RULES = tuple(Rule(kind, one["rule"], one["parts"], int(one["largest"])) for kind, table in _TABLES.items() for one in table)
+_PARTS = {kind: [(number, {*rule.parts}) for number, rule in enumerate(RULES) if rule.kind == kind] for kind in _TABLES}
 
 
 class Layout(NamedTuple):
@@ -54,9 +55,9 @@ def of(evidence: Mapping[str, str], source: Layout) -> tuple[list[tuple[int, str
     if source.personal and not any(concept in parts.PERSONAL for concept, _ in values):
         return [], set()
     found, keys = parts.of(values, source.kind), []
-    for number, rule in enumerate(RULES):
-        if rule.kind == source.kind and all(part in found for part in rule.parts):
-            keys += [(number, "|".join(key)) for key in set(product(*(found[part] for part in rule.parts)))]
+    for number, wanted in _PARTS[source.kind]:
+        if found.keys() >= wanted:
+            keys += [(number, key) for key in map("|".join, product(*[found[part] for part in RULES[number].parts]))]
     return keys, parts.tokens(values)
 
 

@@ -74,7 +74,7 @@ def _add_name(found: Parts, by_concept: dict[str, list[str]]) -> None:
     if first and last:
         found["name"] = {" ".join(sorted({*first, *last}))}
     pairs = {(given, family) for given in first[:2] for family in last}
-    shown = {pair for value in by_concept.get("email", ()) for pair in _names_in_address(value)}
+    shown = {pair for value in by_concept.get("email", ()) for pair in _names_in_address(value, "" if first else " ".join(last))}
     found["short"] = {f"{given[0]}|{_sound(family)}" for given, family in pairs | shown}
     pairs |= shown | {(family, given) for given, family in pairs}  # in the wrong fields
     found["person"] = {f"{form}|{_sound(family)}" for given, family in pairs for form in given_names(given) if len(given) > 1}
@@ -87,14 +87,17 @@ def _add_name(found: Parts, by_concept: dict[str, list[str]]) -> None:
 
 
 @lru_cache(maxsize=10_000)
-def _names_in_address(email: str) -> frozenset[tuple[str, str]]:
-    """Return the pairs of given and family name that an e-mail address may show: ann.lee@, lee.ann@, alee@."""
+def _names_in_address(email: str, family: str) -> frozenset[tuple[str, str]]:
+    """Return the pairs of given and family name that an e-mail address may show: ann.lee@, lee.ann@, alee@, and ann@ beside a `family`."""
     if is_role_inbox(email):
         return frozenset()
     words = re.findall(r"[a-z]+", fold(email.partition("@")[0].partition("+")[0]))
     if len(words) == 2:
         return frozenset({(words[0], words[1]), (words[1], words[0])})
-    return frozenset({(word[0], word[1:]) for word in words if len(word) >= _MAILBOX}) if len(words) == 1 else frozenset()
+    if len(words) != 1:
+        return frozenset()
+    word = words[0]
+    return frozenset({(word, other) for other in family.split()} | ({(word[0], word[1:])} if len(word) >= _MAILBOX else set()))
 
 
 @lru_cache(maxsize=100_000)

@@ -39,7 +39,7 @@ def _find(run: Path, folder: Path, limit: int) -> dict:
         _say(f"keys of {done:,} of {total:,} records")
     database = blocking.connect(work / "spill")
     try:
-        blocking.count(database, records.path, work, read["link"], limit * total)
+        blocking.count(database, records.path, work, read["link"], total)
         _say(f"{_one(database, 'SELECT coalesce(sum(pairs), 0) FROM blocks WHERE NOT cut'):,} pairs at most before those found twice are joined")
         blocking.pair(database, read["link"], total)
         lowest = blocking.best(database, limit * total)
