@@ -358,6 +358,14 @@ def test_another_way_to_write_a_value_is_no_conflict():
     assert not survivors.survive(found[:2], columns, {"Phone": "primary"})["Phone"].conflict
 
 
+def test_a_value_within_another_is_no_conflict_and_another_spelling_no_change():
+    found, columns = members({"Phone": "2763428503", "changed": "2020"}, {"Phone": "+1 276-342-8503", "changed": "2021"})
+    assert survivors.survive(found, columns, {"Phone": "last_changed"})["Phone"][:2] == ("2763428503", [0])
+    found, columns = members({"Place": "Hauptstr. 1, 53111 Bonn"}, {"Place": "Bonn"}, {"Place": ""})
+    assert not survivors.survive(found, columns, {"Place": "primary"})["Place"].conflict
+    assert survivors.survive(found[:2], columns, {"Place": "primary"})["Place"].lost == [(1, "Bonn")]
+
+
 def test_rules_of_a_user_come_before_the_profile_and_wrong_ones_are_errors(tmp_path):
     run = make_run(tmp_path, [list(CASES["hubspot"][1]), *PEOPLE], [0, 2])
     plan(run, "oldest", {"Email": "primary", "phone": "longest"})

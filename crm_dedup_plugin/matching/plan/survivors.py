@@ -138,15 +138,22 @@ def _all(members: Sequence[Member], column: Column) -> tuple[str, list[int]]:
 
 
 def _field(members: Sequence[Member], column: Column, value: str, rows: list[int], rule: str) -> Field:
-    others = [(member.row, member.said(column.name)) for member in members]
     if rule == ALL:
         return Field(value, rows, rule, [], False)
-    lost = [(row, other) for row, other in others if other and other != value]
-    return Field(value, rows, rule, lost, any(not _same(column, value, other) for _, other in lost))
+    own = members[0].said(column.name)
+    if rule != LONGEST and own and own != value and _same(column, own, value):
+        value, rows = own, [members[0].row]  # nothing is to be changed for another way to write the same
+    lost = [(member.row, other) for member in members if (other := member.said(column.name)) and other != value]
+    return Field(value, rows, rule, lost, any(not _same(column, value, other) and not _within(other, value) for _, other in lost))
 
 
 def _same(column: Column, a: str, b: str) -> bool:
     return _folded(a) == _folded(b) or (column.concept in CONCEPTS and relation(column.concept, a, b) == SAME)
+
+
+def _within(part: str, whole: str) -> bool:
+    """Tell whether a value says no word that the other does not say."""
+    return set(re.findall(r"\w+", part.casefold())) <= set(re.findall(r"\w+", whole.casefold()))
 
 
 def _agree(column: Column, a: str, b: str) -> bool:
