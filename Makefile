@@ -8,10 +8,11 @@ JOBS ?= $(shell n=$$(nproc); echo $$((n > 4 ? 4 : n)))
 crm-dedup := .venv/bin/crm-dedup
 models := $(basename $(notdir $(wildcard axolotl_configs/*.yml)))
 
-.PHONY: help setup demo prep compare test lint clean
+.PHONY: help setup demo match prep compare test lint clean
 help:
 	@echo "Start here"
 	@echo "  make setup          install everything into .venv (a minute); PYTHON names another Python than the first that works"
+	@echo "  make match FILE=contacts.csv   find the duplicates in a CRM export and write a merge plan to runs/"
 	@echo "  make demo           run the whole workflow once with SmolLM2-135M, on any machine (30 minutes without a GPU)"
 	@echo "The workflow, for MODEL one of: $(models)"
 	@echo "  make prep           check data/all.jsonl and split it; without that file, generate a demo set"
@@ -31,6 +32,10 @@ setup:
 
 demo: setup
 	@scripts/demo.sh $(ARGS)
+
+match: setup
+	@$(if $(FILE),,echo "error: name the export: make match FILE=contacts.csv" >&2; exit 2)
+	@$(crm-dedup) match $(FILE) $(ARGS)
 
 prep: setup
 	@$(crm-dedup) prepare $(ARGS)

@@ -5,11 +5,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 crm_dedup=.venv/bin/crm-dedup
 
-name=demo steps=105 decay=35 data=data/splits
-measure=(--tasks crm_dedup_swapped crm_dedup_injected)
+name=demo steps=105 decay=35 rows=150 data=data/splits
+limit=()
 case "${1:-}" in
   "") ;;
-  --small) name=demo-small steps=4 decay=1; measure+=(--limit 8) ;;
+  --small) name=demo-small steps=4 decay=1 rows=30; limit=(--limit 8) ;;
   *) echo "error: unknown option $1: the demo takes --small or nothing" >&2; exit 2 ;;
 esac
 tuned=$name/smollm2-135m
@@ -40,19 +40,22 @@ progress() {
 }
 step() { printf '\n== %s (%s)\n' "$1" "$(date +%H:%M:%S)"; }
 
-step "1/5 get the base model"
+step "1/6 get the base model"
 $crm_dedup fetch
-step "2/5 prepare the data in $data"
+step "2/6 prepare the data in $data"
 $crm_dedup prepare
-step "3/5 train and merge, $steps steps (105 take up to 15 minutes on two cores)"
+step "3/6 train and merge, $steps steps (105 take up to 15 minutes on two cores)"
 # Every pair once, in small steps, with a learning rate that falls late: this teaches most in a few minutes.
 $crm_dedup train smollm2-135m --name "$tuned" --num_epochs=1 --max_steps=$steps --micro_batch_size=8 --lora_r=16 --lora_alpha=32 \
   --lr_scheduler_kwargs__num_decay_steps=$decay --warmup_ratio=0.05 --save_steps=25 --crm_dedup_decision_weight=1 \
   --pad_to_multiple_of=8 --dataloader_num_workers=2
-step "4/5 measure the base model; also with the records swapped and with instructions hidden in them"
-logged kpi-base $crm_dedup kpi "$base" --model outputs/smollm2-135m-base "${measure[@]}"
-step "5/5 measure the fine-tuned model in the same way"
-logged kpi $crm_dedup kpi "$tuned" "${measure[@]}"
+step "4/6 measure the base model"
+logged kpi-base $crm_dedup kpi "$base" --model outputs/smollm2-135m-base --tasks crm_dedup "${limit[@]}"
+step "5/6 measure the fine-tuned model; also with the records swapped and with instructions hidden in them"
+logged kpi $crm_dedup kpi "$tuned" --tasks crm_dedup_swapped crm_dedup_injected "${limit[@]}"
 step "base and fine-tuned model on the same test pairs"
 $crm_dedup table "$base" "$tuned"
 printf '\nThe results are in outputs/results/%s/.\n' "$name"
+step "6/6 match a CRM export of $rows invented contacts with the model that comes with the package"
+$crm_dedup synth --export "$rows" --crm hubspot --out "data/$name-export.csv"
+$crm_dedup match "data/$name-export.csv" --run "$name" --explain 5

@@ -15,6 +15,7 @@ from crm_dedup_plugin.matching.matcher import ALL, NONE, Matcher
 from crm_dedup_plugin.matching.progress import shown
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.pair.record import to_json
 from crm_dedup_plugin.provenance import PROMPT_VERSION, model_digest
 from crm_dedup_plugin.storage import write_atomically
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 SHARDS, REASONS, INSIDE = "shards", "reasons.jsonl", "inside.jsonl"
-SHARD, GPU_SHARD = 256, 16_384  # pairs; two minutes on two cores, seconds on a GPU
+SHARD, GPU_SHARD = 32, 16_384  # pairs: seconds on two cores as on a GPU
 UNCALIBRATED = 0.95  # merges of a model that was never calibrated need at least this probability
 EXAMPLES = 6  # pairs of each decision that get a reasoning although nobody must read them
 DUPLICATE, POSSIBLE, NO_MATCH = LABELS
@@ -41,7 +42,7 @@ def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain:
 
     def work(folder: Path) -> dict:
         began, records = time.monotonic(), Records(run)
-        pairs = candidates(run)
+        pairs = in_prompt_order(records, candidates(run))
         before = _ask_all(folder, records, matcher, pairs, price)
         _explain(folder, records, matcher, limit, explain)
         return {**_counts(folder), "model": matcher.name, "calibrated": matcher.calibration.known, "threshold": limit} | _speed(
@@ -57,6 +58,13 @@ def candidates(run: Path) -> list[Rows]:
 
     table = pyarrow.parquet.read_table(run_folder.folder(run, "candidates") / "candidates.parquet", columns=["a", "b"])
     return list(zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True))
+
+
+def in_prompt_order(records: Records, pairs: Sequence[Rows]) -> list[Rows]:
+    """Return the pairs so that prompts which begin with the same record follow each other: a model reads that record once."""
+    rows = sorted({row for pair in pairs for row in pair}, key=lambda row: to_json(records.evidence(row)))
+    place = {row: at for at, row in enumerate(rows)}
+    return sorted(pairs, key=lambda pair: sorted((place[pair[0]], place[pair[1]])))
 
 
 def decisions(run: Path) -> "pyarrow.Table":

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 FILE = "records.parquet"
-KEPT = 50_000  # records that stay in memory: candidates are sorted, so each is needed several times in a row
+KEPT = 300_000  # records that stay in memory once read: each is needed for several pairs
 # Of a column: the record's id; evidence about the entity; never evidence (owner, source, sync, merge fields); when the row was made or
 # changed; the same in every row; without any value.
 ID, EVIDENCE, NEVER, CREATED, CHANGED, CONSTANT, EMPTY = ROLES = ("id", "evidence", "never", "created", "changed", "constant", "empty")

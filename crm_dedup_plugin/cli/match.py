@@ -1,0 +1,74 @@
+"""The command that makes a merge plan of a CRM export."""
+
+import argparse
+import contextlib
+import os
+from pathlib import Path
+
+from crm_dedup_plugin.cli.measure import key_value
+from crm_dedup_plugin.cli.parser import Program, above_zero, one_of
+from crm_dedup_plugin.cli.use import quiet
+from crm_dedup_plugin.matching import run_folder
+
+RUNS = Path("runs")
+PRIMARY = "most_complete, oldest, last_changed or column:NAME"
+
+
+def add(program: Program) -> None:
+    """Add match."""
+    explanation = "Find the duplicates in an export of a CRM, or the matches between two, and write a merge plan. Nothing is sent anywhere."
+    again = "run the same command again to continue where it stopped"
+    command = program.add("use", "match", explanation, "match contacts.csv", _run_match, again)
+    said = "The export: CSV, TSV, XLSX, Parquet or JSON Lines. Of two files, records of one are linked to records of the other."
+    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help=said)
+    command.option("--run", "The name of the run, a folder in runs/, or the path of a folder.", None, "that of the file", metavar="NAME", dest="name")
+    explanation = "The model: `embedded`, the NAME of one that was trained here, a folder, or an id on the Hugging Face Hub."
+    command.option("--model", explanation, "embedded")
+    explanation = "A YAML file that says what the columns are: a copy of one in crm_dedup_plugin/matching/profiles/, corrected."
+    command.option("--profile", explanation, None, "recognised by the headers", type=Path, metavar="FILE")
+    explanation = "How many candidate pairs a record may have, on average."
+    command.option("--candidates", explanation, 10.0, type=above_zero(float), metavar="N")
+    explanation = "Merge from this calibrated probability of DUPLICATE on; less waits for a person."
+    command.option("--threshold", explanation, None, "the model's own", type=_probability, metavar="P")
+    command.option("--explain", "How many of the pairs that wait for a person get a reasoning.", 200, metavar="PAIRS")
+    command.option("--primary", f"The record of a group that stays: {PRIMARY}.", "most_complete", metavar="RULE")
+    command.option("--until", "The last stage to take.", run_folder.STAGES[-1], type=one_of(lambda: run_folder.STAGES), metavar="STAGE")
+    explanation = "What runs the model (auto, transformers, vllm)."
+    command.option("--backend", explanation, "auto", type=one_of(lambda: ("auto", "transformers", "vllm")), metavar="NAME")
+    command.option("--engines", "How many copies of the model share the pairs, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
+    command.values("--engine", "Arguments for vLLM's engine, as in: max_num_seqs=512.", "none", key_value, "KEY=VALUE")
+    price = {"type": above_zero(float), "metavar": "PRICE"}
+    command.option("--price-per-hour", "The price of this machine; then progress says what the decisions cost.", None, "none", **price)
+
+
+def place(run: str | None, files: list[Path]) -> Path:
+    """Return the folder of a run: `run` if it is a path, else a folder of that name, or of the first file's, in runs/."""
+    if run and (os.sep in run or run in (".", "..")):
+        return Path(run)
+    return RUNS / (run or files[0].stem or "run")
+
+
+def _probability(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= (found := float(text)) <= 1:
+            return found
+    raise argparse.ArgumentTypeError(f"{text} is no probability: give a number between 0 and 1")
+
+
+@quiet()
+def _run_match(options) -> None:
+    from crm_dedup_plugin.inference.engine import arguments
+    from crm_dedup_plugin.matching import pipeline
+    from crm_dedup_plugin.matching.matcher import Matcher
+    from crm_dedup_plugin.reporting import match_report
+
+    run = place(options.name, options.files)
+    settings = pipeline.Settings(
+        options.profile, options.candidates, options.threshold, options.explain, options.price_per_hour, options.primary, options.until
+    )
+    with run_folder.alone(run), Matcher(options.model, options.backend, options.engines, arguments(options.engine or ())) as matcher:
+        found = pipeline.match(run, options.files, matcher, settings)
+        if "plan" in found:
+            print(pipeline.summary(found))
+        if options.until == run_folder.STAGES[-1]:
+            print(f"report: {match_report.write(run)}\nplan:   {run_folder.folder(run, 'plan')}")

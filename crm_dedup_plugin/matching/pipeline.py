@@ -1,0 +1,42 @@
+"""From the files of a CRM to a merge plan: the stages of `crm-dedup match`, one after the other."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from crm_dedup_plugin.matching import candidates, deciding, grouping, plan, read, run_folder
+from crm_dedup_plugin.matching.matcher import Matcher
+
+
+class Settings(NamedTuple):
+    """What can be chosen about a run."""
+
+    profile: Path | None = None  # a YAML file that says what the columns are; by default it is recognised
+    limit: float = 10.0  # candidates a record, on average
+    threshold: float | None = None  # of a merge without a person; by default the model's own
+    explain: int = 200  # waiting pairs that get a reasoning
+    price: float | None = None  # of an hour of this machine
+    primary: str = "most_complete"  # which record of a group stays
+    until: str = run_folder.STAGES[-1]  # the last stage
+
+
+def match(run: Path, files: Sequence[Path], matcher: Matcher, settings: Settings) -> dict[str, dict]:
+    """Take a run through its stages up to `plan`, and return their reports by stage; what is done already is not done again."""
+    stages = {
+        "read": lambda: read.read(run, files, settings.profile),
+        "candidates": lambda: candidates.find(run, settings.limit),
+        "decide": lambda: deciding.decide(run, matcher, settings.threshold, settings.explain, settings.price),
+        "group": lambda: grouping.group(run, deciding.asker(run, matcher), run_folder.report(run, "decide")["threshold"]),
+        "plan": lambda: plan.plan(run, settings.primary),
+    }
+    wanted = run_folder.STAGES[: run_folder.STAGES.index(settings.until) + 1]
+    return {name: work() for name, work in stages.items() if name in wanted}
+
+
+def summary(found: dict[str, dict]) -> str:
+    """Say in one line what came out, in numbers alone."""
+    grouped, plan_ = found["group"], found["plan"]
+    return (
+        f"{found['read']['records']:,} records, {found['candidates']['pairs']:,} candidate pairs, {grouped['groups']:,} groups: "
+        f"{plan_['records_removed']:,} records would go, {grouped['review']:,} pairs wait for a person"
+    )
