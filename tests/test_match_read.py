@@ -190,6 +190,23 @@ def test_titles_footers_blank_lines_and_repeated_headers_are_no_records(tmp_path
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "names"),
+    [
+        ("Email\na@x.example\nb@x.example\n", 1, ["Email"]),
+        ("sep=;\nName;Email\nAnn;a@x.example\n", 2, ["Name", "Email"]),
+        ("Imię,Miasto,Ulica,Firma\nAnn,City of London,Main Street 5,Phone Company\n", 1, ["Imię", "Miasto", "Ulica", "Firma"]),
+        ("名前,会社,電話\nAnn,Acme,020 5550\n", 1, ["名前", "会社", "電話"]),
+        ("Contacts of 2024,,\nfor the team,,\nName,Email,Phone\nAnn,a@x.example,020 5550\n", 3, ["Name", "Email", "Phone"]),
+        ("please,do not,touch\nName,Email,Phone\nAnn,a@x.example,020 5550\n", 2, ["Name", "Email", "Phone"]),
+        ("Contacts\nName,Email\nAnn,a@x.example\n", 2, ["Name", "Email"]),
+    ],
+)
+def test_the_header_is_found_where_it_is(tmp_path, text, line, names):
+    found = result_of(tmp_path, text)
+    assert (found.file["header_line"], list(found.columns)) == (line, names)
+
+
 def test_rows_that_are_too_short_are_kept_and_too_long_ones_only_where_nothing_is_lost(tmp_path):
     found = result_of(tmp_path, "Name,Email,Phone\nAnn,ann@x.example\nBob,bob@x.example,1,2\nCy,cy@x.example,3,,\nDi,di@x.example,4\n")
     assert [row["Name"] for row in found.values] == ["Ann", "Cy", "Di"]

@@ -27,7 +27,7 @@ def connect(spill: Path) -> "duckdb.DuckDBPyConnection":
     import duckdb
 
     database = duckdb.connect()
-    settings = {"memory_limit": MEMORY, "temp_directory": str(spill), "threads": os.cpu_count() or 1, "preserve_insertion_order": False}
+    settings = {"memory_limit": MEMORY, "temp_directory": str(spill), "threads": len(os.sched_getaffinity(0)), "preserve_insertion_order": False}
     for name, value in {**settings, "enable_progress_bar": False}.items():
         database.execute(f"SET {name} = ?", [value])
     database.execute("CREATE TABLE rules (rule UTINYINT, largest BIGINT)")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice, product
@@ -9,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.matching.candidates import parts
 from crm_dedup_plugin.matching.records import EVIDENCE, Records, Source
 from crm_dedup_plugin.policy.vocabulary import load
@@ -71,12 +73,18 @@ def write(records: Records, folder: Path) -> Iterator[tuple[int, int]]:
     if len(first) < 2:  # other processes would take longer to start
         yield from (_write(*task) for task in first)
         return
-    workers = os.cpu_count() or 1
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    workers = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool:
         waiting = [pool.submit(_write, *task) for task in (*first, *islice(tasks, workers))]
         while waiting:
             yield waiting.pop(0).result()
             waiting += [pool.submit(_write, *task) for task in islice(tasks, 1)]
+
+
+def _begin() -> None:
+    """Leave an interruption to the process that started this one, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process.end_with_parent()
 
 
 def _batches(path: Path) -> Iterator["pyarrow.RecordBatch"]:
@@ -90,16 +98,20 @@ def _write(path: str, layouts: Sequence[Layout], batch: "pyarrow.RecordBatch") -
     import pyarrow as pa
     import pyarrow.parquet
 
-    keys, words, blank = [], [], 0  # the rows of both tables
+    # Columns of plain values: the garbage collector would look at millions of tuples again and again.
+    key_rows, rules, keys, word_rows, kinds, words, blank = [], [], [], [], [], [], 0
     for row, source, evidence in zip(*(batch.column(name).to_pylist() for name in ("row", "source", "evidence")), strict=True):
         found, tokens = of(json.loads(evidence), layouts[source])
-        keys += [(row, rule, key) for rule, key in found]
         blank += not found and not tokens
-        kind = layouts[source].kind
-        words += [(row, kind, word) for word in tokens]
+        key_rows += [row] * len(found)
+        rules += [rule for rule, _ in found]
+        keys += [key for _, key in found]
+        word_rows += [row] * len(tokens)
+        kinds += [layouts[source].kind] * len(tokens)
+        words += tokens
     types = {"row": pa.int64(), "rule": pa.uint8(), "kind": pa.string(), "key": pa.string()}
-    for name, table, columns in (("keys", keys, ("row", "rule", "key")), ("words", words, ("row", "kind", "key"))):
-        values = zip(*table, strict=True) if table else ((),) * 3
-        arrays = {column: pa.array(some, types[column]) for column, some in zip(columns, values, strict=True)}
+    tables = {"keys": {"row": key_rows, "rule": rules, "key": keys}, "words": {"row": word_rows, "kind": kinds, "key": words}}
+    for name, table in tables.items():
+        arrays = {column: pa.array(values, types[column]) for column, values in table.items()}
         pyarrow.parquet.write_table(pa.table(arrays), path.format(name), compression="zstd")
     return batch.num_rows, blank

@@ -22,7 +22,7 @@ def split(evidence: Mapping[str, str], columns: Mapping[str, tuple[str | None, s
     for name, cell in evidence.items():
         concept, separator = columns.get(name, (None, None))
         for value in cell.split(separator) if separator else (cell,):
-            if not is_placeholder(value):
+            if not is_placeholder(value.strip(" []()<>")):
                 yield concept, value
 
 
@@ -74,7 +74,8 @@ def _add_name(found: Parts, by_concept: dict[str, list[str]]) -> None:
     if first and last:
         found["name"] = {" ".join(sorted({*first, *last}))}
     pairs = {(given, family) for given in first[:2] for family in last}
-    shown = {pair for value in by_concept.get("email", ()) for pair in _names_in_address(value, "" if first else " ".join(last))}
+    family = "" if any(len(word) > 1 for word in first) else " ".join(last)
+    shown = {pair for value in by_concept.get("email", ()) for pair in _names_in_address(value, family)}
     found["short"] = {f"{given[0]}|{_sound(family)}" for given, family in pairs | shown}
     pairs |= shown | {(family, given) for given, family in pairs}  # in the wrong fields
     found["person"] = {f"{form}|{_sound(family)}" for given, family in pairs for form in given_names(given) if len(given) > 1}

@@ -1,13 +1,16 @@
 """The second stage of a run: ``2-candidates/`` with the pairs, and with what was cut or left out."""
 
 import csv
+import html
 import io
 import shutil
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.candidates import blocking, keys
 from crm_dedup_plugin.matching.records import Records
@@ -30,15 +33,26 @@ def find(run: Path, limit: int = blocking.BUDGET) -> dict:
 
 
 def _find(run: Path, folder: Path, limit: int) -> dict:
-    began, records, read = time.monotonic(), Records(run), run_folder.report(run, "read")
-    total, work = read["records"], folder / "work"
+    import duckdb
+
+    work = folder / "work"
     shutil.rmtree(work, ignore_errors=True)
-    done = blank = 0
+    try:
+        return _made(Records(run), run_folder.report(run, "read"), folder, limit)
+    except BrokenProcessPool:
+        raise UserError("candidates: a process was killed: the machine may be out of memory: end other programs, and run the command again") from None
+    except (duckdb.Error, OSError) as error:  # what they say may hold values of records
+        raise UserError(f"candidates: {type(error).__name__} in {work}: make room on its disk and in memory, and run the command again") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _made(records: Records, read: dict, folder: Path, limit: int) -> dict:
+    began, total, work, blank, done = time.monotonic(), read["records"], folder / "work", 0, 0
     for batch, without in keys.write(records, work):
         done, blank = done + batch, blank + without
         _say(f"keys of {done:,} of {total:,} records")
-    database = blocking.connect(work / "spill")
-    try:
+    with blocking.connect(work / "spill") as database:
         blocking.count(database, records.path, work, read["link"], total)
         _say(f"{_one(database, 'SELECT coalesce(sum(pairs), 0) FROM blocks WHERE NOT cut'):,} pairs at most before those found twice are joined")
         blocking.pair(database, read["link"], total)
@@ -47,9 +61,6 @@ def _find(run: Path, folder: Path, limit: int) -> dict:
         found = _count_rules(database, lowest)
         cut = _write_blocks(database, work, folder / BLOCKS)
         left_out = _one(database, f"SELECT count(*) FROM pairs WHERE score < {lowest}")
-    finally:
-        database.close()
-    shutil.rmtree(work)
     pairs = sum(one["new"] for one in found)
     report = {"records": total, "without_keys": blank, "pairs": pairs, "per_record": round(pairs / total, 2) if total else 0.0}
     report |= {"limit": limit, "left_out": left_out, "rules": found}
@@ -126,7 +137,7 @@ def _markdown(report: dict, cut: list[tuple]) -> str:
         lines.append("| no two records share a key | 0 | 0 | 0 | 0 | 0 | 0 |")
     if cut:
         lines += ["", f"The largest blocks that were cut ({BLOCKS} has all):", "", "| rule | key | records | pairs |", "|---|---|---:|---:|"]
-        lines += [f"| {rule} | {key.replace('|', ', ')} | {records:,} | {pairs:,} |" for rule, key, records, pairs in cut]
+        lines += [f"| {rule} | {html.escape(key).replace('|', ', ')} | {records:,} | {pairs:,} |" for rule, key, records, pairs in cut]
     return "\n".join(lines) + "\n"
 
 

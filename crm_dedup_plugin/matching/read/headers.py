@@ -12,7 +12,7 @@ from crm_dedup_plugin.policy.fields import Kind, concept_of, kind_of
 
 LOOKED_AT = 50  # rows at the beginning of a file
 LONGEST_NAME = 100  # characters; what is longer is a value
-CLEARER = 2  # how many more known names a later row must have to be taken for the header
+CLEARER = 2  # known names that a later row must have to be taken for the header where the first has none
 _UNSEEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")  # marks of direction, joints, byte order marks
 _VALUE = re.compile(r"\S@\S+\.\S|^https?://|\d{4}|^\W*\d+\W*$")
 
@@ -41,7 +41,8 @@ def _header(rows: Sequence[Row], table: Table) -> Row:
         raise UserError(f"{table.path}, line {filled[0].line}: no line names the columns: add one above the records, such as Name, Email, Phone")
     first = next((row for row in named if 2 * _width(row) > width), named[0])
     best = max(named, key=_known)
-    return best if _known(best) >= _known(first) + CLEARER else first
+    clearer = not _known(first) and _known(best) >= CLEARER and 2 * _known(best) >= _width(best)
+    return best if clearer else first
 
 
 def _usual_widths(rows: Sequence[Row], header: Row) -> list[int]:

@@ -39,9 +39,7 @@ def _explained(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, UserError):
-            raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise UserError(f"{path} is cut off, damaged or protected ({said}): write or copy it again") from None
 

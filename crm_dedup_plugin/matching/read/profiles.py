@@ -114,8 +114,9 @@ def read_profile(path: Path) -> Profile:
 
 
 def recognise(names: Sequence[str]) -> Profile:
-    """Return the profile that knows most of these columns, if it knows enough of them, else the generic one."""
-    counted = [(sum(1 for header in one.recognised_by if column(names, (header,))), one) for one in shipped() if one.recognised_by]
+    """Return the profile that knows most of these columns, if it knows enough of them and has its id, else the generic one."""
+    known = [one for one in shipped() if one.recognised_by and (not one.id or column(names, one.id))]
+    counted = [(sum(1 for header in one.recognised_by if column(names, (header,))), one) for one in known]
     enough = [(count, -len(one.recognised_by), one.name, one) for count, one in counted if count >= one.needs]
     return max(enough)[-1] if enough else read_profile(FOLDER / f"{GENERIC}.yml")
 

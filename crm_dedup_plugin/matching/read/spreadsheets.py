@@ -2,7 +2,10 @@
 
 import contextlib
 import datetime
+import json
 import re
+import sys
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -12,57 +15,88 @@ from pathlib import Path
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching.read.tables import SAVE_AS, Row, Table
 
+LOOKED_AT = 200  # rows of a sheet, to see whether there are any
 EXACT = 10**15  # Excel keeps 15 digits of a number
 LOST = "numbers of more than 15 digits lost their last digits when Excel stored them: import such columns as text"
 FORMULAS = "some formulas were never computed and are kept as formulas: open the file in Excel and save it"
 
 
 def spreadsheet_table(path: Path) -> Table:
-    """Return the first visible sheet with rows as a table; raises UserError where none has any, or the file is damaged."""
+    """Return the first visible sheet with rows as a table; raises UserError where none has any, or the file is damaged.
+
+    Its cells are unpacked once, to a temporary file that vanishes with the process: unpacking is slow.
+    """
     notes: list[str] = []
-    with _workbook(path, values=True) as book:
-        sheets = [sheet.title for sheet in book.worksheets if sheet.sheet_state == "visible" and any(_filled(row) for row in _rows(sheet, 200))]
-    if not sheets:
-        raise UserError(f"{path} has no rows in any sheet that is shown: export it again")
-    if sheets[1:]:
-        notes.append(f"only the sheet {sheets[0]!r} was read, not {', '.join(map(repr, sheets[1:]))}: save those as files of their own")
-    with _workbook(path, values=False) as book:
-        formulas = any(cell.data_type == "f" for row in _rows(book[sheets[0]]) for cell in row)
+    unpacked = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 -- closed with the table
+    with _explained(path), contextlib.ExitStack() as opened:
+        book = opened.enter_context(_workbook(path, values=True))
+        sheets = [sheet.title for sheet in book.worksheets if sheet.sheet_state == "visible" and any(map(_filled, _rows(sheet, LOOKED_AT)))]
+        if not sheets:
+            raise UserError(f"{path} has no rows in any sheet that is shown: export it again")
+        if sheets[1:]:
+            notes.append(f"only the sheet {sheets[0]!r} was read, not {', '.join(map(repr, sheets[1:]))}: save those as files of their own")
+        formulas = _rows(opened.enter_context(_workbook(path, values=False))[sheets[0]]) if _has_formulas(path) else None
+        for number, row in enumerate(_rows(book[sheets[0]]), start=1):
+            cells = [_text(cell, notes) for cell in row]
+            if formulas:
+                _add_formulas(cells, next(formulas, ()), notes)
+            while cells and not cells[-1]:
+                cells.pop()
+            print(json.dumps(cells), file=unpacked)
+            if number % 100_000 == 0:
+                print(f"read: {number:,} rows of {path.name} unpacked", file=sys.stderr, flush=True)
 
     def rows(width: int) -> Iterator[Row]:
-        with contextlib.ExitStack() as opened:
-            seen = _rows(opened.enter_context(_workbook(path, values=True))[sheets[0]])
-            written = _rows(opened.enter_context(_workbook(path, values=False))[sheets[0]]) if formulas else None
-            for number, row in enumerate(seen, start=1):
-                cells = [_text(cell, notes) for cell in row]
-                for at, cell in enumerate(next(written, ())) if written else ():
-                    if cell.data_type == "f" and at < len(cells) and not cells[at]:
-                        cells[at] = _formula(cell.value)
-                        _add(notes, FORMULAS)
-                while cells and not cells[-1]:
-                    cells.pop()
-                yield Row(number, cells)
+        unpacked.seek(0)
+        for number, line in enumerate(unpacked, start=1):
+            yield Row(number, json.loads(line))
 
     return Table(path, "xlsx", rows, None, notes)
+
+
+def _add_formulas(cells: list[str], row: tuple, notes: list[str]) -> None:
+    """Put the formula where a cell shows nothing because it was never computed."""
+    for at, cell in enumerate(row[: len(cells)]):
+        if cell.data_type == "f" and not cells[at]:
+            cells[at] = str(getattr(cell.value, "text", cell.value) or "")
+            _add(notes, FORMULAS)
 
 
 @contextlib.contextmanager
 def _workbook(path: Path, values: bool) -> Iterator:
     """Yield a workbook, with the values of formulas or the formulas themselves."""
     import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
 
-    damaged = (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, TypeError, SyntaxError, EOFError, AttributeError, OSError)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        book = openpyxl.load_workbook(path, read_only=True, data_only=values)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            book = openpyxl.load_workbook(path, read_only=True, data_only=values)
-        try:
-            yield book
-        finally:
-            book.close()
-    except damaged as error:
-        raise UserError(f"{path} is damaged ({type(error).__name__}: {str(error)[:100]}): {SAVE_AS}") from None
+        yield book
+    finally:
+        book.close()
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # openpyxl and its parsers raise whatever they meet
+        raise UserError(f"{path} is damaged ({type(error).__name__}): {SAVE_AS}") from None
+
+
+def _has_formulas(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.startswith("xl/worksheets/"):
+                with archive.open(name) as sheet:
+                    before = b""
+                    while data := sheet.read(1 << 20):
+                        if re.search(rb"<(\w+:)?f[ >/]", before + data):
+                            return True
+                        before = data[-20:]
+    return False
 
 
 def _rows(sheet, count: int | None = None) -> Iterator[tuple]:
@@ -77,10 +111,6 @@ def _filled(row: tuple) -> bool:
 def _add(notes: list[str], note: str) -> None:
     if note not in notes:
         notes.append(note)
-
-
-def _formula(value: object) -> str:
-    return str(getattr(value, "text", value) or "")
 
 
 def _text(cell, notes: list[str]) -> str:
