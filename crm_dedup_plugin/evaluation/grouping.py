@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 RESAMPLES = 1000
-_AT_ONCE = 50  # resamples in memory
 
 Pairs = Iterable[tuple[int, int]]  # of rows
 Sums = dict[str, np.ndarray]  # by name: a number an entity, or a number a resample
@@ -127,14 +126,13 @@ _SCORES: dict[str, Score] = {
 
 
 def _intervals(parts: Sums, scores: dict[str, Score], seed: int) -> dict[str, dict[str, float]]:
-    """Return each score with its interval; a resample draws as many entities as there are, with replacement."""
-    table = np.stack(list(parts.values()))
-    rng, entities = np.random.default_rng(seed), table.shape[1]
-    drawn = []
-    for _ in range(RESAMPLES // _AT_ONCE):
-        times = np.stack([np.bincount(rng.integers(entities, size=entities), minlength=entities) for _ in range(_AT_ONCE)])
-        drawn.append(table @ times.T.astype(float))
-    sums = np.concatenate((table.sum(axis=1, keepdims=True), *drawn), axis=1)  # the first column is no resample
+    """Return each score with its interval; a resample draws as many entities as there are, with replacement.
+
+    Entities that count alike are one kind, so only how often each kind is drawn has to be drawn.
+    """
+    kinds, sizes = np.unique(np.stack(list(parts.values())), axis=1, return_counts=True)
+    drawn = np.random.default_rng(seed).multinomial(sizes.sum(), sizes / sizes.sum(), size=RESAMPLES)
+    sums = kinds @ np.vstack((sizes, drawn)).T.astype(float)  # the first column is no resample
     found = {}
     for name, score in scores.items():
         value, *resampled = score(dict(zip(parts, sums, strict=True)))
