@@ -29,15 +29,20 @@ ROOT = Path("outputs/matching")
 OURS = "ours"
 
 
-def ours(folder: Path, model: str | None, seed: int) -> Iterator[dict]:
+def ours(folder: Path, model: str | None, seed: int, further: list[str]) -> Iterator[dict]:
     """Yield the entry of `crm-dedup match` on a set; a run that is there goes on where it stopped."""
     name = f"quality-{folder.name}" + (f"-{Path(model).name}" if model else "")
-    words = ["match", str(folder / "export.csv"), "--run", name, *(["--model", model] if model else [])]
+    words = ["match", str(folder / "export.csv"), "--run", name, "--until", "group", *(["--model", model] if model else []), *further]
     began = time.monotonic()
     if subprocess.run([sys.executable, "-m", "crm_dedup_plugin", *words]).returncode:
         raise UserError(f"crm-dedup {shlex.join(words)} failed: its own words stand above")
     seconds = time.monotonic() - began
-    yield {"variant": "", "model": model and model_digest(model), "seconds": round(seconds, 1), **of_run(Path("runs") / name, folder, seed)}
+    yield {
+        "variant": "",
+        "model": model_digest(model) if model else "embedded",
+        "seconds": round(seconds, 1),
+        **of_run(Path("runs") / name, folder, seed),
+    }
 
 
 def of_run(run: Path, folder: Path, seed: int) -> dict:
@@ -98,15 +103,15 @@ def main() -> None:
     parser.add_argument("--who", nargs="+", choices=(OURS, *match_peers.PEERS), default=(OURS, *match_peers.PEERS))
     parser.add_argument("--rows", type=int, default=10_000, help="rows of a generated export")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--model", help="the model of `crm-dedup match --model`")
-    options = parser.parse_args()
+    parser.add_argument("--model", help="the model of `crm-dedup match --model`; further options go on to that command, such as --explain 0")
+    options, further = parser.parse_known_args()
     print(HEAD, "|---" * HEAD.count(" | ") + "|---|", sep="\n")
     for name in options.sets:
         folder = match_sets.make(name, options.rows, options.seed, ROOT)
         with (folder / "export.csv").open(encoding="utf-8", newline="") as file:
             rows = sum(1 for _ in csv.reader(file)) - 1
         for who in options.who:
-            found = ours(folder, options.model, options.seed) if who == OURS else peers(who, folder, options.seed)
+            found = ours(folder, options.model, options.seed, further) if who == OURS else peers(who, folder, options.seed)
             for entry in found:
                 command = f"scripts/experiments/match_quality.py --sets {name} --who {who} --rows {options.rows} --seed {options.seed}"
                 data = {file: digest([folder / file]) for file in ("export.csv", "truth.csv")}
