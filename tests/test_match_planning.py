@@ -15,7 +15,7 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.grouping import group
 from crm_dedup_plugin.matching.plan import crm_merges, plan, sheets, survivors
-from crm_dedup_plugin.matching.plan.members import Member, in_order
+from crm_dedup_plugin.matching.plan.members import Member, in_order, telling
 from crm_dedup_plugin.matching.read import read
 from crm_dedup_plugin.matching.records import Column
 
@@ -155,7 +155,7 @@ def test_the_steps_end_in_the_surviving_record(tmp_path, crm, primary):
 
 
 def test_a_large_group_of_hubspot_stops_at_its_limit():
-    members = [Member(row, str(row), row, None, None, {}, 0, row) for row in range(254)]
+    members = [Member(row, str(row), row, None, None, {}, {}, 0, row) for row in range(254)]
     steps, left_over = crm_merges.steps("hubspot", "contact", members, {})
     assert len(steps) == crm_merges.HUBSPOT_MOST == 250
     assert left_over == ["251", "252", "253"]
@@ -178,7 +178,7 @@ def test_zoho_is_a_work_list_of_three_at_a_time(tmp_path):
         "Created Time",
         "Modified Time",
     ]
-    table = [header, *([f"zcrm_{number}", "Ann", "Orr", "ann@orr.example", f"0{number}", "Kim", "1", "2", "", ""] for number in range(4))]
+    table = [header, *([f"zcrm_{number}", "Ann", "Orr", "ann@orr.example", f"5550{number}", "Kim", "1", "2", "", ""] for number in range(4))]
     run = make_run(tmp_path, table, [0, 1, 2, 3])
     plan(run)
     assert [(step["by_hand"], step["master"], step["with"]) for step in lines(run)[0]["steps"]] == [
@@ -282,7 +282,7 @@ def test_a_run_without_groups_has_an_empty_plan(tmp_path):
 
 def members(*values, columns=None):
     found = [
-        Member(row, f"id{row}", row, one.pop("created", None), one.pop("changed", None), one, len(one), row)
+        Member(row, f"id{row}", row, one.pop("created", None), one.pop("changed", None), one, telling(one), len(one), row)
         for row, one in enumerate([dict(one) for one in values])
     ]
     concepts = {
@@ -324,6 +324,8 @@ def test_an_address_comes_from_one_record():
     assert surviving("primary", *values) == {"City": "Bonn", "Street": "Hauptstr. 1", "Zip": "53111"}
     assert surviving("primary", values[2], values[1]) == {"Street": "High St 2", "City": "Leeds"}  # no postcode of another town
     assert surviving("primary", {"Street": "Hauptstr. 1", "City": "Bonn"}, values[1])["Zip"] == "53111"  # but that of the same place
+    with_state = {"Street": "High St 2", "City": "Dallas", "State/Region": "TX"}  # a part that has no concept of its own
+    assert surviving("primary", {"Street": "A 1", "City": "Rome"}, with_state) == {"Street": "A 1", "City": "Rome"}
     both = {"Street": "A 1", "City": "Bonn", "Other Street": "B 2", "Other City": "Rome"}
     assert surviving("primary", {"Street": "C 3", "City": "Ulm"}, both) == {
         "Street": "C 3",
@@ -354,6 +356,14 @@ def test_another_way_to_write_a_value_is_no_conflict():
     field = survivors.survive(found, columns, {"Phone": "primary"})["Phone"]
     assert (field.conflict, field.lost) == (True, [(1, "030 5550123"), (2, "+49 30 7770123")])
     assert not survivors.survive(found[:2], columns, {"Phone": "primary"})["Phone"].conflict
+
+
+def test_a_value_within_another_is_no_conflict_and_another_spelling_no_change():
+    found, columns = members({"Phone": "2763428503", "changed": "2020"}, {"Phone": "+1 276-342-8503", "changed": "2021"})
+    assert survivors.survive(found, columns, {"Phone": "last_changed"})["Phone"][:2] == ("2763428503", [0])
+    found, columns = members({"Place": "Hauptstr. 1, 53111 Bonn"}, {"Place": "Bonn"}, {"Place": ""})
+    assert not survivors.survive(found, columns, {"Place": "primary"})["Place"].conflict
+    assert survivors.survive(found[:2], columns, {"Place": "primary"})["Place"].lost == [(1, "Bonn")]
 
 
 def test_rules_of_a_user_come_before_the_profile_and_wrong_ones_are_errors(tmp_path):

@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import lm_eval
@@ -16,16 +18,14 @@ import pytest
 from compact_pairs import generate
 from lm_eval.tasks import TaskManager
 
-from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.pair.answer import Answer
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def server(base_model, tmp_path_factory):
+def server(embedded_model, tmp_path_factory):
     """The command with the embedded model, at work; yields its process and its address."""
-    embedded.folder()
     folder = tmp_path_factory.mktemp("serve")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -55,6 +55,13 @@ def test_the_client_of_the_documentation_gets_an_answer(server):
     with contextlib.redirect_stdout(out):
         exec(compile(snippet.replace("http://127.0.0.1:8000/v1", server[1]), "deciding.md", "exec"), {})
     assert eval(out.getvalue(), {"Answer": Answer}).decision == "DUPLICATE"
+
+
+def test_clients_can_only_ask(server):
+    """vLLM's development mode lets clients empty caches and more: it is for the benchmark alone."""
+    request = urllib.request.Request(server[1].removesuffix("/v1") + "/reset_prefix_cache", method="POST")
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(request, timeout=30)
 
 
 def test_the_chat_task_measures_it(server, tmp_path):

@@ -22,8 +22,14 @@ class Settings(NamedTuple):
 
 def match(run: Path, files: Sequence[Path], matcher: Matcher, settings: Settings) -> dict[str, dict]:
     """Take a run through its stages up to `plan`, and return their reports by stage; what is done already is not done again."""
+
+    def read_and_check() -> dict:
+        found = read.read(run, files, settings.profile)
+        plan.check(run, settings.primary)  # here, where an error costs seconds
+        return found
+
     stages = {
-        "read": lambda: read.read(run, files, settings.profile),
+        "read": read_and_check,
         "candidates": lambda: candidates.find(run, settings.limit),
         "decide": lambda: deciding.decide(run, matcher, settings.threshold, settings.explain, settings.price),
         "group": lambda: grouping.group(run, deciding.asker(run, matcher), run_folder.report(run, "decide")["threshold"]),
@@ -35,8 +41,8 @@ def match(run: Path, files: Sequence[Path], matcher: Matcher, settings: Settings
 
 def summary(found: dict[str, dict]) -> str:
     """Say in one line what came out, in numbers alone."""
-    grouped, plan_ = found["group"], found["plan"]
+    grouped, planned = found["group"], found["plan"]
     return (
-        f"{found['read']['records']:,} records, {found['candidates']['pairs']:,} candidate pairs, {grouped['groups']:,} groups: "
-        f"{plan_['records_removed']:,} records would go, {grouped['review']:,} pairs wait for a person"
+        f"records: {found['read']['records']:,}; candidate pairs: {found['candidates']['pairs']:,}; groups: {grouped['groups']:,}; "
+        f"records that would go: {planned['records_removed']:,}; pairs that wait for a person: {grouped['review']:,}"
     )

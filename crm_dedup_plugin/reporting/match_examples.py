@@ -72,7 +72,7 @@ def pair(found: dict, records: dict[int, dict], sources: Sequence[Source], thres
     for key in keys:
         (name_a, a), (name_b, b) = left.get(key, ("", ABSENT)), right.get(key, ("", ABSENT))
         names = list(dict.fromkeys(printable(name, 60) for name in (name_a, name_b) if name))
-        fields.append((_concept(key), Field(" / ".join(names), printable(a), printable(b), _how(key, a, b))))
+        fields.append((key[0], Field(" / ".join(names), printable(a), printable(b), _how(key, a, b))))
     fields.sort(key=lambda item: item[0] is None)
     shown = [one for _, one in fields[:FIELDS]]
     probability, duplicate = found[found["decision"].lower()], found["duplicate"]
@@ -87,7 +87,7 @@ def group(found: dict, records: dict[int, dict], sources: Sequence[Source]) -> G
     members = [records[row] for row in found["rows"]]
     keys, keyed = _keyed(members, sources)
     names = {key: name for one in reversed(keyed) for key, (name, _) in one.items()}
-    telling = sorted(keys, key=lambda key: (_concept(key) is None, sum(key not in one for one in keyed)))[:COLUMNS]
+    telling = sorted(keys, key=lambda key: (not key[0], sum(key not in one for one in keyed)))[:COLUMNS]
     keys = [key for key in keys if key in telling]
     usual = {key: _usual(key, [one[key][1] for one in keyed if key in one]) for key in keys}
     rows = []
@@ -149,10 +149,6 @@ def _keyed(members: Iterable[dict], sources: Sequence[Source]) -> tuple[list[Key
     found = [{keys[one["source"]].get(name, (None, name)): (name, value) for name, value in one["evidence"].items()} for one in members]
     used = {key for one in found for key in one}
     return [key for key in dict.fromkeys(key for one in (*(source.values() for source in keys), *found) for key in one) if key in used], found
-
-
-def _concept(key: Key) -> str | None:
-    return key[0]
 
 
 def _how(key: Key, a: str, b: str) -> str:

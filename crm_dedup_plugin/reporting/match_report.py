@@ -126,34 +126,21 @@ def _file(found: dict, source) -> dict:
     """Return what was read of a file, its text fit to be shown."""
     skipped = [{**one, "reason": printable(one["reason"], 300)} for one in found.get("skipped", [])]
     notes = [printable(note, 400) for note in found.get("notes", [])]
-    return {
-        **found,
-        "path": printable(found["path"]),
-        "name": printable(Path(found["path"]).name),
-        "profile": source.profile,
-        "kind": source.kind,
-        "skipped": skipped,
-        "notes": notes,
-    }
+    names = {"path": printable(found["path"]), "name": printable(Path(found["path"]).name)}
+    return {**found, **names, "profile": source.profile, "skipped": skipped, "notes": notes}
 
 
 def _funnel(read: dict, candidates: dict, decided: dict, grouped: dict, plan: dict) -> list[match_figures.Bar]:
     records, pairs, together, gone = read["records"], candidates["pairs"], grouped["grouped_records"], plan["records_removed"]
-    possible = records * (records - 1) // 2
-    found = (
-        f"Of all {possible:,} pairs of records, these are alike enough to ask about." if pairs else "No two records are alike enough to ask about."
-    )
+    within = sum(one["records"] ** 2 for one in read["files"]) if read["link"] else records
+    asked = f"Of all {(records**2 - within) // 2:,} pairs of records, these are alike enough to ask about."
+    found = asked if pairs else "No two records are alike enough to ask about."
     joined = f"Records of one {'company' if read['kind'] == 'account' else 'person'} form a group."
     among = f"in {grouped['groups']:,} {'group' if grouped['groups'] == 1 else 'groups'}"
     bars = (
         ("rows read", "Every row is accounted for.", ("records", "base", records), ("left out", "no", read["rows"] - records)),
         ("candidate pairs", found, *((label, COLORS[label], decided["decisions"].get(label, 0)) for label in LABELS)),
-        (
-            "records",
-            joined,
-            (among, "yes", together),
-            ("on their own", "base", records - together),
-        ),
+        ("records", joined, (among, "yes", together), ("on their own", "base", records - together)),
         ("records, with the plan", "Nothing has been changed yet.", ("stay", "base", records - gone), ("go into others", "gone", gone)),
     )[: 3 if read["link"] else 4]
     return [match_figures.bar(title, about, parts) for title, about, *parts in bars]

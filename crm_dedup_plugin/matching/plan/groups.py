@@ -8,7 +8,7 @@ import numpy as np
 
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.grouping.stage import order_of
-from crm_dedup_plugin.matching.plan.members import Member, in_order
+from crm_dedup_plugin.matching.plan.members import Member, in_order, telling
 from crm_dedup_plugin.matching.records import CONSTANT, EVIDENCE, Records
 
 
@@ -32,9 +32,10 @@ class Groups:
 
     def _member(self, row: int) -> Member:
         (values,) = self.records.values([row])
-        filled = sum(name in self._counted for name in values)
+        told = telling(values)
+        filled = sum(name in self._counted for name in told)
         created, changed, lines = self._notes
-        return Member(row, self.records.ids[row], lines[row], created[row], changed[row], values, filled, int(self._ranks[row]))
+        return Member(row, self.records.ids[row], lines[row], created[row], changed[row], values, told, filled, int(self._ranks[row]))
 
     @cached_property
     def _counted(self) -> frozenset[str]:

@@ -22,13 +22,18 @@ class Member(NamedTuple):
     created: str | None
     changed: str | None
     values: dict[str, str]  # all cells that are not blank, exact, by column
-    filled: int  # cells that say something of the entity
+    told: dict[str, str]  # those that do not only fill a mandatory field
+    filled: int  # how many of these are evidence
     rank: int  # breaks ties, independent of the order of rows
 
     def said(self, column: str) -> str:
         """Return the value in a column, or "" where it only fills a mandatory field."""
-        value = self.values.get(column, "")
-        return "" if not value or is_placeholder(value) else value
+        return self.told.get(column, "")
+
+
+def telling(values: dict[str, str]) -> dict[str, str]:
+    """Return the cells that do not only fill a mandatory field."""
+    return {column: value for column, value in values.items() if not is_placeholder(value)}
 
 
 def in_order(members: Sequence[Member], primary: str) -> list[Member]:

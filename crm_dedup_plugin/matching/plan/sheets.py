@@ -8,7 +8,8 @@ from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
 
-XLSX_ROWS = 50_000  # of one sheet: more takes minutes to write, and to open
+XLSX_ROWS = 20_000  # of one sheet: more takes minutes to write, and to open
+MARKED = 2  # cells of a row that get its colour
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _ILLEGAL = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
 
@@ -54,23 +55,26 @@ def write_xlsx(path: Path, sheets: dict[str, Iterable[Sequence[object]]], marked
         sheet.freeze_panes = "A2"
         for count, row in enumerate(rows):
             if count <= XLSX_ROWS:
-                sheet.append([_cell(sheet, value, count == 0, fills.get(row[1]) if count else None) for value in row])
+                sheet.append([_cell(sheet, value, bold=count == 0, fill=fills.get(row[1]) if at < MARKED else None) for at, value in enumerate(row)])
         left[title] = max(count - XLSX_ROWS, 0)
     with whole(path) as partial:
         book.save(partial)
     return left
 
 
-def _cell(sheet, value: object, heading: bool, fill):
-    """Return a cell of text that Excel does not take for a formula, not even after it was edited, within what XLSX can hold."""
+def _cell(sheet, value: object, bold: bool, fill):
+    """Return a value as a cell that Excel does not take for a formula, not even after it was edited, within what XLSX can hold."""
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.styles import Font
 
-    cell = WriteOnlyCell(sheet, value=value.translate(_ILLEGAL)[:32_000] if isinstance(value, str) else value)
-    if isinstance(value, str):
-        cell.data_type = "s"
-        cell.quotePrefix = escaped(value) != value
-    if heading:
+    value = value.translate(_ILLEGAL)[:32_000] if isinstance(value, str) else value
+    formula = escaped(value) != value
+    if not (formula or bold or fill):
+        return value
+    cell = WriteOnlyCell(sheet, value=value)
+    if formula:
+        cell.data_type, cell.quotePrefix = "s", True
+    if bold:
         cell.font = Font(bold=True)
     elif fill:
         cell.fill = fill

@@ -24,12 +24,17 @@ def plan(run: Path, primary: str = MOST_COMPLETE, survivors: Mapping[str, str] |
     in a column). `survivors` gives the rule of a field, by column, concept or "default": it comes before the profile's.
     Raises UserError where a rule or a column is unknown.
     """
+    records, rules = Records(run), check(run, primary, survivors)
+    key = {"version": VERSION, "primary": primary, "survivors": dict(survivors or {})}
+    return run_folder.stage(run, "plan", key, lambda folder: _work(run, folder, records, primary, rules))
+
+
+def check(run: Path, primary: str, survivors: Mapping[str, str] | None = None) -> list[dict[str, str]]:
+    """Return the rules of survival for each file of a run whose files are read; raises UserError as `plan` does."""
     records = Records(run)
     columns = [column for source in records.sources for column in source.columns]
     checked(primary, list(dict.fromkeys(column.name for column in columns)))
-    rules = [rules_of(source.columns, survivors or {}, profiles.used(run, at).survivors) for at, source in enumerate(records.sources)]
-    key = {"version": VERSION, "primary": primary, "survivors": dict(survivors or {})}
-    return run_folder.stage(run, "plan", key, lambda folder: _work(run, folder, records, primary, rules))
+    return [rules_of(source.columns, survivors or {}, profiles.used(run, at).survivors) for at, source in enumerate(records.sources)]
 
 
 def _work(run: Path, folder: Path, records: Records, primary: str, rules: list[dict[str, str]]) -> dict:

@@ -6,6 +6,7 @@ Parts of one address, or of one name, come from one record, so that no plan inve
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from crm_dedup_plugin.errors import UserError
@@ -19,6 +20,7 @@ PRIMARY, MOST_COMPLETE, LAST_CHANGED, OLDEST, LONGEST, MOST_FREQUENT, ALL = RULE
 UNITS = {"address": ("street", "postcode", "city", "country"), "name": ("first", "last", "name", "suffix", "salutation")}
 OPT_OUT = re.compile(r"unsubscri|opt(ed)?[ _-]*out|do[ _]*not[ _]*(call|e?-?mail|contact|fax|phone)|donot|has ?opted", re.IGNORECASE)
 _PART = re.compile(r"street|road|line|city|town|state|province|region|county|zip|post|country|stra|plz|ort\b|stadt|land\b", re.IGNORECASE)
+_STATE = re.compile(r"(?:state|province|region|county)\b", re.IGNORECASE)
 
 
 class Field(NamedTuple):
@@ -34,7 +36,7 @@ class Field(NamedTuple):
 def survive(members: Sequence[Member], columns: Sequence[Column], rules: Mapping[str, str]) -> dict[str, Field]:
     """Return what survives in each column that the group fills; `rules` has a rule of `RULES` for each column, `members` the primary first."""
     fields: dict[str, Field] = {}
-    for unit in units([column for column in columns if column.role in (EVIDENCE, CONSTANT)]):
+    for unit in units(tuple(columns)):
         for column, (value, rows) in _chosen(members, unit, rules).items():
             if value:
                 fields[column.name] = _field(members, column, value, rows, rules[column.name])
@@ -46,11 +48,16 @@ def survive(members: Sequence[Member], columns: Sequence[Column], rules: Mapping
     return {column.name: fields[column.name] for column in columns if column.name in fields}
 
 
-def units(columns: Sequence[Column]) -> list[list[Column]]:
-    """Return the columns in the parts that survive together: one address, the name, or a single column."""
+@lru_cache
+def units(columns: tuple[Column, ...]) -> list[list[Column]]:
+    """Return the columns that may survive, in the parts that do so together: one address, the name, or a single column."""
     found: dict[object, list[Column]] = {}
     for column in columns:
+        if column.role not in (EVIDENCE, CONSTANT):
+            continue
         kind = next((name for name, concepts in UNITS.items() if column.concept in concepts), None)
+        if column.concept is None and _STATE.search(column.name):
+            kind = "address"
         if kind == "address":
             before = _PART.split(column.name, maxsplit=1)[0]
             key = (kind, re.sub(r"[\W_]+", " ", before).strip().casefold())
@@ -131,15 +138,22 @@ def _all(members: Sequence[Member], column: Column) -> tuple[str, list[int]]:
 
 
 def _field(members: Sequence[Member], column: Column, value: str, rows: list[int], rule: str) -> Field:
-    others = [(member.row, member.said(column.name)) for member in members]
     if rule == ALL:
         return Field(value, rows, rule, [], False)
-    lost = [(row, other) for row, other in others if other and other != value]
-    return Field(value, rows, rule, lost, any(not _same(column, value, other) for _, other in lost))
+    own = members[0].said(column.name)
+    if rule != LONGEST and own and own != value and _same(column, own, value):
+        value, rows = own, [members[0].row]  # nothing is to be changed for another way to write the same
+    lost = [(member.row, other) for member in members if (other := member.said(column.name)) and other != value]
+    return Field(value, rows, rule, lost, any(not _same(column, value, other) and not _within(other, value) for _, other in lost))
 
 
 def _same(column: Column, a: str, b: str) -> bool:
     return _folded(a) == _folded(b) or (column.concept in CONCEPTS and relation(column.concept, a, b) == SAME)
+
+
+def _within(part: str, whole: str) -> bool:
+    """Tell whether a value says no word that the other does not say."""
+    return set(re.findall(r"\w+", part.casefold())) <= set(re.findall(r"\w+", whole.casefold()))
 
 
 def _agree(column: Column, a: str, b: str) -> bool:

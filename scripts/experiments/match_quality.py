@@ -1,0 +1,127 @@
+"""Measure whole deduplications: ``.venv/bin/python scripts/experiments/match_quality.py [--sets hubspot febrl1] [--who ours splink]``.
+
+Sets are generated exports of three CRMs and the files FEBRL 1 to 3. `ours` is the command `crm-dedup match` with a model; the peers run
+in environments of their own (peers/), with the set-up that their manuals recommend and the labels that they ask for. Keeps
+``results/matching.json``: one entry a set, who, model and variant. Entries that are there are measured again.
+"""
+
+import argparse
+import csv
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import match_peers
+import match_sets
+import result_entries
+
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.evaluation import grouping
+from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching.records import Records
+from crm_dedup_plugin.provenance import digest, model_digest
+
+RESULTS = Path("results/matching.json")
+ROOT = Path("outputs/matching")
+OURS = "ours"
+
+
+def ours(folder: Path, model: str | None, seed: int, further: list[str]) -> Iterator[dict]:
+    """Yield the entry of `crm-dedup match` on a set; a run that is there goes on where it stopped."""
+    name = f"quality-{folder.name}" + (f"-{Path(model).name}" if model else "")
+    words = ["match", str(folder / "export.csv"), "--run", name, "--until", "group", *(["--model", model] if model else []), *further]
+    began = time.monotonic()
+    if subprocess.run([sys.executable, "-m", "crm_dedup_plugin", *words]).returncode:
+        raise UserError(f"crm-dedup {shlex.join(words)} failed: its own words stand above")
+    seconds = time.monotonic() - began
+    yield {
+        "variant": "",
+        "model": model_digest(model) if model else "embedded",
+        "seconds": round(seconds, 1),
+        **of_run(Path("runs") / name, folder, seed),
+    }
+
+
+def of_run(run: Path, folder: Path, seed: int) -> dict:
+    """Return what a finished run of `crm-dedup match` is worth, by the truth of a set."""
+    known = match_sets.truth(folder)
+    ids = Records(run).ids
+    if missing := len(known.keys() - set(ids)):
+        raise UserError(f"{run} lacks {missing} of the records of {folder}: it is a run of another file")
+    truth = [known[one] for one in ids]
+    groups, review, candidates = (
+        _table(run, *words) for words in (("group", "groups", "row", "group"), ("group", "review", "a", "b"), ("candidates", "candidates", "a", "b"))
+    )
+    found = groups[groups[:, 0].argsort(), 1]
+    report = run_folder.report(run, "decide")
+    return {
+        "blocking": grouping.completeness(truth, candidates, seed),
+        "in_review": len(review),
+        "decide": {name: report.get(name) for name in ("model", "threshold", "pairs", "seconds")},
+        **grouping.measure(truth, found, review, seed),
+    }
+
+
+def _table(run: Path, stage: str, file: str, *columns: str):
+    import numpy as np
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(run_folder.folder(run, stage) / f"{file}.parquet", columns=list(columns))
+    return np.stack([table[column].to_numpy() for column in columns], axis=1)
+
+
+def peers(name: str, folder: Path, seed: int) -> Iterator[dict]:
+    """Yield the entries of a peer on a set: the variant that it recommends, and the best of all variants in hindsight."""
+    made = match_peers.groups(name, folder, ROOT, seed)
+    truth = list(match_sets.truth(folder).values())
+    measured = {variant: grouping.measure(truth, groups, seed=seed) for variant, groups in made["groups"].items()}
+    recommended = next(iter(measured))
+    best = max(measured, key=lambda variant: measured[variant]["pairs"]["f1"]["value"])
+    yield {"variant": "recommended", "setting": recommended, **made["run"], **measured[recommended]}
+    yield {"variant": "best in hindsight", "setting": best, **made["run"], **measured[best]}
+
+
+def line(entry: dict) -> str:
+    """Return one row of the table for people."""
+    pairs = [entry["pairs"][name] for name in ("precision", "recall", "f1")]
+    cells = [entry["set"], entry["who"], entry["variant"], entry.get("setting", "")]
+    cells += [f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]" for one in (*pairs, entry["b_cubed"]["f1"])]
+    cells += [f"{entry['wrong_merges_per_1000']['value']:.1f}", f"{entry['merged_or_in_review']['value']:.3f}", f"{entry['seconds']:.0f}"]
+    return "| " + " | ".join(cells) + " |"
+
+
+HEAD = "| set | who | variant | setting | precision | recall | F1 | B-cubed F1 | wrong merges in 1,000 | merged or in review | seconds |"
+
+
+def main() -> None:
+    """Measure what the options name, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--sets", nargs="+", choices=match_sets.SETS, default=match_sets.SETS)
+    parser.add_argument("--who", nargs="+", choices=(OURS, *match_peers.PEERS), default=(OURS, *match_peers.PEERS))
+    parser.add_argument("--rows", type=int, default=10_000, help="rows of a generated export")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--model", help="the model of `crm-dedup match --model`; further options go on to that command, such as --explain 0")
+    options, further = parser.parse_known_args()
+    print(HEAD, "|---" * HEAD.count(" | ") + "|---|", sep="\n")
+    for name in options.sets:
+        folder = match_sets.make(name, options.rows, options.seed, ROOT)
+        with (folder / "export.csv").open(encoding="utf-8", newline="") as file:
+            rows = sum(1 for _ in csv.reader(file)) - 1
+        for who in options.who:
+            found = ours(folder, options.model, options.seed, further) if who == OURS else peers(who, folder, options.seed)
+            for entry in found:
+                command = f"scripts/experiments/match_quality.py --sets {name} --who {who} --rows {options.rows} --seed {options.seed}"
+                data = {file: digest([folder / file]) for file in ("export.csv", "truth.csv")}
+                told = {"set": name, "rows": rows, "seed": options.seed, "who": who, "data": data, "command": command, **entry}
+                result_entries.keep(RESULTS, told, lambda one: tuple(one.get(key) for key in ("set", "rows", "who", "variant", "model")))
+                print(line(told), flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(str(error))
