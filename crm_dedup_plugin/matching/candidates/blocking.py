@@ -95,7 +95,7 @@ def _splink(database: "duckdb.DuckDBPyConnection", rule: str) -> str:
     return Linker(api.register("keyed"), settings, log_level="ERROR").inference.compute_blocked_pairs_for_predict().physical_name
 
 
-def best(database: "duckdb.DuckDBPyConnection", most: int) -> int:
+def best(database: "duckdb.DuckDBPyConnection", most: float) -> int:
     """Return the lowest score that a candidate needs, so that there are at most so many; pairs of one score stay together."""
     scores = database.execute("SELECT score, count(*) FROM pairs GROUP BY score ORDER BY score DESC").fetchall()
     lowest, total = scores[0][0] if scores else 0, 0

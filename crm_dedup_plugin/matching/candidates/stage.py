@@ -23,7 +23,7 @@ FILE, BLOCKS, TABLE = "candidates.parquet", "blocks.csv", "candidates.md"
 _NAMED = 20  # cut blocks that the report and the table show, the largest of each
 
 
-def find(run: Path, limit: int = blocking.BUDGET) -> dict:
+def find(run: Path, limit: float = blocking.BUDGET) -> dict:
     """Return what was found: ``2-candidates/`` holds at most `limit` pairs a record in the mean, those that share the most and the rarest keys.
 
     Pairs are of one kind (contacts or accounts), and across files where the run has several.
@@ -32,7 +32,7 @@ def find(run: Path, limit: int = blocking.BUDGET) -> dict:
     return run_folder.stage(run, "candidates", {"limit": limit, "rules": rules}, lambda folder: _find(run, folder, limit))
 
 
-def _find(run: Path, folder: Path, limit: int) -> dict:
+def _find(run: Path, folder: Path, limit: float) -> dict:
     import duckdb
 
     work = folder / "work"
@@ -47,7 +47,7 @@ def _find(run: Path, folder: Path, limit: int) -> dict:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _made(records: Records, read: dict, folder: Path, limit: int) -> dict:
+def _made(records: Records, read: dict, folder: Path, limit: float) -> dict:
     began, total, work, blank, done = time.monotonic(), read["records"], folder / "work", 0, 0
     for batch, without in keys.write(records, work):
         done, blank = done + batch, blank + without
@@ -122,7 +122,7 @@ def _markdown(report: dict, cut: list[tuple]) -> str:
     lines = [
         "# Candidates",
         "",
-        f"{report['pairs']:,} pairs of {report['records']:,} records: {report['per_record']:,} a record, of {report['limit']} allowed.",
+        f"{report['pairs']:,} pairs of {report['records']:,} records: {report['per_record']:,} a record, of {report['limit']:g} allowed.",
         f"{report['left_out']:,} pairs were left out because they share less than the others.",
         f"{report['without_keys']:,} records hold nothing that tells who they are about, and are in no pair.",
         "",
