@@ -1,0 +1,54 @@
+"""The tables of ``results/matching.json`` and ``results/match_scale.json`` for the documents."""
+
+import json
+from pathlib import Path
+
+from tabulate import tabulate
+
+from crm_dedup_plugin.reporting.tables import precise
+
+WHO = {"ours": "this package", "splink": "Splink 5", "dedupe": "dedupe", "goldenmatch": "GoldenMatch"}
+
+
+def quality(results: Path) -> str:
+    """Return what groups are worth on each set: ours and the recommended set-up of each peer."""
+    entries = [one for one in json.loads(results.read_text(encoding="utf-8")) if one["variant"] in ("", "recommended")]
+    places = list(dict.fromkeys(one["set"] for one in entries))
+    entries.sort(key=lambda one: (places.index(one["set"]), list(WHO).index(one["who"])))
+    heads = ["set", "records", "who", "precision", "recall", "F1 of pairs", "B-cubed F1", "wrong merges in 1,000", "merged or in review"]
+    rows = []
+    for one in entries:
+        pairs = [precise(one["pairs"][name]) for name in ("precision", "recall", "f1")]
+        more = [precise(one["b_cubed"]["f1"]), f"{one['wrong_merges_per_1000']['value']:.1f}", precise(one["merged_or_in_review"])]
+        rows.append([one["set"], f"{one['rows']:,}", WHO[one["who"]], *pairs, *more])
+    return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
+
+
+def blocking(results: Path) -> str:
+    """Return how many true pairs are among the candidates of each set, and how many candidates there are."""
+    entries = [one for one in json.loads(results.read_text(encoding="utf-8")) if one["who"] == "ours"]
+    rows = [
+        [one["set"], f"{one['rows']:,}", precise(one["blocking"]["completeness"]), f"{one['blocking']['per_record']:.1f}", f"{one['in_review']:,}"]
+        for one in entries
+    ]
+    heads = ["set", "records", "pair completeness", "candidates a record", "pairs for a person"]
+    return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
+
+
+def scale(results: Path) -> str:
+    """Return what reading and candidates cost by the number of rows."""
+    entries = sorted(json.loads(results.read_text(encoding="utf-8")), key=lambda one: (one["rows"], one["crm"]))
+    rows = [
+        [
+            one["crm"],
+            f"{one['rows']:,}",
+            *(f"{one[stage]['cpu_seconds']:,.0f} s" for stage in ("read", "candidates")),
+            f"{one['seconds']:,.0f} s",
+            f"{max(one[stage]['peak_mb'] for stage in ('read', 'candidates')):,} MB",
+            f"{one['per_record']:.1f}",
+            f"{one['completeness']:.3f}",
+        ]
+        for one in entries
+    ]
+    heads = ["export", "rows", "read, CPU", "candidates, CPU", "both, elapsed", "peak memory", "candidates a record", "pair completeness"]
+    return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
