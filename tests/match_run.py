@@ -108,6 +108,7 @@ def _planned(run: Path, records: list[dict], groups: list[list[int]], link: bool
     report = {"merges": 0, "records_removed": 0, "conflicts": 0, "matches": len(groups)}
     if not link:
         report = {"merges": len(groups), "records_removed": removed, "conflicts": conflicts, "set_by_hand": 2, "left_over": 0, "unknown_names": ["x"]}
+        report |= {"per_crm": {"hubspot": removed - 1, "by hand": 1}, "by_hand": 1}
     _stage(run, "plan", {"merge_plan.jsonl": "".join(json.dumps(line) + "\n" for line in lines), "before.jsonl": ""}, report)
 
 

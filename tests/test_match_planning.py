@@ -215,6 +215,36 @@ def test_what_points_to_another_record_is_set_by_hand_and_unknown_names_are_told
     assert merge["steps"][0]["body"]["properties"]["Shoe Size"] == "38"
 
 
+def test_records_without_an_id_are_merged_by_hand(tmp_path):
+    header = list(CASES["hubspot"][1])
+    people = [["", *PEOPLE[2][1:]], PEOPLE[0], PEOPLE[1], PEOPLE[3], [" ", *PEOPLE[4][1:]], ["", "Raj", "Pal", *[""] * 7], ["", "Kim"], ["", "Kim"]]
+    run = make_run(tmp_path, [header, *people], [0, 1, 3, 4], [2, 5], [6, 7])
+    report = plan(run, "last_changed")
+    several, one, none = lines(run)
+    assert several["by_hand"] == ["line 2", "line 6"] and several["primary"]["id"] == "101"  # although the others changed later
+    assert [step["body"] for step in several["steps"] if step["method"] == "POST"] == [{"primaryObjectId": "101", "objectIdToMerge": "104"}]
+    assert "line" not in json.dumps(several["steps"])
+    assert (one["primary"]["id"], one["by_hand"], one["steps"]) == ("102", ["line 7"], [])
+    assert (none["by_hand"], none["steps"]) == ([none["merged"][0]["id"]], [])
+    assert (report["records_removed"], report["by_hand"], report["per_crm"]) == (5, 4, {"hubspot": 1, "by hand": 4})
+    assert [row[1] for row in rows(run, "merge_plan.csv")[1:6]] == ["becomes", "stays", "goes into it", "by hand", "by hand"]
+    assert len(rows(run, "cleaned.csv")) == 1 + 3
+
+
+@pytest.mark.parametrize("crm", CASES)
+def test_a_file_without_ids_has_no_steps(tmp_path, crm):
+    names = list(CASES[crm][1])
+    profile = tmp_path / "own.yml"
+    profile.write_text(f"name: Ours\ncrm: {crm}\n", encoding="utf-8")
+    for name, table in (("none", [names[1:], *(one[1:] for one in PEOPLE)]), ("blank", [names, *(["", *one[1:]] for one in PEOPLE)])):
+        run = make_run(tmp_path, table, [0, 2, 3], profile=profile, name=f"{name}-{crm}")
+        report = plan(run)
+        (merge,) = lines(run)
+        assert (merge["crm"], merge["steps"], merge["by_hand"]) == ("", [], [])
+        assert (report["per_crm"], report["by_hand"]) == ({"cleaned file": 2}, 0)
+        assert len(rows(run, "cleaned.csv")) == 1 + 3
+
+
 # --- files ---
 
 

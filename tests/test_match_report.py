@@ -127,6 +127,7 @@ def test_the_numbers_are_those_of_the_stages(large, browser, capsys):
     assert used == ["50,000", "89.0%", "5,500"]  # the mean of 0.8, 0.82 ... 0.98, as each is as frequent
     text = (path.parent / "report.md").read_text(encoding="utf-8")
     assert all(f"{number:,}" in text for number in numbers + parts)
+    assert "Merge 1 record by hand: it has no id in the file" in text
     assert max(one.stat().st_size for one in path.parent.iterdir()) < 300_000
     assert capsys.readouterr() == ("", "")
 
@@ -153,6 +154,17 @@ def test_the_real_stages_are_told_as_they_are(tmp_path, browser):
     assert all(value in text for value in HOSTILE[:3])
     conflicts = run_folder.report(run, "plan")["conflicts"]
     assert conflicts > 10 and f"In {conflicts} fields the records of a group hold different values" in text
+
+
+def test_a_file_without_ids_is_to_be_replaced_as_a_whole(tmp_path):
+    path = tmp_path / "people.csv"
+    people = [f",Ann,Lee{at // 2},ann.lee{at // 2}@acme.example,Lead,New,Sam,Marketing contact,{at}" for at in range(4)]
+    header = "Record ID,First Name,Last Name,Email,Lifecycle Stage,Lead Status,Contact owner,Marketing contact status,Postal Code"
+    path.write_text("\n".join([header, *people]), encoding="utf-8")
+    run = through_the_stages(tmp_path / "run", [path], lambda a, b: (0.9, 0.06, 0.04))
+    text = (write(run).parent / "report.md").read_text(encoding="utf-8")
+    assert "No program can carry the plan out in HubSpot: the file has no column with the ids" in text
+    assert "Use `5-plan/cleaned.csv` in place of your file: it holds every person once" in text and "Carry the plan out" not in text
 
 
 def test_a_run_without_candidates_and_one_without_groups(tmp_path, browser):

@@ -37,6 +37,11 @@ class Source(NamedTuple):
     kind: str  # "contact" or "account"
     columns: list[Column]
 
+    @property
+    def column_of_ids(self) -> str | None:
+        """The column of the records' ids; None where the file has none, and its records are numbered."""
+        return next((column.name for column in self.columns if column.role == ID), None)
+
 
 def schema() -> "pyarrow.Schema":
     """Return the columns of ``records.parquet``."""

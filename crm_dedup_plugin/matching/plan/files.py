@@ -12,14 +12,15 @@ from crm_dedup_plugin.matching.plan.members import Member
 from crm_dedup_plugin.matching.plan.merges import Merge
 from crm_dedup_plugin.matching.records import EMPTY, Column
 
-BECOMES, STAYS, GOES = "becomes", "stays", "goes into it"  # what a row of the table for people shows
+BECOMES, STAYS, GOES, BY_HAND, TOO_MANY = "becomes", "stays", "goes into it", "by hand", "too many for a merge"  # a row of the table for people
+CLEANED = "cleaned file"
 COLOURS = {BECOMES: "DDEBF7"}
 
 
 def write(folder: Path, groups: Groups, plan: Callable[[list[Member]], Merge], waiting: Callable[[], sheets.Table]) -> dict:
     """Write the plan of one file, with the table of what is `waiting` for a person, and return its counts."""
     columns = groups.records.sources[0].columns
-    counts, per_crm = Counter(merges=0, records_removed=0, changed_fields=0, conflicts=0, set_by_hand=0, left_over=0), Counter()
+    counts, per_crm = Counter(merges=0, records_removed=0, changed_fields=0, conflicts=0, set_by_hand=0, left_over=0, by_hand=0), Counter()
     unknown, results, gone = set(), {}, set()
     with (
         sheets.whole(folder / "merge_plan.jsonl") as exact,
@@ -34,18 +35,19 @@ def write(folder: Path, groups: Groups, plan: Callable[[list[Member]], Merge], w
             merged = len(members) - 1 - len(merge.left_over)
             counts.update(merges=1, records_removed=merged, changed_fields=len(merge.changed))
             counts.update(conflicts=sum(one.conflict for one in merge.fields.values()), left_over=len(merge.left_over))
-            counts.update(set_by_hand=len(merge.values.by_hand))
-            per_crm[merge.crm or "cleaned file"] += merged
+            counts.update(set_by_hand=len(merge.values.by_hand), by_hand=len(merge.by_hand))
+            per_crm.update({merge.crm or CLEANED: merged - len(merge.by_hand), BY_HAND: len(merge.by_hand)})
             unknown.update(merge.values.unknown)
             results[members[0].row] = merge.changed
-            gone.update(member.row for member in members[1 : 1 + merged])
+            left_over = set(merge.left_over)
+            gone.update(member.row for member in members[1:] if member.id not in left_over)
     shown = [column.name for column in columns if column.role != EMPTY]
     sheets.write_csv(folder / "merge_plan.csv", merges_for_people(folder, shown))
     sheets.write_csv(folder / "review.csv", waiting())
     tables = {"merges": merges_for_people(folder, shown), "values": values_for_people(folder), "review": waiting()}
     left = sheets.write_xlsx(folder / "merge_plan.xlsx", tables, COLOURS)
     sheets.write_csv(folder / "cleaned.csv", _cleaned(groups, columns, results, gone), exact=True)
-    return {**counts, "per_crm": dict(per_crm), "unknown_names": sorted(unknown), "rows_not_in_xlsx": left}
+    return {**counts, "per_crm": dict(+per_crm), "unknown_names": sorted(unknown), "rows_not_in_xlsx": left}
 
 
 def merges_for_people(folder: Path, columns: Sequence[str]) -> Iterator[list[object]]:
@@ -58,8 +60,12 @@ def merges_for_people(folder: Path, columns: Sequence[str]) -> Iterator[list[obj
             result = members[0]["values"] | {name: field["value"] for name, field in one["fields"].items() if field["changed"]}
             yield [one["group"], BECOMES, one["primary"]["id"], None, conflicts, *(result.get(name, "") for name in columns)]
             for at, member in enumerate(members):
-                said = STAYS if at == 0 else "too many for a merge" if member["id"] in one["left_over"] else GOES
+                said = STAYS if at == 0 else _way(one, member["id"])
                 yield [one["group"], said, member["id"], member["line"], "", *(member["values"].get(name, "") for name in columns)]
+
+
+def _way(merge: dict, id: str) -> str:
+    return TOO_MANY if id in merge["left_over"] else BY_HAND if id in merge["by_hand"] else GOES
 
 
 def values_for_people(folder: Path) -> Iterator[list[object]]:

@@ -35,11 +35,16 @@ class Groups:
         told = telling(values)
         filled = sum(name in self._counted for name in told)
         created, changed, lines = self._notes
-        return Member(row, self.records.ids[row], lines[row], created[row], changed[row], values, told, filled, int(self._ranks[row]))
+        has_id = self._id_columns[self.records.source_of[row]] in values
+        return Member(row, self.records.ids[row], lines[row], created[row], changed[row], values, told, filled, int(self._ranks[row]), has_id)
 
     @cached_property
     def _counted(self) -> frozenset[str]:
         return frozenset(column.name for source in self.records.sources for column in source.columns if column.role in (EVIDENCE, CONSTANT))
+
+    @cached_property
+    def _id_columns(self) -> list[str | None]:
+        return [source.column_of_ids for source in self.records.sources]
 
     @cached_property
     def _notes(self) -> tuple[list, list, list]:

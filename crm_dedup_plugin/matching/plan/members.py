@@ -25,6 +25,7 @@ class Member(NamedTuple):
     told: dict[str, str]  # those that do not only fill a mandatory field
     filled: int  # how many of these are evidence
     rank: int  # breaks ties, independent of the order of rows
+    has_id: bool = True  # in its file; otherwise the id is made up, and no CRM knows it
 
     def said(self, column: str) -> str:
         """Return the value in a column, or "" where it only fills a mandatory field."""
@@ -37,8 +38,9 @@ def telling(values: dict[str, str]) -> dict[str, str]:
 
 
 def in_order(members: Sequence[Member], primary: str) -> list[Member]:
-    """Return the members by a rule of `checked`, the record that stays first."""
-    return sorted(members, key=_key(primary))
+    """Return the members by a rule of `checked`, the record that stays first; those without an id of their own come last."""
+    key = _key(primary)
+    return sorted(members, key=lambda member: (not member.has_id, key(member)))
 
 
 def checked(primary: str, columns: Sequence[str]) -> str:

@@ -18,7 +18,8 @@ class Merge(NamedTuple):
     changed: dict[str, str]  # by column: values that the remaining record does not have yet
     values: crm_merges.Values  # the same in the terms of the CRM
     steps: list[dict]
-    left_over: list[str]  # ids that no step can merge
+    left_over: list[str]  # ids that no step can merge, because there are too many
+    by_hand: list[str]  # of records whose ids are made up, so that no step can merge them
 
     @property
     def result(self) -> dict[str, str]:
@@ -49,13 +50,17 @@ class Merge(NamedTuple):
             "set_by_hand": self.values.by_hand,
             "unknown_names": self.values.unknown,
             "left_over": self.left_over,
+            "by_hand": self.by_hand,
             "fields": fields,
         }
 
 
 def planned(source: Source, members: Sequence[Member], rules: Mapping[str, str]) -> Merge:
-    """Return the plan for the members of a group, the one that stays first; `rules` gives each column's."""
-    crm = "zoho" if source.profile.casefold().startswith("zoho") else source.crm
+    """Return the plan for the members of a group, the one that stays first; `rules` gives each column's.
+
+    A CRM merges by ids: a file without a column of ids has no steps, and records without an id are merged by hand.
+    """
+    crm = crm_merges.NONE if source.column_of_ids is None else crm_merges.ZOHO if source.profile.casefold().startswith("zoho") else source.crm
     kind = crm_merges.LEAD if "lead" in source.profile.casefold() else source.kind
     fields = survive(members, source.columns, rules)
     primary = members[0].values
@@ -64,5 +69,7 @@ def planned(source: Source, members: Sequence[Member], rules: Mapping[str, str])
     fixed = {column.name for column in source.columns if column.role == NEVER} if crm == crm_merges.HUBSPOT else set()
     sent = {name: value for name, value in changed.items() if name not in fixed}
     values = crm_merges.values(crm, kind, sent, {**primary, **changed})
-    steps, left_over = crm_merges.steps(crm, kind, members, values.set)
-    return Merge(crm, members, fields, changed, values, steps, left_over)
+    known = [member for member in members if member.has_id]
+    by_hand = [member.id for member in members[max(len(known), 1) :]] if crm else []
+    steps, left_over = crm_merges.steps(crm, kind, known, values.set) if len(known) > 1 else ([], [])
+    return Merge(crm, members, fields, changed, values, steps, left_over, by_hand)

@@ -16,7 +16,7 @@ from crm_dedup_plugin.matching.plan.survivors import rules_of
 from crm_dedup_plugin.matching.read import profiles
 from crm_dedup_plugin.matching.records import Records
 
-VERSION = 2  # of what this stage writes: raise it where the same groups give another plan
+VERSION = 3  # of what this stage writes: raise it where the same groups give another plan
 
 
 def plan(run: Path, primary: str = MOST_COMPLETE, survivors: Mapping[str, str] | None = None) -> dict:
