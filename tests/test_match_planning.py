@@ -7,6 +7,7 @@ import json
 import re
 
 import openpyxl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,10 +19,14 @@ from crm_dedup_plugin.matching.plan import crm_merges, plan, sheets, survivors
 from crm_dedup_plugin.matching.plan.members import Member, in_order, telling
 from crm_dedup_plugin.matching.read import read
 from crm_dedup_plugin.matching.records import Column
+from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.storage import write_table
+
+REASONING = '=1+1 \u2028 the e-mail is "the same"'
 
 
-def make_run(tmp_path, table, *groups, profile=None, name="run"):
-    """Read a table (or several), and group rows as people said; return the folder of the run."""
+def make_run(tmp_path, table, *groups, profile=None, name="run", decided=()):
+    """Read a table (or several), and group rows as people said; return the folder of the run. `decided` holds (row, row, probabilities)."""
     tables = [table] if isinstance(table[0][0], str) else table
     files = []
     for number, one in enumerate(tables):
@@ -30,11 +35,23 @@ def make_run(tmp_path, table, *groups, profile=None, name="run"):
             csv.writer(file).writerows(one)
     run = tmp_path / name
     read(run, files, profile)
-    for stage in ("candidates", "decide"):
-        run_folder.stage(run, stage, {"tables": tables, "groups": groups}, lambda folder: {})
+    run_folder.stage(run, "candidates", {"tables": tables, "groups": groups}, lambda folder: {})
+    run_folder.stage(run, "decide", {"decided": decided}, lambda folder: write_decided(folder, decided))
     yes = [(a, b, True) for one in groups for a, b in itertools.pairwise(one)]
     group(run, lambda pairs: [(1.0, 0.0, 0.0)] * len(pairs), 0.79, yes)
     return run
+
+
+def write_decided(folder, decided):
+    """Write what the model said of pairs, and its reasoning about the first of them."""
+    kinds = {"a": "int64", "b": "int64", "duplicate": "float32", "possible": "float32", "no_match": "float32", "decision": "string"}
+    found = [(a, b, *told, LABELS[told.index(max(told))]) for a, b, told in decided]
+    columns = list(zip(*found, strict=True)) or [[]] * len(kinds)
+    (folder / "shards").mkdir()
+    write_table(pa.table(columns, pa.schema([pa.field(*one) for one in kinds.items()])), folder / "shards" / "0.parquet")
+    told = [json.dumps({"a": a, "b": b, "decision": said, "reasoning": REASONING}, ensure_ascii=False) for a, b, *_, said in found[:1]]
+    (folder / "reasons.jsonl").write_text("".join(f"{one}\n" for one in told), encoding="utf-8")
+    return {}
 
 
 def lines(run, name="merge_plan.jsonl"):
@@ -42,7 +59,7 @@ def lines(run, name="merge_plan.jsonl"):
 
 
 def rows(run, name):
-    text = (run / "5-plan" / name).read_bytes().decode("utf-8-sig" if name == "merge_plan.csv" else "utf-8")
+    text = (run / "5-plan" / name).read_bytes().decode("utf-8" if name == "cleaned.csv" else "utf-8-sig")
     return list(csv.reader(io.StringIO(text, newline="")))
 
 
@@ -268,6 +285,40 @@ def test_several_files_are_matched_not_merged(tmp_path):
     assert [[one["id"] for one in side["records"]] for side in match["same"]] == [["1"], ["7", "9"]]
     assert [row[1:4] for row in rows(run, "merge_plan.csv")[1:]] == [["run-0.csv", "1", "2"], ["run-1.csv", "7", "2"], ["run-1.csv", "9", "4"]]
     assert not (run / "5-plan" / "cleaned.csv").exists()
+
+
+def test_what_waits_for_a_person_can_be_read_by_one(tmp_path):
+    header = ["Record ID", "First Name", "Last Name", "Email", "Notes", "Contact owner"]
+    table = [
+        header,
+        ["11", "Ann", "Orr", "ann@orr.example", "+49 30 5550", "Kim"],
+        ["12", "A.", "Orr", "", "@x", "Lee"],
+        ["13", "Raj", "Pal", "r@p.example", "", ""],
+    ]
+    told = [(0, 1, (0.755, 0.2, 0.045)), (1, 2, (0.1, 0.6, 0.3)), (0, 2, (0.0, 0.1, 0.9))]
+    run = make_run(tmp_path, table, decided=told)
+    plan(run)
+    shown = rows(run, "review.csv")
+    assert shown[0] == ["pair", "why", "decision", "DUPLICATE in %", "these groups came before", "reasoning", "file", "id", "line", *header[1:5]]
+    pair = ["1", "below the threshold", "DUPLICATE", "75.5", "", f"'{REASONING}", "run-0.csv"]
+    assert shown[1:3] == [[*pair, "11", "2", "Ann", "Orr", "ann@orr.example", "'+49 30 5550"], [*pair, "12", "3", "A.", "Orr", "", "'@x"]]
+    assert [row[:8] for row in shown[3:]] == [["2", "POSSIBLE", "POSSIBLE", "10.0", "", "", "run-0.csv", one] for one in ("12", "13")]
+    sheet = openpyxl.load_workbook(run / "5-plan" / "merge_plan.xlsx")["review"]
+    cells = [[cell.value for cell in row] for row in sheet.iter_rows()]
+    assert len(cells) == 5 and cells[1][:6] == [1, "below the threshold", "DUPLICATE", 75.5, None, REASONING] and cells[1][12] == "+49 30 5550"
+    assert sheet["F2"].quotePrefix and sheet["F2"].data_type == "s"
+
+
+def test_what_waits_between_files_stands_in_the_columns_of_both(tmp_path):
+    left, right = [["ID", "Name", "Email"], ["1", "Ann", "a@x.example"]], [["ID", "Name", "Telefon"], ["7", "Anne", "1"]]
+    run = make_run(tmp_path, [left, right], decided=[(0, 1, (0.3, 0.6, 0.1))])
+    plan(run)
+    assert [row[6:] for row in rows(run, "review.csv")] == [
+        ["file", "id", "line", "Name", "Email", "Telefon"],
+        ["run-0.csv", "1", "2", "Ann", "a@x.example", ""],
+        ["run-1.csv", "7", "2", "Anne", "", "1"],
+    ]
+    assert openpyxl.load_workbook(run / "5-plan" / "merge_plan.xlsx").sheetnames == ["matches", "review"]
 
 
 def test_a_run_without_groups_has_an_empty_plan(tmp_path):

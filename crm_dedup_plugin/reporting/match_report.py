@@ -35,11 +35,12 @@ ROLES = {
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 FILES = (  # a file of the run, and what it is for
     ("5-plan/merge_plan.xlsx", "the plan as a workbook, to read and to discuss"),
-    ("5-plan/merge_plan.csv", "the same as one table"),
+    ("5-plan/merge_plan.csv", "its merges as one table"),
+    ("5-plan/review.csv", "all pairs that wait for a person, with their records; also a sheet of the workbook"),
     ("5-plan/merge_plan.jsonl", "the plan for programs, exact, in the terms of your CRM's own merge"),
     ("5-plan/cleaned*.csv", "your file without the duplicates, where the CRM has no merge"),
     ("5-plan/before.jsonl", "every record that would change, as it is now: keep it"),
-    ("4-group/review.parquet", "all pairs that wait for a person"),
+    ("4-group/review.parquet", "the pairs that wait for a person, for programs"),
     ("4-group/groups.parquet", "the group of each record"),
     ("3-decide/reasons.jsonl", "the model's reasons"),
     ("2-candidates/candidates.md", "how pairs were found, with the values of the blocks that were cut"),

@@ -16,8 +16,8 @@ BECOMES, STAYS, GOES = "becomes", "stays", "goes into it"  # what a row of the t
 COLOURS = {BECOMES: "DDEBF7"}
 
 
-def write(folder: Path, groups: Groups, plan: Callable[[list[Member]], Merge]) -> dict:
-    """Write the plan of one file and return its counts."""
+def write(folder: Path, groups: Groups, plan: Callable[[list[Member]], Merge], waiting: Callable[[], sheets.Table]) -> dict:
+    """Write the plan of one file, with the table of what is `waiting` for a person, and return its counts."""
     columns = groups.records.sources[0].columns
     counts, per_crm = Counter(merges=0, records_removed=0, changed_fields=0, conflicts=0, set_by_hand=0, left_over=0), Counter()
     unknown, results, gone = set(), {}, set()
@@ -41,7 +41,8 @@ def write(folder: Path, groups: Groups, plan: Callable[[list[Member]], Merge]) -
             gone.update(member.row for member in members[1 : 1 + merged])
     shown = [column.name for column in columns if column.role != EMPTY]
     sheets.write_csv(folder / "merge_plan.csv", merges_for_people(folder, shown))
-    tables = {"merges": merges_for_people(folder, shown), "values": values_for_people(folder)}
+    sheets.write_csv(folder / "review.csv", waiting())
+    tables = {"merges": merges_for_people(folder, shown), "values": values_for_people(folder), "review": waiting()}
     left = sheets.write_xlsx(folder / "merge_plan.xlsx", tables, COLOURS)
     sheets.write_csv(folder / "cleaned.csv", _cleaned(groups, columns, results, gone), exact=True)
     return {**counts, "per_crm": dict(per_crm), "unknown_names": sorted(unknown), "rows_not_in_xlsx": left}

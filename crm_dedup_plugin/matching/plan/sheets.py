@@ -8,6 +8,7 @@ from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
 
+Table = Iterable[Sequence[object]]  # a header first
 XLSX_ROWS = 20_000  # of one sheet: more takes minutes to write, and to open
 MARKED = 2  # cells of a row that get its colour
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -36,15 +37,15 @@ def whole(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def write_csv(path: Path, rows: Iterable[Sequence[object]], exact: bool = False) -> None:
-    """Write rows, a header first, as CSV: with formulas escaped for people, or `exact` for programs."""
+def write_csv(path: Path, rows: Table, exact: bool = False) -> None:
+    """Write rows as CSV: with formulas escaped for people, or `exact` for programs."""
     encoding = "utf-8" if exact else "utf-8-sig"  # by the mark, Excel knows UTF-8
     with whole(path) as partial, partial.open("w", encoding=encoding, errors="surrogatepass", newline="") as file:
         csv.writer(file).writerows(row if exact else [escaped(cell) for cell in row] for row in rows)
 
 
-def write_xlsx(path: Path, sheets: dict[str, Iterable[Sequence[object]]], marked: dict[str, str]) -> dict[str, int]:
-    """Write sheets, a header first, and return how many rows of each did not fit; `marked` gives rows a colour by their second cell."""
+def write_xlsx(path: Path, sheets: dict[str, Table], marked: dict[str, str]) -> dict[str, int]:
+    """Write sheets and return how many rows of each did not fit; `marked` gives rows a colour by their second cell."""
     from openpyxl import Workbook
     from openpyxl.styles import PatternFill
 

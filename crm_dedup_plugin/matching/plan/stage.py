@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from crm_dedup_plugin.matching import run_folder
@@ -10,11 +11,12 @@ from crm_dedup_plugin.matching.plan import files, links
 from crm_dedup_plugin.matching.plan.groups import Groups
 from crm_dedup_plugin.matching.plan.members import MOST_COMPLETE, checked
 from crm_dedup_plugin.matching.plan.merges import planned
+from crm_dedup_plugin.matching.plan.review import waiting
 from crm_dedup_plugin.matching.plan.survivors import rules_of
 from crm_dedup_plugin.matching.read import profiles
 from crm_dedup_plugin.matching.records import Records
 
-VERSION = 1  # of what this stage writes: raise it where the same groups give another plan
+VERSION = 2  # of what this stage writes: raise it where the same groups give another plan
 
 
 def plan(run: Path, primary: str = MOST_COMPLETE, survivors: Mapping[str, str] | None = None) -> dict:
@@ -39,10 +41,10 @@ def check(run: Path, primary: str, survivors: Mapping[str, str] | None = None) -
 
 def _work(run: Path, folder: Path, records: Records, primary: str, rules: list[dict[str, str]]) -> dict:
     began = time.monotonic()
-    groups = Groups(run, records, primary)
+    groups, review = Groups(run, records, primary), partial(waiting, run, records)
     if run_folder.report(run, "read")["link"]:
-        found = links.write(folder, groups)
+        found = links.write(folder, groups, review)
     else:
-        found = files.write(folder, groups, lambda members: planned(records.sources[0], members, rules[0]))
+        found = files.write(folder, groups, lambda members: planned(records.sources[0], members, rules[0]), review)
     print(f"plan: {found['records_removed']:,} records would go into others", file=sys.stderr, flush=True)
     return {**found, "primary": primary, "seconds": round(time.monotonic() - began, 2)}
