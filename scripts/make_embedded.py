@@ -2,6 +2,7 @@
 
 The mean of several LoRA adapters has the sum of their ranks. For each matrix, the change that comes nearest to it at a lower
 rank is found by singular value decomposition, where near means: on the activations of real prompts (as in "ASVD", Yuan et al. 2023).
+It is kept in 8 bits, which allows twice the rank in the same space, and the rank matters more.
 Writes crm_dedup_plugin/inference/adapter/. Then `crm-dedup kpi embedded` measures the result, and
 ``python scripts/make_embedded.py --calibrate`` adds the calibration that it found.
 """
@@ -23,7 +24,7 @@ from crm_dedup_plugin.storage import RESULTS
 from crm_dedup_plugin.training import base_model
 
 PREFIX, WEIGHTS = "base_model.model.", "adapter_model.safetensors"
-LIMIT = 12 * 10**6  # bytes of the adapter
+LIMIT = 12 * 10**6  # bytes in the package
 DAMPING = 1e-2  # of the mean variance: directions that no prompt uses are not quite free
 
 
@@ -70,6 +71,12 @@ def reduce(up: torch.Tensor, down: torch.Tensor, moment: torch.Tensor, rank: int
     return (left.Q @ u[:, :rank] * half).float(), lower.float(), kept
 
 
+def in_8_bits(matrix: torch.Tensor, way: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a matrix as integers up to 127, and the scale of each of its rows (`way` 1) or columns (`way` 0)."""
+    scale = (matrix.abs().amax(way, keepdim=True) / 127).half()
+    return (matrix / scale.float()).round().clamp(-127, 127).to(torch.int8), scale
+
+
 def prompts_of(tokenizer, data: Path, count: int) -> tuple[list[list[int]], int]:
     """Return the tokens of some training pairs with their answers, and how many tokens all of them begin with."""
     pairs = read_pairs(data, count, labels=LABELS)
@@ -91,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("adapters", nargs="*", type=Path, help="folders of LoRA adapters of one base model")
     parser.add_argument("--calibrate", action="store_true", help="take over what outputs/results/embedded/metrics.json says, and nothing else")
-    parser.add_argument("--rank", type=int, default=19, help="rank of the adapter (default: %(default)s, the highest that fits into 12 MB)")
+    parser.add_argument("--rank", type=int, default=38, help="rank of the changes (default: %(default)s, the highest that fits into 12 MB)")
     parser.add_argument("--data", type=Path, default=Path("data/splits/train.jsonl"), help="pairs whose prompts tell what matters")
     parser.add_argument("--prompts", type=int, default=96, help="how many of them (default: %(default)s)")
     parser.add_argument("--note", default="", help="a sentence for the card about the trainings")
@@ -109,24 +116,22 @@ def main() -> None:
     made, kept = {}, []
     for name, (up, down) in factors.items():
         up, down, share = reduce(up, down, moments[name], options.rank)
-        made[f"{PREFIX}{name}.lora_A.weight"], made[f"{PREFIX}{name}.lora_B.weight"] = down.bfloat16().contiguous(), up.bfloat16().contiguous()
+        for part, matrix, way in (("up", up, 0), ("down", down, 1)):
+            made[f"{name}.{part}"], made[f"{name}.{part}_scale"] = in_8_bits(matrix, way)
         kept.append(share)
     print(f"rank {options.rank} keeps {sum(kept) / len(kept):.4f} of the energy on average, {min(kept):.4f} at least")
     write(made, options, kept)
 
 
 def write(tensors: dict[str, torch.Tensor], options: argparse.Namespace, kept: Sequence[float]) -> None:
-    """Write the adapter in PEFT's format, its checksum and its history."""
+    """Write the changes, their checksum and their history."""
     target = embedded.FILES
     target.mkdir(exist_ok=True)
-    save_file(tensors, target / WEIGHTS, metadata={"format": "pt"})
-    if (size := (target / WEIGHTS).stat().st_size) > LIMIT:
+    save_file(tensors, embedded.WEIGHTS)
+    if (size := embedded.WEIGHTS.stat().st_size) > LIMIT:
         raise SystemExit(f"error: --rank {options.rank} makes {size / 10**6:.1f} MB, and {LIMIT / 10**6:.0f} are allowed: give a lower rank")
-    settings = json.loads((options.adapters[0] / "adapter_config.json").read_text())
-    settings |= {"r": options.rank, "lora_alpha": options.rank, "base_model_name_or_path": base_model.HUB_ID}
-    (target / "adapter_config.json").write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
-    sha256 = digest([target / WEIGHTS])
-    embedded.CHECKSUM.write_text(f"{sha256}  {WEIGHTS}\n")
+    sha256 = digest([embedded.WEIGHTS])
+    embedded.CHECKSUM.write_text(f"{sha256}  {embedded.WEIGHTS.name}\n")
     history = {
         "fingerprint": sha256[:16],
         "adapter_sha256": sha256,
@@ -150,17 +155,18 @@ def card(history: dict, size: int) -> str:
     return f"""\
 ---
 base_model: {base_model.HUB_ID}
-library_name: peft
+library_name: transformers
 license: apache-2.0
 pipeline_tag: text-generation
 ---
 
 # The adapter of the embedded model
 
-A LoRA adapter of rank {history["rank"]} ({size / 10**6:.1f} MB, bf16) for {base_model.HUB_ID}. It decides whether two CRM records describe the same
-person or company; docs/deciding.md shows how to ask it, and docs/results.md how good it is.
+Low-rank changes (rank {history["rank"]}, 8 bits, {size / 10**6:.1f} MB) of the matrices of {base_model.HUB_ID}. With them it decides whether two CRM
+records describe the same person or company; docs/deciding.md shows how to ask it, and docs/results.md how good it is.
+To each matrix is added `up` times `down`, each times its `scale`; `crm_dedup_plugin/inference/embedded.py` does it.
 
-It is the mean of {len(history["adapters"])} trainings of `{history["config"]}` on generated pairs, brought down to this rank by singular
+They are the mean of {len(history["adapters"])} trainings of `{history["config"]}` on generated pairs, brought down to this rank by singular
 value decomposition on the activations of {history["prompts"]} training prompts, which keeps {history["energy_kept"]:.1%} of the change.
 {history["note"]}
 

@@ -239,14 +239,12 @@ def test_results_take_the_embedded_model_by_its_name(model, tmp_path, monkeypatc
     assert model_digest(str(folder)) == model_digest(model)
     history = json.loads(Path("outputs/results/embedded/training.json").read_text())
     assert history == json.loads((folder / MANIFEST).read_text())
-    assert (embedded.FILES / "adapter_model.safetensors").stat().st_size <= 12 * 10**6
+    assert (embedded.FILES / "low_rank.safetensors").stat().st_size <= 12 * 10**6
 
 
 def test_an_adapter_that_is_damaged_is_not_merged(tmp_path, monkeypatch):
-    for path in embedded.FILES.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "adapter_model.safetensors").write_bytes(b"damaged")
-    monkeypatch.setattr(embedded, "FILES", tmp_path)
+    (tmp_path / "low_rank.safetensors").write_bytes(b"damaged")
+    monkeypatch.setattr(embedded, "WEIGHTS", tmp_path / "low_rank.safetensors")
     with pytest.raises(UserError, match="damaged"):
         embedded.folder(tmp_path / "outputs")
 

@@ -1,4 +1,4 @@
-"""The embedded model: a low-rank adapter in this package, merged into its base when it is first used.
+"""The embedded model: low-rank changes in this package, merged into their base when it is first used.
 
 The base always comes from the package index, never from the Hub, so that the numbers are the same everywhere.
 `scripts/make_embedded.py` makes the adapter; ``adapter/README.md`` beside this file says from what.
@@ -10,14 +10,19 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.provenance import digest
 from crm_dedup_plugin.training import base_model
 from crm_dedup_plugin.training.train import MANIFEST, write_report
 
+if TYPE_CHECKING:
+    import torch
+
 NAME = "embedded"
 FILES = Path(__file__).with_name("adapter")
+WEIGHTS = FILES / "low_rank.safetensors"
 CHECKSUM = FILES / "SHA256"
 CALIBRATION = FILES / "calibration.json"
 
@@ -38,8 +43,8 @@ def folder(outputs: Path | None = None) -> Path:
     sha256 = CHECKSUM.read_text(encoding="utf-8").split()[0]
     manifest = place / MANIFEST
     if not manifest.is_file() or json.loads(manifest.read_text(encoding="utf-8"))["adapter_sha256"] != sha256:
-        if digest([FILES / "adapter_model.safetensors"]) != sha256:
-            raise UserError(f"{FILES / 'adapter_model.safetensors'} is damaged (its checksum is wrong): install this package again")
+        if digest([WEIGHTS]) != sha256:
+            raise UserError(f"{WEIGHTS} is damaged (its checksum is wrong): install this package again")
         _merge(place)
     return place
 
@@ -52,14 +57,26 @@ def home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crm-dedup"
 
 
+def change(model: "torch.nn.Module", tensors: dict[str, "torch.Tensor"]) -> None:
+    """Add to each matrix its change: `up` (out, rank) times `down` (rank, in), both in 8 bits with a scale for each of the rank's components.
+
+    It is computed in 64 bits, so that the rounded sum is the same on every machine.
+    """
+    for name in (key.removesuffix(".up") for key in tensors if key.endswith(".up")):
+        up, down = (tensors[f"{name}.{part}"].double() * tensors[f"{name}.{part}_scale"].double() for part in ("up", "down"))
+        weight = model.get_submodule(name).weight
+        weight.data = (weight.data.double() + up @ down).to(weight.dtype)
+
+
 def _merge(place: Path) -> None:
-    from peft import PeftModel
+    from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".embedded-") as work:
         base, merged = _base(Path(work), place.parent), Path(work) / "merged"
-        model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype="auto"), FILES).merge_and_unload()
+        model = AutoModelForCausalLM.from_pretrained(base, dtype="auto")
+        change(model, load_file(WEIGHTS))
         model.save_pretrained(merged)
         AutoTokenizer.from_pretrained(base).save_pretrained(merged)
         settings = json.loads((merged / "tokenizer_config.json").read_text(encoding="utf-8"))
