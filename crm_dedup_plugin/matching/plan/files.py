@@ -17,7 +17,7 @@ CLEANED = "cleaned file"
 COLOURS = {BECOMES: "DDEBF7"}
 
 
-def write(folder: Path, groups: Groups, plan: Callable[[list[Member]], Merge], waiting: Callable[[], sheets.Table]) -> dict:
+def write(folder: Path, groups: Groups, plan: Callable[[list[Member]], Merge], waiting: sheets.Table) -> dict:
     """Write the plan of one file, with the table of what is `waiting` for a person, and return its counts."""
     columns = groups.records.sources[0].columns
     counts, per_crm = Counter(merges=0, records_removed=0, changed_fields=0, conflicts=0, set_by_hand=0, left_over=0, by_hand=0), Counter()
@@ -42,11 +42,13 @@ def write(folder: Path, groups: Groups, plan: Callable[[list[Member]], Merge], w
             left_over = set(merge.left_over)
             gone.update(member.row for member in members[1:] if member.id not in left_over)
     shown = [column.name for column in columns if column.role != EMPTY]
-    sheets.write_csv(folder / "merge_plan.csv", merges_for_people(folder, shown))
-    sheets.write_csv(folder / "review.csv", waiting())
-    tables = {"merges": merges_for_people(folder, shown), "values": values_for_people(folder), "review": waiting()}
+    tables = {
+        "merges": sheets.with_csv(folder / "merge_plan.csv", merges_for_people(folder, shown)),
+        "values": values_for_people(folder),
+        "review": sheets.with_csv(folder / "review.csv", waiting),
+    }
     left = sheets.write_xlsx(folder / "merge_plan.xlsx", tables, COLOURS)
-    sheets.write_csv(folder / "cleaned.csv", _cleaned(groups, columns, results, gone), exact=True)
+    sheets.write_csv(folder / "cleaned.csv", _cleaned(groups, columns, results, gone))
     return {**counts, "per_crm": dict(+per_crm), "unknown_names": sorted(unknown), "rows_not_in_xlsx": left}
 
 

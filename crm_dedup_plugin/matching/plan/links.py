@@ -1,7 +1,7 @@
 """The plan of two files and more: which record of one is which of the others. Nothing is merged."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -10,16 +10,15 @@ from crm_dedup_plugin.matching.plan.groups import Groups
 from crm_dedup_plugin.matching.plan.members import Member
 
 
-def write(folder: Path, groups: Groups, waiting: Callable[[], sheets.Table]) -> dict:
+def write(folder: Path, groups: Groups, waiting: sheets.Table) -> dict:
     """Write the matches, with the table of what is `waiting` for a person, and return their counts."""
     matches = records = 0
     with sheets.whole(folder / "merge_plan.jsonl") as partial, partial.open("w", encoding="utf-8", errors="surrogatepass") as file:
         for members in _across(groups):
             file.write(json.dumps(_as_json(groups, members), ensure_ascii=False) + "\n")
             matches, records = matches + 1, records + len(members)
-    sheets.write_csv(folder / "merge_plan.csv", for_people(groups))
-    sheets.write_csv(folder / "review.csv", waiting())
-    left = sheets.write_xlsx(folder / "merge_plan.xlsx", {"matches": for_people(groups), "review": waiting()}, {})
+    tables = {"matches": sheets.with_csv(folder / "merge_plan.csv", for_people(groups)), "review": sheets.with_csv(folder / "review.csv", waiting)}
+    left = sheets.write_xlsx(folder / "merge_plan.xlsx", tables, {})
     none = dict.fromkeys(("merges", "records_removed", "changed_fields", "conflicts"), 0)
     return {**none, "matches": matches, "matched_records": records, "per_crm": {}, "rows_not_in_xlsx": left}
 

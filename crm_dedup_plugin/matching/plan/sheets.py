@@ -37,11 +37,20 @@ def whole(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def write_csv(path: Path, rows: Table, exact: bool = False) -> None:
-    """Write rows as CSV: with formulas escaped for people, or `exact` for programs."""
-    encoding = "utf-8" if exact else "utf-8-sig"  # by the mark, Excel knows UTF-8
+def write_csv(path: Path, rows: Table) -> None:
+    """Write rows as CSV for programs: exact."""
+    with whole(path) as partial, partial.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def with_csv(path: Path, rows: Table) -> Iterator[Sequence[object]]:
+    """Yield rows and write them as CSV for people, with formulas escaped; the file is there once all of them were taken."""
+    encoding = "utf-8-sig"  # by the mark, Excel knows UTF-8
     with whole(path) as partial, partial.open("w", encoding=encoding, errors="surrogatepass", newline="") as file:
-        csv.writer(file).writerows(row if exact else [escaped(cell) for cell in row] for row in rows)
+        writer = csv.writer(file)
+        for row in rows:
+            writer.writerow([escaped(cell) for cell in row])
+            yield row
 
 
 def write_xlsx(path: Path, sheets: dict[str, Table], marked: dict[str, str]) -> dict[str, int]:
@@ -68,7 +77,7 @@ def _cell(sheet, value: object, bold: bool, fill):
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.styles import Font
 
-    value = value.translate(_ILLEGAL)[:32_000] if isinstance(value, str) else value
+    value = value.translate(_ILLEGAL)[:32_000] or None if isinstance(value, str) else value
     formula = escaped(value) != value
     if not (formula or bold or fill):
         return value

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 from crm_dedup_plugin.matching import run_folder
@@ -41,7 +40,7 @@ def check(run: Path, primary: str, survivors: Mapping[str, str] | None = None) -
 
 def _work(run: Path, folder: Path, records: Records, primary: str, rules: list[dict[str, str]]) -> dict:
     began = time.monotonic()
-    groups, review = Groups(run, records, primary), partial(waiting, run, records)
+    groups, review = Groups(run, records, primary), waiting(run, records)
     if run_folder.report(run, "read")["link"]:
         found = links.write(folder, groups, review)
     else:
