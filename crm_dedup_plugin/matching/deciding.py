@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SHARDS, REASONS, INSIDE = "shards", "reasons.jsonl", "inside.jsonl"
 SHARD, GPU_SHARD = 32, 16_384  # pairs: seconds on two cores as on a GPU
-UNCALIBRATED = 0.95  # merges of a model that was never calibrated need at least this probability
+SURE = 0.98  # the least calibrated probability of a merge that no person sees; results/matching.json shows what it costs
 EXAMPLES = 6  # pairs of each decision that get a reasoning although nobody must read them
 DUPLICATE, POSSIBLE, NO_MATCH = LABELS
 
@@ -34,10 +34,10 @@ Rows = tuple[int, int]
 def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain: int = 200, price: float | None = None) -> dict:
     """Decide about all candidates of a run and return the stage's report.
 
-    Merges need the calibrated probability `threshold`, by default that of the model. The `explain` pairs that wait for a person and
+    Merges need the calibrated probability `threshold`, by default the model's own but at least `SURE`. The `explain` pairs that wait for a person and
     are most probable get a reasoning. `price` is that of an hour of this machine.
     """
-    limit = threshold if threshold is not None else (matcher.calibration.threshold or UNCALIBRATED)
+    limit = threshold if threshold is not None else max(matcher.calibration.threshold or 0, SURE)
     asked = {"model_sha256": model_digest(matcher.model), "prompt": PROMPT_VERSION, "temperature": matcher.calibration.temperature}
 
     def work(folder: Path) -> dict:
