@@ -17,7 +17,7 @@ from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.record import to_json
 from crm_dedup_plugin.provenance import PROMPT_VERSION, model_digest
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import write_atomically, write_table
 
 if TYPE_CHECKING:
     import pyarrow
@@ -109,7 +109,8 @@ def _ask_all(folder: Path, records: Records, matcher: Matcher, pairs: Sequence[R
         columns = [pa.array([pair[at] for pair in part], pa.int64()) for at in (0, 1)]
         columns += [pa.array([one[at] for one in told], pa.float32()) for at in range(3)]
         columns.append(pa.array([LABELS[one.index(max(one))] for one in told]))
-        _write(folder / SHARDS / f"{done:012}.parquet", pa.table(columns, names=["a", "b", "duplicate", "possible", "no_match", "decision"]))
+        names = ["a", "b", "duplicate", "possible", "no_match", "decision"]
+        write_table(pa.table(columns, names=names), folder / SHARDS / f"{done:012}.parquet")
         done += len(part)
         say(done)
     return before
@@ -170,14 +171,6 @@ def _read(folder: Path) -> "pyarrow.Table":
     ]
     parts = [pyarrow.parquet.read_table(path) for path in sorted((folder / SHARDS).glob("*.parquet"))]
     return pa.concat_tables(parts) if parts else pa.schema(names).empty_table()
-
-
-def _write(path: Path, table: "pyarrow.Table") -> None:
-    import pyarrow.parquet
-
-    partial = path.with_suffix(".part")
-    pyarrow.parquet.write_table(table, partial)
-    partial.replace(path)
 
 
 def _whole_lines(path: Path) -> Iterator[dict]:
