@@ -2,12 +2,14 @@
 
 import contextlib
 import ctypes
+import logging
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -142,6 +144,18 @@ def advice(text: str) -> str:
 def _signal(child: subprocess.Popen, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, number)  # a session's group has the number of its first process
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Suppress the warnings and log lines of libraries."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def end_with_parent() -> None:

@@ -1,7 +1,9 @@
 """Writing files so that a reader, or the next run, never sees half of one."""
 
+import contextlib
 import glob
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
@@ -24,12 +26,18 @@ def write_atomically(path: Path, text: str) -> None:
             partial.unlink(missing_ok=True)
     if path.is_file() and path.read_bytes() == data:
         return
+    with whole(path) as partial, partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yield the name of a file that becomes `path` at the end of the block, or never; raises UserError where it cannot be written."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield partial
         partial.replace(path)
     except OSError as error:
         raise UserError(f"{path} could not be written ({error.strerror}): make room, or choose a folder that you may write to") from None
@@ -50,12 +58,8 @@ def _runs(number: str) -> bool:
 
 def save_figure(figure, path: Path) -> Path:
     """Write a matplotlib figure as PNG to `path`, whole or not at all, the same bytes each time; return `path`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole(path) as partial:
         figure.savefig(partial, format="png", dpi=160, metadata={"Software": None})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 
@@ -63,12 +67,6 @@ def write_table(table, path: Path) -> Path:
     """Write a pyarrow table as Parquet to `path`, whole or not at all; return `path`."""
     import pyarrow.parquet
 
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole(path) as partial:
         pyarrow.parquet.write_table(table, partial, compression="zstd")
-        partial.replace(path)
-    except OSError as error:
-        raise UserError(f"{path} could not be written ({error.strerror}): make room, or choose a folder that you may write to") from None
-    finally:
-        partial.unlink(missing_ok=True)
     return path

@@ -76,7 +76,7 @@ def headline(results: Path, speed: dict) -> str:
     arms = speed["offline"]
     fast = "{} ({} with one token)".format(*(rate(arms[arm]["pairs_per_second"]["value"]) for arm in ("full", "decision")))
     rows = [[title, *(interval(number(name, one)) for name in shown.values())] for title, one in found.items()]
-    speeds = {"fine-tuned": fast, MEAN: "the same"}
+    speeds = {"fine-tuned": fast, MEAN: "the same", "embedded": "the same"}
     return _table(["", *shown, f"pairs/s on one {speed['hardware']['name']}"], [[*row, speeds.get(row[0], DASH)] for row in rows])
 
 

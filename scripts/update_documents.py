@@ -28,9 +28,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "experiments"))
 
 import ablation
 import attack_targets
+import decide_speed
 import embedded_reduction
 import engine_settings
 import mask_cost
+import match_tables
 import scale_out
 import training_speed
 
@@ -100,6 +102,10 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "training": lambda results: training_speed.table(results / "training_speed.json"),
     "embedded": quality.embedded,
     "reduction": lambda results: embedded_reduction.table(results / "embedded_reduction.json"),
+    "decide speed": lambda results: decide_speed.table(results / "decide_speed.json"),
+    "matching": lambda results: match_tables.quality(results / "matching.json"),
+    "blocking": lambda results: match_tables.blocking(results / "matching.json"),
+    "match scale": lambda results: match_tables.scale(results / "match_scale.json"),
     "tries": lambda results: engine_settings.tables(results / "tuning.json"),
 }
 

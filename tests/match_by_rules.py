@@ -29,7 +29,7 @@ class Rules:
             self.asked += 1
             known = evidence.compare(*pair)
             decision = rules.decide(known)
-            probabilities = {label: 0.9 if label == decision else 0.05 for label in LABELS}
+            probabilities = {label: 0.99 if label == decision else 0.005 for label in LABELS}
             found.append(Decision(decision, probabilities, None if explain == NONE else reasoning.write_plainly(known), True))
         return found
 

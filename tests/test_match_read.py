@@ -506,7 +506,7 @@ def test_every_profile_of_the_package_is_whole():
     ) >= 13
     for one in known:
         assert {*one.survivors.values()} <= {*profiles.RULES} and profiles.DEFAULT in one.survivors
-        assert {*one.survivors} - {profiles.DEFAULT} <= {*CONCEPTS} and one.path.read_text(encoding="utf-8").startswith("# ")
+        assert {*one.survivors} <= {profiles.DEFAULT, *CONCEPTS, *one.recognised_by} and one.path.read_text(encoding="utf-8").startswith("# ")
         assert one.name == "spreadsheet" or (one.kind and one.needs >= 3)
 
 

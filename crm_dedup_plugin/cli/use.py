@@ -3,13 +3,12 @@
 import contextlib
 import gc
 import io
-import logging
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.cli.measure import key_value
 from crm_dedup_plugin.cli.parser import Parser, Program, above_zero, one_of
 from crm_dedup_plugin.errors import UserError
@@ -65,13 +64,8 @@ def quiet() -> Iterator[None]:
         yield
         return
     os.environ |= {"VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logging.disable(disabled)
+    with process.silent():
+        yield
 
 
 def _hurry() -> None:

@@ -17,14 +17,14 @@ from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.record import to_json
 from crm_dedup_plugin.provenance import PROMPT_VERSION, model_digest
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import write_atomically, write_table
 
 if TYPE_CHECKING:
     import pyarrow
 
 SHARDS, REASONS, INSIDE = "shards", "reasons.jsonl", "inside.jsonl"
 SHARD, GPU_SHARD = 32, 16_384  # pairs: seconds on two cores as on a GPU
-UNCALIBRATED = 0.95  # merges of a model that was never calibrated need at least this probability
+SURE = 0.98  # the least calibrated probability of a merge that no person sees; results/matching.json shows what it costs
 EXAMPLES = 6  # pairs of each decision that get a reasoning although nobody must read them
 DUPLICATE, POSSIBLE, NO_MATCH = LABELS
 
@@ -34,10 +34,10 @@ Rows = tuple[int, int]
 def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain: int = 200, price: float | None = None) -> dict:
     """Decide about all candidates of a run and return the stage's report.
 
-    Merges need the calibrated probability `threshold`, by default that of the model. The `explain` pairs that wait for a person and
+    Merges need the calibrated probability `threshold`, by default the model's own but at least `SURE`. The `explain` pairs that wait for a person and
     are most probable get a reasoning. `price` is that of an hour of this machine.
     """
-    limit = threshold if threshold is not None else (matcher.calibration.threshold or UNCALIBRATED)
+    limit = threshold if threshold is not None else max(matcher.calibration.threshold or 0, SURE)
     asked = {"model_sha256": model_digest(matcher.model), "prompt": PROMPT_VERSION, "temperature": matcher.calibration.temperature}
 
     def work(folder: Path) -> dict:
@@ -109,7 +109,8 @@ def _ask_all(folder: Path, records: Records, matcher: Matcher, pairs: Sequence[R
         columns = [pa.array([pair[at] for pair in part], pa.int64()) for at in (0, 1)]
         columns += [pa.array([one[at] for one in told], pa.float32()) for at in range(3)]
         columns.append(pa.array([LABELS[one.index(max(one))] for one in told]))
-        _write(folder / SHARDS / f"{done:012}.parquet", pa.table(columns, names=["a", "b", "duplicate", "possible", "no_match", "decision"]))
+        names = ["a", "b", "duplicate", "possible", "no_match", "decision"]
+        write_table(pa.table(columns, names=names), folder / SHARDS / f"{done:012}.parquet")
         done += len(part)
         say(done)
     return before
@@ -170,14 +171,6 @@ def _read(folder: Path) -> "pyarrow.Table":
     ]
     parts = [pyarrow.parquet.read_table(path) for path in sorted((folder / SHARDS).glob("*.parquet"))]
     return pa.concat_tables(parts) if parts else pa.schema(names).empty_table()
-
-
-def _write(path: Path, table: "pyarrow.Table") -> None:
-    import pyarrow.parquet
-
-    partial = path.with_suffix(".part")
-    pyarrow.parquet.write_table(table, partial)
-    partial.replace(path)
 
 
 def _whole_lines(path: Path) -> Iterator[dict]:

@@ -21,6 +21,7 @@ from crm_dedup_plugin.pair.record import Record, check, normalise
 NONE, REVIEW, ALL = EXPLAIN = ("none", "review", "all")
 AUTO, TRANSFORMERS, VLLM = BACKENDS = ("auto", "transformers", "vllm")
 FEW = 16  # pairs that Transformers answers sooner than vLLM starts
+CPU_FEW = 48  # the same without a GPU, and of whole answers only: for one token Transformers is at least as fast there
 
 
 class Decision(NamedTuple):
@@ -36,7 +37,7 @@ class Matcher:
     """A model that decides about pairs; it is loaded when it is first asked. Close it, or use it in a ``with`` block.
 
     `model` is "embedded", the name of a model that was trained here, a folder, or an id on the Hugging Face Hub. `backend` is
-    "transformers" (ready in seconds), "vllm" (fast with many pairs) or "auto": vLLM from `FEW` pairs at a time on.
+    "transformers" (ready in seconds), "vllm" (fast with many pairs, above all on a GPU) or "auto".
     `engines` copies of the model share the pairs; `options` are arguments of vLLM's engine.
     Raises UserError where the model cannot be used, before its weights are loaded.
     """
@@ -67,7 +68,7 @@ class Matcher:
         pairs = [tuple(map(_normalised, pair)) for pair in pairs]
         if not pairs:
             return []
-        engine = self.engine(len(pairs))
+        engine = self.engine(len(pairs), explain)
         with _explained(self.name):
             raw = engine.ask(DECISION, pairs).answers
             decided = [LABELS[row.index(max(row))] for row in raw]
@@ -92,14 +93,20 @@ class Matcher:
         label, reasoning = reply.answer if reply and reply.answer else (label, None)
         return Decision(label, dict(zip(LABELS, self.calibration.apply(row), strict=True)), reasoning, self.calibration.known)
 
-    def engine(self, pairs: int):
+    def engine(self, pairs: int, explain: str = NONE):
         """Return an engine that suits so many pairs; what runs is used as long as it does."""
-        wanted = self.backend if self.backend != AUTO else (VLLM if pairs > FEW or self.engines > 1 else TRANSFORMERS)
+        wanted = self.backend if self.backend != AUTO else self._better(pairs, explain)
         if self._engine is None or (wanted == VLLM != self._running):
             self.close()
             with _explained(self.name):
                 self._engine, self._running = self._start(wanted), wanted
         return self._engine
+
+    def _better(self, pairs: int, explain: str) -> str:
+        import torch
+
+        many = pairs > FEW if torch.cuda.is_available() else pairs > CPU_FEW and explain == ALL
+        return VLLM if many or self.engines > 1 else TRANSFORMERS
 
     def _start(self, backend: str):
         if backend == VLLM:

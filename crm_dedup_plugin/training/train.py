@@ -4,17 +4,14 @@ Axolotl does the work: ``accelerate launch -m axolotl.cli.train axolotl_configs/
 any download, a manifest of what was done, and the merge.
 """
 
-import contextlib
 import difflib
 import json
-import logging
 import os
 import pkgutil
 import re
 import shutil
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -50,7 +47,7 @@ def train(model: str, overrides: Sequence[str] = (), force: bool = False, name: 
     settings |= parse_overrides(overrides)
     name = name or config.stem
     target, output_dir = Path(f"outputs/{name}-merged"), Path(settings["output_dir"])
-    with silent_imports():
+    with process.silent():
         from crm_dedup_plugin.training.merge import adopt, merge
         from crm_dedup_plugin.training.plugin import DONE, fingerprint
     require_known_keys(settings)
@@ -106,18 +103,6 @@ def _launch(model: str, config: Path, overrides: Sequence[str], output_dir: Path
         )
 
 
-@contextlib.contextmanager
-def silent_imports() -> Iterator[None]:
-    """Suppress what libraries print while they are imported."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logging.disable(before)
-
-
 def require_known_keys(settings: dict) -> None:
     """Raise UserError, naming the nearest key, on a key that neither Axolotl nor a plugin knows: Axolotl drops it silently."""
     for key, known in unknown_keys(settings).items():
@@ -128,7 +113,7 @@ def require_known_keys(settings: dict) -> None:
 
 def unknown_keys(settings: dict) -> dict[str, list[str]]:
     """Return the keys that Axolotl would drop (those of a list or a group as ``datasets.KEY``), with those that it knows there."""
-    with silent_imports():
+    with process.silent():
         from axolotl.utils.schemas.config import AxolotlInputConfig
         from axolotl.utils.schemas.datasets import SFTDataset
         from axolotl.utils.schemas.fsdp import FSDPConfig

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import result_entries
+from tabulate import tabulate
 
 from crm_dedup_plugin.benchmark.roofline import detect
 from crm_dedup_plugin.errors import UserError
@@ -46,6 +47,16 @@ def measure(model: str, data: Path, count: int, repeats: int) -> dict[str, list[
                 pair_file.answer_file(matcher, file, source.name, "none", out)
             rates["decide"].append(count / (time.perf_counter() - began))
     return rates
+
+
+def table(results: Path) -> str:
+    """Return the medians of each machine."""
+    rows = []
+    for one in result_entries.read(results):
+        arm, decide = (statistics.median(one["pairs_per_second"][way]) for way in ("arm", "decide"))
+        rows.append([one["model"], one["hardware"]["name"], f"{one['pairs']:,}", f"{arm:,.1f}", f"{decide:,.1f}", f"{one['decide_of_arm']:.0%}"])
+    heads = ["model", "machine", "pairs", "benchmark, pairs/s", "decide, pairs/s", "of the benchmark"]
+    return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ import result_entries
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import grouping
+from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.provenance import digest, model_digest
@@ -39,7 +40,7 @@ def ours(folder: Path, model: str | None, seed: int, further: list[str]) -> Iter
     seconds = time.monotonic() - began
     yield {
         "variant": "",
-        "model": model_digest(model) if model else "embedded",
+        "model": model_digest(model) if model else f"{embedded.NAME} {embedded.CHECKSUM.read_text(encoding='utf-8')[:16]}",
         "seconds": round(seconds, 1),
         **of_run(Path("runs") / name, folder, seed),
     }

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching.read import dates
 from crm_dedup_plugin.matching.read.columns import empty
 from crm_dedup_plugin.matching.read.profiles import Profile
 from crm_dedup_plugin.matching.read.rows import Skipped
 from crm_dedup_plugin.matching.records import CHANGED, CREATED, EVIDENCE, FILE, ID, Column, schema
+from crm_dedup_plugin.storage import whole
 
 BATCH = 20_000  # rows
 SAME, OTHER = "its id came before, with the same cells", "its id came before, with other cells"
@@ -95,10 +95,9 @@ def write_records(folder: Path, files: Sequence[tuple[Iterable[tuple[int, list[s
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns, target = schema(), folder / FILE
-    partial = target.with_name(f".{FILE}.part")
+    columns = schema()
     rows = ((number, *row) for number, row in enumerate(row for records, writer in files for row in writer.rows(records)))
-    try:
+    with whole(folder / FILE) as partial:
         with pq.ParquetWriter(partial, columns, compression="zstd") as writer:
             while batch := list(islice(rows, BATCH)):
                 writer.write_batch(
@@ -106,11 +105,6 @@ def write_records(folder: Path, files: Sequence[tuple[Iterable[tuple[int, list[s
                 )
         with partial.open("rb") as file:
             os.fsync(file.fileno())
-        partial.replace(target)
-    except OSError as error:
-        raise UserError(f"{target} could not be written ({error.strerror or error}): make room, or choose another folder with --run") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _array(cells: Sequence, field):
