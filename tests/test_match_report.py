@@ -167,6 +167,30 @@ def test_a_file_without_ids_is_to_be_replaced_as_a_whole(tmp_path):
     assert "Use `5-plan/cleaned.csv` in place of your file: it holds every person once" in text and "Carry the plan out" not in text
 
 
+def test_one_of_anything_is_told_as_one(tmp_path, capsys):
+    path = tmp_path / "people.csv"
+    people = ["1,Ann,Lee,ann.lee@acme.example,Leeds", "2,Ann,Lee,ann.lee@acme.example,Rome", "3,Ann,Orr,ann.orr@acme.example,Bonn"]
+    path.write_text("\n".join(["Record ID,First Name,Last Name,Email,City", *people]), encoding="utf-8")
+    told = {(0, 1): (0.9, 0.06, 0.04), (0, 2): (0.1, 0.8, 0.1)}
+    run = through_the_stages(tmp_path / "run", [path], lambda a, b: told.get((a, b), (0.1, 0.2, 0.7)))
+    pages = [(write(run).parent / name).read_text(encoding="utf-8") for name in ("report.md", "report.html")]
+    assert run_folder.report(run, "group")["groups"] == run_folder.report(run, "plan")["records_removed"] == 1
+    wrong = re.compile(r"\b1 (?:groups|pairs|records|rows|conflicts|fields|merges|candidate pairs)\b|\b1 pair (?:wait|that wait|hold|are)\b")
+    assert [found for text in (*pages, capsys.readouterr().err) for found in wrong.findall(text)] == []
+    assert "1 pair is to be merged, and right with a probability of 90.0%" in pages[0]
+
+
+def test_only_what_joins_counts_for_the_expected_precision(tmp_path):
+    pairs = {(0, 1): (0.95, 0.03, 0.02), (1, 2): (0.85, 0.1, 0.05), (0, 2): (0.6, 0.3, 0.1), (2, 4): (0.9, 0.05, 0.05), (5, 6): (0.7, 0.2, 0.1)}
+    run = make(tmp_path / "run", {"a.csv": records(HARMLESS)}, [[0, 1, 2]], pairs)
+    base = match_tables.connect(run)
+    base.execute("CREATE TABLE more AS SELECT * FROM edges UNION ALL SELECT 2, 4, 0.9, 'cut'")
+    base.execute("CREATE OR REPLACE TEMP VIEW edges AS SELECT * FROM more")
+    points = match_tables.curve(base, 0.79)
+    assert [(round(point.threshold, 2), point.pairs) for point in points] == [(0.95, 1), (0.85, 2), (0.79, 3), (0.7, 4)]
+    assert match_tables.at(points, 0.79).precision == pytest.approx((0.95 + 0.85 + 0.6) / 3)
+
+
 def test_a_run_without_candidates_and_one_without_groups(tmp_path, browser):
     people = [{"Email": "ann@lee.example"}, {"Email": "bob@orr.example"}]
     for name, pairs in (("none", {}), ("apart", {(0, 1): (0.01, 0.02, 0.97)})):

@@ -28,6 +28,15 @@ def shown(what: str, unit: str, total: int, done: int = 0, price: float | None =
     return say
 
 
+def many(count: int, noun: str) -> str:
+    """Return a count with its noun, which takes an s in the plural.
+
+    >>> many(1, "group"), many(2_000, "pair")
+    ('1 group', '2,000 pairs')
+    """
+    return f"{count:,} {noun if count == 1 else f'{noun}s'}"
+
+
 def clock(seconds: float) -> str:
     """Return a duration as hours, minutes and seconds: 0:02:30."""
     minutes, rest = divmod(round(seconds), 60)

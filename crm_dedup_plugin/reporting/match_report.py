@@ -81,7 +81,7 @@ def render(run: Path) -> dict[str, str]:
 def _context(run: Path) -> dict[str, Any]:
     read, candidates, decided, grouped, plan = (run_folder.report(run, stage) for stage in run_folder.STAGES[:-1])
     sources, base = Records(run).sources, match_tables.connect(run)
-    points = match_tables.curve(base)
+    points = match_tables.curve(base, decided["threshold"] or 0.0)
     used = match_tables.at(points, decided["threshold"] or 0.0)
     decisions = {label: match_tables.examples(base, label, EXAMPLES) for label in LABELS}
     why, waiting = match_tables.review(base, WAITING)
@@ -138,13 +138,19 @@ def _funnel(read: dict, candidates: dict, decided: dict, grouped: dict, plan: di
     found = asked if pairs else "No two records are alike enough to ask about."
     joined = f"Records of one {'company' if read['kind'] == 'account' else 'person'} form a group."
     among = f"in {grouped['groups']:,} {'group' if grouped['groups'] == 1 else 'groups'}"
+    kept, left_out = (_noun(records, "record"), "base", records), ("left out", "no", read["rows"] - records)
+    stay, go = ("staying", "base", records - gone), ("going into others", "gone", gone)
     bars = (
-        ("rows read", "Every row is accounted for.", ("records", "base", records), ("left out", "no", read["rows"] - records)),
-        ("candidate pairs", found, *((label, COLORS[label], decided["decisions"].get(label, 0)) for label in LABELS)),
-        ("records", joined, (among, "yes", together), ("on their own", "base", records - together)),
-        ("records, with the plan", "Nothing has been changed yet.", ("stay", "base", records - gone), ("go into others", "gone", gone)),
+        (f"{_noun(read['rows'], 'row')} read", "Every row is accounted for.", kept, left_out),
+        (_noun(pairs, "candidate pair"), found, *((label, COLORS[label], decided["decisions"].get(label, 0)) for label in LABELS)),
+        (_noun(records, "record"), joined, (among, "yes", together), ("on their own", "base", records - together)),
+        (f"{_noun(records, 'record')}, with the plan", "Nothing has been changed yet.", stay, go),
     )[: 3 if read["link"] else 4]
     return [match_figures.bar(title, about, parts) for title, about, *parts in bars]
+
+
+def _noun(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"
 
 
 def _thresholds(points: list, used) -> list[tuple[Any, bool]]:

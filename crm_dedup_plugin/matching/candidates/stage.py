@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.candidates import blocking, keys
+from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.storage import write_atomically
 
@@ -51,7 +52,7 @@ def _made(records: Records, read: dict, folder: Path, limit: float) -> dict:
     began, total, work, blank, done = time.monotonic(), read["records"], folder / "work", 0, 0
     for batch, without in keys.write(records, work):
         done, blank = done + batch, blank + without
-        _say(f"keys of {done:,} of {total:,} records")
+        _say(f"keys of {done:,} of {many(total, 'record')}")
     with blocking.connect(work / "spill") as database:
         blocking.count(database, records.path, work, read["link"], total)
         _say(f"{_one(database, 'SELECT coalesce(sum(pairs), 0) FROM blocks WHERE NOT cut'):,} pairs at most before those found twice are joined")
@@ -66,7 +67,7 @@ def _made(records: Records, read: dict, folder: Path, limit: float) -> dict:
     report |= {"limit": limit, "left_out": left_out, "rules": found}
     write_atomically(folder / TABLE, _markdown(report, cut))
     report["seconds"] = round(time.monotonic() - began, 1)
-    _say(f"{pairs:,} pairs, {report['per_record']} a record")
+    _say(f"{many(pairs, 'pair')}, {report['per_record']} a record")
     return report
 
 

@@ -18,6 +18,7 @@ from crm_dedup_plugin.matching.grouping.decided import Ask, Decided
 from crm_dedup_plugin.matching.grouping.missing import MOST, WHOLE, keys, missing
 from crm_dedup_plugin.matching.grouping.resolve import Resolved, resolve
 from crm_dedup_plugin.matching.grouping.reviewed import Answer, Reviewed
+from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.records import ID, Records
 from crm_dedup_plugin.storage import write_table
 
@@ -75,7 +76,8 @@ def _report(found: Resolved, asked: int, review: int, reviewed: Reviewed, record
     sizes = np.bincount(np.unique(found.groups, return_counts=True)[1])
     several = {size: int(count) for size, count in enumerate(sizes.tolist()) if size > 1 and count}
     grouped, groups = sum(size * count for size, count in several.items()), sum(several.values())
-    print(f"group: {groups:,} groups of {grouped:,} records, {review:,} pairs wait for a person", file=sys.stderr, flush=True)
+    wait = f"{many(review, 'pair')} {'waits' if review == 1 else 'wait'} for a person"
+    print(f"group: {many(groups, 'group')} of {many(grouped, 'record')}, {wait}", file=sys.stderr, flush=True)
     return {
         "groups": groups,
         "grouped_records": grouped,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.read import columns, formats, headers, profiles
 from crm_dedup_plugin.matching.read.profiles import Profile
 from crm_dedup_plugin.matching.read.rows import Reading
@@ -182,7 +183,11 @@ def _describe(file: File, reading: Reading, writer: Writer) -> dict:
     if not file.sure:
         notes.append(KIND_NOT_SURE.format(file.kind))
     table = file.table
-    print(f"read: {reading.rows:,} rows of {table.path.name}, {writer.records:,} records, {skipped.total():,} skipped", file=sys.stderr, flush=True)
+    print(
+        f"read: {many(reading.rows, 'row')} of {table.path.name}, {many(writer.records, 'record')}, {skipped.total():,} skipped",
+        file=sys.stderr,
+        flush=True,
+    )
     return {
         "path": str(table.path),
         "format": table.format,
