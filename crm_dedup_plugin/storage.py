@@ -21,9 +21,6 @@ def results_of(name: str) -> Path:
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` as UTF-8 to `path`, whole or not at all; a file that already holds it is left untouched."""
     data = text.encode("utf-8", "surrogatepass")
-    for partial in path.parent.glob(f".{glob.escape(path.name)}.[0-9]*.part"):
-        if not _runs(partial.suffixes[-2][1:]):  # who wrote it was killed
-            partial.unlink(missing_ok=True)
     if path.is_file() and path.read_bytes() == data:
         return
     with whole(path) as partial, partial.open("wb") as file:
@@ -35,6 +32,9 @@ def write_atomically(path: Path, text: str) -> None:
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Yield the name of a file that becomes `path` at the end of the block, or never; raises UserError where it cannot be written."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.[0-9]*.part"):
+        if not _runs(left.suffixes[-2][1:]):  # who wrote it was killed
+            left.unlink(missing_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield partial

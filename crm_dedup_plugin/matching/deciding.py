@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 SHARDS, REASONS, INSIDE = "shards", "reasons.jsonl", "inside.jsonl"
-SHARD, GPU_SHARD = 32, 16_384  # pairs: seconds on two cores as on a GPU
+FIRST, MOST, SECONDS = 32, 16_384, 20  # pairs of the first shard and of the largest, and how long each shall take
 SURE = 0.98  # the least calibrated probability of a merge that no person sees; results/matching.json shows what it costs
 EXAMPLES = 6  # pairs of each decision that get a reasoning although nobody must read them
 DUPLICATE, POSSIBLE, NO_MATCH = LABELS
@@ -81,14 +81,13 @@ def asker(run: Path, matcher: Matcher) -> Callable[[Sequence[Rows]], list[tuple[
         new = [pair for pair in pairs if pair not in known]
         say = shown("group", "pairs inside groups", len(new))
         with kept.open("a", encoding="utf-8") as file:
-            for at in range(0, len(new), _size()):
-                part = new[at : at + _size()]
+            for done, part in _paced(new):
                 for (a, b), probabilities in zip(part, _probabilities(matcher, records, part), strict=True):
                     known[a, b] = probabilities
                     file.write(json.dumps({"a": a, "b": b, "probabilities": probabilities}) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-                say(at + len(part))
+                say(done)
         return [known[pair] for pair in pairs]
 
     return ask
@@ -101,17 +100,15 @@ def _ask_all(folder: Path, records: Records, matcher: Matcher, pairs: Sequence[R
 
     (folder / SHARDS).mkdir(exist_ok=True)
     there = sorted((folder / SHARDS).glob("*.parquet"))
-    before = done = sum(pyarrow.parquet.read_metadata(path).num_rows for path in there)
-    say = shown("decide", "pairs", len(pairs), done, price)
-    while done < len(pairs):
-        part = pairs[done : done + _size()]
+    before = sum(pyarrow.parquet.read_metadata(path).num_rows for path in there)
+    say = shown("decide", "pairs", len(pairs), before, price)
+    for done, part in _paced(pairs, before):
         told = _probabilities(matcher, records, part)
         columns = [pa.array([pair[at] for pair in part], pa.int64()) for at in (0, 1)]
         columns += [pa.array([one[at] for one in told], pa.float32()) for at in range(3)]
         columns.append(pa.array([LABELS[one.index(max(one))] for one in told]))
         names = ["a", "b", "duplicate", "possible", "no_match", "decision"]
         write_table(pa.table(columns, names=names), folder / SHARDS / f"{done:012}.parquet")
-        done += len(part)
         say(done)
     return before
 
@@ -124,11 +121,10 @@ def _probabilities(matcher: Matcher, records: Records, pairs: Sequence[Rows]) ->
 def _explain(folder: Path, records: Records, matcher: Matcher, threshold: float, count: int) -> None:
     """Write the reasonings of what waits for a person, and of some examples."""
     rows = [(one["a"], one["b"]) for one in chosen(_read(folder), threshold, count)]
-    told = []
-    if rows:
-        for at in range(0, len(rows), _size()):
-            part = rows[at : at + _size()]
-            told += matcher.decide_many([(records.evidence(a), records.evidence(b)) for a, b in part], ALL)
+    told, say = [], shown("explain", "pairs", len(rows))
+    for done, part in _paced(rows):
+        told += matcher.decide_many([(records.evidence(a), records.evidence(b)) for a, b in part], ALL)
+        say(done)
     lines = [
         json.dumps({"a": a, "b": b, "decision": one.decision, "reasoning": one.reasoning}, ensure_ascii=False)
         for (a, b), one in zip(rows, told, strict=True)
@@ -179,7 +175,12 @@ def _whole_lines(path: Path) -> Iterator[dict]:
             yield json.loads(line)
 
 
-def _size() -> int:
-    import torch
-
-    return GPU_SHARD if torch.cuda.is_available() else SHARD
+def _paced(items: Sequence[Rows], before: int = 0) -> Iterator[tuple[int, Sequence[Rows]]]:
+    """Yield the items after the first `before` in parts that take about `SECONDS` each, and with each how many will be done after it."""
+    size = FIRST
+    while before < len(items):
+        part, began = items[before : before + size], time.monotonic()
+        before += len(part)
+        yield before, part
+        fits = len(part) * SECONDS / max(time.monotonic() - began, 1e-3)
+        size = int(min(max(fits, FIRST), 8 * size, MOST))
