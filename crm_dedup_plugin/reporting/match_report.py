@@ -81,7 +81,7 @@ def render(run: Path) -> dict[str, str]:
 def _context(run: Path) -> dict[str, Any]:
     read, candidates, decided, grouped, plan = (run_folder.report(run, stage) for stage in run_folder.STAGES[:-1])
     sources, base = Records(run).sources, match_tables.connect(run)
-    points = match_tables.curve(base, decided["threshold"] or 0.0)
+    points = match_tables.curve(base)
     used = match_tables.at(points, decided["threshold"] or 0.0)
     decisions = {label: match_tables.examples(base, label, EXAMPLES) for label in LABELS}
     why, waiting = match_tables.review(base, WAITING)

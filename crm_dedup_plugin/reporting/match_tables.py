@@ -53,18 +53,16 @@ def connect(run: Path) -> duckdb.DuckDBPyConnection:
     return found
 
 
-def curve(base: duckdb.DuckDBPyConnection, threshold: float) -> list[Point]:
+def curve(base: duckdb.DuckDBPyConnection) -> list[Point]:
     """Return what would be merged at each threshold that changes it, the highest threshold first; nothing without a DUPLICATE.
 
-    What grouping cut does not count. A pair inside a group counts from the `threshold` in use on, even where it is less sure by itself.
+    Only what merges by its own probability counts: neither what grouping cut, nor what follows from other pairs.
     """
     steps = base.execute(
-        f"""SELECT floor(reached * {STEPS} + 1e-6)::INT AS step, count(*), sum(sure) FROM (
-              SELECT duplicate::DOUBLE AS sure, greatest(duplicate::DOUBLE, ?) AS reached FROM edges
-              WHERE kind IN ('holds', 'agrees') AND duplicate IS NOT NULL
-              UNION ALL SELECT duplicate::DOUBLE, duplicate::DOUBLE FROM pairs ANTI JOIN edges USING (a, b) WHERE decision = ?
-            ) GROUP BY step ORDER BY step DESC""",
-        [threshold, DUPLICATE],
+        f"""SELECT floor(duplicate::DOUBLE * {STEPS} + 1e-6)::INT AS step, count(*), sum(duplicate::DOUBLE)
+            FROM pairs ANTI JOIN (SELECT a, b FROM edges WHERE kind = 'cut') USING (a, b) WHERE decision = ?
+            GROUP BY step ORDER BY step DESC""",
+        [DUPLICATE],
     ).fetchall()
     points, pairs, right = [], 0, 0.0
     for step, count, total in steps:
