@@ -5,9 +5,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from crm_dedup_plugin.cli.measure import key_value
 from crm_dedup_plugin.cli.parser import Program, above_zero, one_of
-from crm_dedup_plugin.cli.use import quiet
+from crm_dedup_plugin.cli.use import asking, quiet
 from crm_dedup_plugin.matching import run_folder
 
 RUNS = Path("runs")
@@ -22,21 +21,22 @@ def add(program: Program) -> None:
     said = "The export: CSV, TSV, XLSX, Parquet or JSON Lines. Of two files, records of one are linked to records of the other."
     command.add_argument("files", nargs="+", type=Path, metavar="FILE", help=said)
     command.option("--run", "The name of the run, a folder in runs/, or the path of a folder.", None, "that of the file", metavar="NAME", dest="name")
-    explanation = "The model: `embedded`, the NAME of one that was trained here, a folder, or an id on the Hugging Face Hub."
-    command.option("--model", explanation, "embedded")
+    asking(command)
     explanation = "A YAML file that says what the columns are: a copy of one in crm_dedup_plugin/matching/profiles/, corrected."
     command.option("--profile", explanation, None, "recognised by the headers", type=Path, metavar="FILE")
     explanation = "How many candidate pairs a record may have, on average."
     command.option("--candidates", explanation, 10.0, type=above_zero(float), metavar="N")
     explanation = "Merge from this calibrated probability of DUPLICATE on; less waits for a person."
-    command.option("--threshold", explanation, None, "the model's own", type=_probability, metavar="P")
+    command.option("--threshold", explanation, None, "the model's own, at least 0.98", type=_probability, metavar="P")
     command.option("--explain", "How many of the pairs that wait for a person get a reasoning.", 200, metavar="PAIRS")
     command.option("--primary", f"The record of a group that stays: {PRIMARY}.", "most_complete", metavar="RULE")
-    command.option("--until", "The last stage to take.", run_folder.STAGES[-1], type=one_of(lambda: run_folder.STAGES), metavar="STAGE")
-    explanation = "What runs the model (auto, transformers, vllm)."
-    command.option("--backend", explanation, "auto", type=one_of(lambda: ("auto", "transformers", "vllm")), metavar="NAME")
-    command.option("--engines", "How many copies of the model share the pairs, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
-    command.values("--engine", "Arguments for vLLM's engine, as in: max_num_seqs=512.", "none", key_value, "KEY=VALUE")
+    command.option(
+        "--until",
+        f"The last stage to take: {', '.join(run_folder.STAGES)}.",
+        run_folder.STAGES[-1],
+        type=one_of(lambda: run_folder.STAGES),
+        metavar="STAGE",
+    )
     price = {"type": above_zero(float), "metavar": "PRICE"}
     command.option("--price-per-hour", "The price of this machine; then progress says what the decisions cost.", None, "none", **price)
 

@@ -24,18 +24,23 @@ def add(program: Program) -> None:
     command = program.add("use", "decide", explanation, "decide a.json b.json", _run_decide, again)
     said = "Two JSON files with a record each, or one file of pairs, one JSON object a line. Default: pairs from standard input."
     command.add_argument("files", nargs="*", type=Path, metavar="FILE", help=said)
-    _model(command)
+    asking(command)
     command.option("--out", "Write the answers to this file, and continue there after an interruption.", None, "standard output", type=Path)
     explanation = "Which decisions get a reasoning: none, those that a person will review (POSSIBLE), or all."
     command.option("--explain", explanation, None, "all for two records, review for a file", type=one_of(_explain), metavar="WHICH")
-    explanation = "What runs the model (auto, transformers, vllm): Transformers starts sooner, vLLM is faster with many pairs."
-    command.option("--backend", explanation, "auto", type=one_of(_backends), metavar="NAME")
-    command.option("--engines", "How many copies of the model share the pairs, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
 
     explanation = "Serve a model to programs through the OpenAI API, until Ctrl-C."
     command = program.add("use", "serve", explanation, "serve --port 8000", _run_serve, "the server has stopped")
     _model(command)
     command.option("--port", "The port, on this machine only.", 8000, type=above_zero(int), metavar="PORT")
+
+
+def asking(command: Parser) -> None:
+    """Add the options of a command that asks a model itself."""
+    _model(command)
+    explanation = "What runs the model (auto, transformers, vllm): Transformers starts sooner, vLLM is faster with many pairs on a GPU."
+    command.option("--backend", explanation, "auto", type=one_of(_backends), metavar="NAME")
+    command.option("--engines", "How many copies of the model share the pairs, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
 
 
 def _model(command: Parser) -> None:
