@@ -7,9 +7,8 @@ from pathlib import Path
 
 from crm_dedup_plugin.cli.parser import Program, above_zero, one_of
 from crm_dedup_plugin.cli.use import asking, quiet
-from crm_dedup_plugin.matching import run_folder
 
-RUNS = Path("runs")
+RUNS, LAST = Path("runs"), "report"
 PRIMARY = "most_complete, oldest, last_changed or column:NAME"
 
 
@@ -30,13 +29,8 @@ def add(program: Program) -> None:
     command.option("--threshold", explanation, None, "the model's own, at least 0.98", type=_probability, metavar="P")
     command.option("--explain", "How many of the pairs that wait for a person get a reasoning.", 200, metavar="PAIRS")
     command.option("--primary", f"The record of a group that stays: {PRIMARY}.", "most_complete", metavar="RULE")
-    command.option(
-        "--until",
-        f"The last stage to take: {', '.join(run_folder.STAGES)}.",
-        run_folder.STAGES[-1],
-        type=one_of(lambda: run_folder.STAGES),
-        metavar="STAGE",
-    )
+    explanation = "The last stage to take: read, candidates, decide, group, plan or report."
+    command.option("--until", explanation, LAST, type=one_of(_stages), metavar="STAGE")
     price = {"type": above_zero(float), "metavar": "PRICE"}
     command.option("--price-per-hour", "The price of this machine; then progress says what the decisions cost.", None, "none", **price)
 
@@ -46,6 +40,12 @@ def place(run: str | None, files: list[Path]) -> Path:
     if run and (os.sep in run or run in (".", "..")):
         return Path(run)
     return RUNS / (run or files[0].stem or "run")
+
+
+def _stages() -> tuple[str, ...]:
+    from crm_dedup_plugin.matching.run_folder import STAGES
+
+    return STAGES
 
 
 def _probability(text: str) -> float:
@@ -58,7 +58,7 @@ def _probability(text: str) -> float:
 @quiet()
 def _run_match(options) -> None:
     from crm_dedup_plugin.inference.engine import arguments
-    from crm_dedup_plugin.matching import pipeline
+    from crm_dedup_plugin.matching import pipeline, run_folder
     from crm_dedup_plugin.matching.matcher import Matcher
     from crm_dedup_plugin.reporting import match_report
 
@@ -70,5 +70,5 @@ def _run_match(options) -> None:
         found = pipeline.match(run, options.files, matcher, settings)
         if "plan" in found:
             print(pipeline.summary(found))
-        if options.until == run_folder.STAGES[-1]:
+        if options.until == LAST:
             print(f"report: {match_report.write(run)}\nplan:   {run_folder.folder(run, 'plan')}")
