@@ -44,11 +44,12 @@ def scale(results: Path) -> str:
             f"{one['rows']:,}",
             *(f"{one[stage]['cpu_seconds']:,.0f} s" for stage in ("read", "candidates")),
             f"{one['seconds']:,.0f} s",
+            f"{one['load_average']:.1f}",
             f"{max(one[stage]['peak_mb'] for stage in ('read', 'candidates')):,} MB",
             f"{one['per_record']:.1f}",
             f"{one['completeness']:.3f}",
         ]
         for one in entries
     ]
-    heads = ["export", "rows", "read, CPU", "candidates, CPU", "both, elapsed", "peak memory", "candidates a record", "pair completeness"]
+    heads = ["export", "rows", "read, CPU", "candidates, CPU", "both, elapsed", "load", "peak memory", "candidates a record", "pair completeness"]
     return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
