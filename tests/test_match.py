@@ -99,7 +99,12 @@ def test_only_what_has_changed_is_done_again(contacts, undisturbed, tmp_path):
     match(run, contacts, primary="oldest")
     after = {stage: (run_folder.folder(run, stage) / run_folder.REPORT).stat().st_mtime_ns for stage in run_folder.STAGES[:5]}
     assert [stage for stage in before if before[stage] != after[stage]] == ["plan"]
-    assert match(run, contacts, primary="oldest", threshold=0.999)[0]["plan"]["merges"] == 0
+    shards = [path.stat().st_mtime_ns for path in sorted((run / "3-decide" / "shards").iterdir())]
+    reports, reasons = match(run, contacts, primary="oldest", threshold=0.999)
+    assert reports["plan"]["merges"] == 0 and reports["decide"]["threshold"] == 0.999
+    assert shards == [path.stat().st_mtime_ns for path in sorted((run / "3-decide" / "shards").iterdir())], "no decision is asked again"
+    told = len((run / "3-decide" / "reasons.jsonl").read_text(encoding="utf-8").splitlines())
+    assert reasons <= told and match(run, contacts, primary="oldest", threshold=0.999, explain=5)[1] == 0, "nor a reasoning"
     write(tmp_path / "other.csv", PEOPLE)
     assert match(run, tmp_path / "other.csv")[0]["read"]["records"] == 4
 

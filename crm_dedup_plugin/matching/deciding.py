@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crm_dedup_plugin.matching import run_folder
-from crm_dedup_plugin.matching.matcher import ALL, NONE, Matcher
+from crm_dedup_plugin.matching.matcher import ALL, NONE, Decision, Matcher
 from crm_dedup_plugin.matching.progress import shown
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
@@ -44,12 +44,15 @@ def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain:
         began, records = time.monotonic(), Records(run)
         pairs = in_prompt_order(records, candidates(run))
         before = _ask_all(folder, records, matcher, pairs, price)
-        _explain(folder, records, matcher, limit, explain)
-        return {**_counts(folder), "model": matcher.name, "calibrated": matcher.calibration.known, "threshold": limit} | _speed(
-            len(pairs) - before, time.monotonic() - began
-        )
+        told = {**_counts(folder), "model": matcher.name, "calibrated": matcher.calibration.known}
+        return told | _speed(len(pairs) - before, time.monotonic() - began)
 
-    return run_folder.stage(run, "decide", asked | {"threshold": limit, "explain": explain}, work)
+    # What follows is no part of the stage's key: another threshold asks for reasonings at most.
+    found, folder = run_folder.stage(run, "decide", asked, work), run_folder.folder(run, "decide")
+    _explain(folder, Records(run), matcher, limit, explain)
+    if found.get("threshold") != limit:
+        write_atomically(folder / run_folder.REPORT, json.dumps(found | {"threshold": limit}, indent=1, ensure_ascii=False) + "\n")
+    return run_folder.report(run, "decide")
 
 
 def candidates(run: Path) -> list[Rows]:
@@ -121,15 +124,18 @@ def _probabilities(matcher: Matcher, records: Records, pairs: Sequence[Rows]) ->
 def _explain(folder: Path, records: Records, matcher: Matcher, threshold: float, count: int) -> None:
     """Write the reasonings of what waits for a person, and of some examples."""
     rows = [(one["a"], one["b"]) for one in chosen(_read(folder), threshold, count)]
-    told, say = [], shown("explain", "pairs", len(rows))
-    for done, part in _paced(rows):
-        told += matcher.decide_many([(records.evidence(a), records.evidence(b)) for a, b in part], ALL)
+    known = {(one["a"], one["b"]): one for one in _whole_lines(folder / REASONS)}
+    new = [pair for pair in rows if pair not in known]
+    say = shown("explain", "pairs", len(new))
+    for done, part in _paced(new):
+        told = matcher.decide_many([(records.evidence(a), records.evidence(b)) for a, b in part], ALL)
+        known |= {pair: {"a": pair[0], "b": pair[1], **_said(one)} for pair, one in zip(part, told, strict=True)}
         say(done)
-    lines = [
-        json.dumps({"a": a, "b": b, "decision": one.decision, "reasoning": one.reasoning}, ensure_ascii=False)
-        for (a, b), one in zip(rows, told, strict=True)
-    ]
-    write_atomically(folder / REASONS, "".join(f"{line}\n" for line in lines))
+    write_atomically(folder / REASONS, "".join(f"{json.dumps(known[pair], ensure_ascii=False)}\n" for pair in rows))
+
+
+def _said(decision: Decision) -> dict:
+    return {"decision": decision.decision, "reasoning": decision.reasoning}
 
 
 def chosen(table: "pyarrow.Table", threshold: float, count: int) -> list[dict]:

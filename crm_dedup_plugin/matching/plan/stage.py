@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching.deciding import REASONS
 from crm_dedup_plugin.matching.plan import files, links
 from crm_dedup_plugin.matching.plan.groups import Groups
 from crm_dedup_plugin.matching.plan.members import MOST_COMPLETE, checked
@@ -15,6 +16,7 @@ from crm_dedup_plugin.matching.plan.survivors import rules_of
 from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.read import profiles
 from crm_dedup_plugin.matching.records import Records
+from crm_dedup_plugin.provenance import digest
 
 VERSION = 3  # of what this stage writes: raise it where the same groups give another plan
 
@@ -27,7 +29,8 @@ def plan(run: Path, primary: str = MOST_COMPLETE, survivors: Mapping[str, str] |
     Raises UserError where a rule or a column is unknown.
     """
     records, rules = Records(run), check(run, primary, survivors)
-    key = {"version": VERSION, "primary": primary, "survivors": dict(survivors or {})}
+    reasons = run_folder.folder(run, "decide") / REASONS  # they stand in the list for a person
+    key = {"version": VERSION, "reasons": digest([reasons]) if reasons.is_file() else "", "primary": primary, "survivors": dict(survivors or {})}
     return run_folder.stage(run, "plan", key, lambda folder: _work(run, folder, records, primary, rules))
 
 
