@@ -42,7 +42,7 @@ def detect(dtype: str = "bfloat16", quantization: str | None = None) -> Hardware
     import torch
 
     if not torch.cuda.is_available():
-        return Hardware(_processor(), "cpu", *_measured(dtype), "measured")
+        return Hardware(processor(), "cpu", *_measured(dtype), "measured")
     name = torch.cuda.get_device_name()
     sheet = next((numbers for part, numbers in SHEETS.items() if part in name), None)
     if sheet is None:
@@ -73,7 +73,8 @@ def _measured(dtype: str, seconds: float = 2.0) -> tuple[float, float]:
     return max(flops), 2 * source.nbytes / best("target.copy_(source)", target=target, source=source)
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of the processor and the number of its cores."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

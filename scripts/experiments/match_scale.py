@@ -10,21 +10,22 @@ import importlib.metadata
 import json
 import math
 import os
-import shlex
 import subprocess
 import sys
 import time
-from collections import defaultdict
-from itertools import combinations
+from collections import Counter, defaultdict
 from pathlib import Path
 
+import numpy as np
 import psutil
-import pyarrow.parquet
 import result_entries
 
+from crm_dedup_plugin.benchmark.roofline import processor
 from crm_dedup_plugin.dataset.synth import export
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.evaluation import grouping
 from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching.deciding import candidates
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.provenance import digest
 
@@ -66,18 +67,13 @@ def family(number: int) -> list[psutil.Process]:
         return []
 
 
-def completeness(run: Path, truth: Path) -> dict[str, float]:
+def completeness(run: Path, truth: Path, seed: int) -> dict[str, float]:
     """Return how many pairs of one entity there are, and which share of them are candidates."""
     with truth.open(encoding="utf-8", newline="") as file:
         entity = {row["id"]: row["entity"] for row in csv.DictReader(file)}
-    rows = defaultdict(list)
-    for row, name in enumerate(Records(run).ids):
-        rows[entity[name]].append(row)
-    true = {pair for group in rows.values() for pair in combinations(group, 2)}
-    with pyarrow.parquet.ParquetFile(run_folder.folder(run, "candidates") / "candidates.parquet") as file:
-        batches = (batch.to_pydict() for batch in file.iter_batches(columns=["a", "b"]))
-        found = sum(pair in true for batch in batches for pair in zip(batch["a"], batch["b"], strict=True))
-    return {"true_pairs": len(true), "completeness": round(found / len(true), 5) if true else 1.0}
+    who = [entity[name] for name in Records(run).ids]
+    found = grouping.completeness(who, np.array(candidates(run), dtype=np.int64), seed)["completeness"]["value"]
+    return {"true_pairs": sum(size * (size - 1) // 2 for size in Counter(who).values()), "completeness": round(found, 5)}
 
 
 def measure(rows: int, folder: Path, options: argparse.Namespace) -> dict:
@@ -92,14 +88,7 @@ def measure(rows: int, folder: Path, options: argparse.Namespace) -> dict:
     found = {name: report[name] for name in ("records", "pairs", "per_record", "left_out")}
     seconds = sum(one["seconds"] for one in stages.values())
     growth = {"seconds": round(seconds, 1), "microseconds_a_row_and_doubling": round(1e6 * seconds / (rows * math.log2(rows)), 2)}
-    return {"rows": rows, **stages, **growth, **found, **completeness(run, export.truth_of(file)), "data_sha256": digest([file])}
-
-
-def machine() -> str:
-    """Return the name of the processor and the number of cores."""
-    with open("/proc/cpuinfo", encoding="utf-8") as lines:
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "processor")
-    return f"{name} ({os.cpu_count()} cores)"
+    return {"rows": rows, **stages, **growth, **found, **completeness(run, export.truth_of(file), options.seed), "data_sha256": digest([file])}
 
 
 def main() -> None:
@@ -113,9 +102,9 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     for rows in options.rows:
-        entry = {"crm": options.crm, "limit": options.limit, **measure(rows, options.folder, options), "seed": options.seed, "machine": machine()}
+        entry = {"crm": options.crm, "limit": options.limit, **measure(rows, options.folder, options), "seed": options.seed, "machine": processor()}
         entry |= {"load_average": round(os.getloadavg()[1], 1), "versions": {name: importlib.metadata.version(name) for name in LIBRARIES}}
-        entry |= {"command": f"scripts/experiments/match_scale.py {shlex.join(sys.argv[1:])}"}
+        entry |= {"command": f"scripts/experiments/match_scale.py {rows} --crm {options.crm} --seed {options.seed} --limit {options.limit}"}
         result_entries.keep(RESULTS, entry, lambda one: (one["rows"], one["crm"], one["limit"], one["machine"]))
         print(json.dumps(entry), flush=True)
 
