@@ -48,10 +48,10 @@ def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain:
         return told | _speed(len(pairs) - before, time.monotonic() - began)
 
     # What follows is no part of the stage's key: another threshold asks for reasonings at most.
-    found, folder = run_folder.stage(run, "decide", asked, work), run_folder.folder(run, "decide")
-    _explain(folder, Records(run), matcher, limit, explain)
-    if found.get("threshold") != limit:
-        write_atomically(folder / run_folder.REPORT, json.dumps(found | {"threshold": limit}, indent=1, ensure_ascii=False) + "\n")
+    found, chosen_by = run_folder.stage(run, "decide", asked, work), {"threshold": limit, "explain": explain}
+    if not chosen_by.items() <= found.items():
+        _explain(run, matcher, limit, explain)
+        run_folder.write_report(run, "decide", found | chosen_by)
     return run_folder.report(run, "decide")
 
 
@@ -73,6 +73,11 @@ def in_prompt_order(records: Records, pairs: Sequence[Rows]) -> list[Rows]:
 def decisions(run: Path) -> "pyarrow.Table":
     """Return the decisions about all candidates: a, b, duplicate, possible, no_match, decision."""
     return _read(run_folder.folder(run, "decide"))
+
+
+def reasons(run: Path) -> dict[Rows, dict]:
+    """Return the whole answers that were asked for, by pairs of rows: decision and reasoning, which is None where it was not finished."""
+    return {(one["a"], one["b"]): one for one in _whole_lines(run_folder.folder(run, "decide") / REASONS)}
 
 
 def asker(run: Path, matcher: Matcher) -> Callable[[Sequence[Rows]], list[tuple[float, float, float]]]:
@@ -121,17 +126,17 @@ def _probabilities(matcher: Matcher, records: Records, pairs: Sequence[Rows]) ->
     return [tuple(decision.probabilities.values()) for decision in matcher.decide_many(asked, NONE)]
 
 
-def _explain(folder: Path, records: Records, matcher: Matcher, threshold: float, count: int) -> None:
+def _explain(run: Path, matcher: Matcher, threshold: float, count: int) -> None:
     """Write the reasonings of what waits for a person, and of some examples."""
-    rows = [(one["a"], one["b"]) for one in chosen(_read(folder), threshold, count)]
-    known = {(one["a"], one["b"]): one for one in _whole_lines(folder / REASONS)}
+    records, known = Records(run), reasons(run)
+    rows = [(one["a"], one["b"]) for one in chosen(decisions(run), threshold, count)]
     new = [pair for pair in rows if pair not in known]
     say = shown("explain", "pairs", len(new))
     for done, part in _paced(new):
         told = matcher.decide_many([(records.evidence(a), records.evidence(b)) for a, b in part], ALL)
         known |= {pair: {"a": pair[0], "b": pair[1], **_said(one)} for pair, one in zip(part, told, strict=True)}
         say(done)
-    write_atomically(folder / REASONS, "".join(f"{json.dumps(known[pair], ensure_ascii=False)}\n" for pair in rows))
+    write_atomically(run_folder.folder(run, "decide") / REASONS, "".join(f"{json.dumps(known[pair], ensure_ascii=False)}\n" for pair in rows))
 
 
 def _said(decision: Decision) -> dict:
@@ -145,8 +150,8 @@ def chosen(table: "pyarrow.Table", threshold: float, count: int) -> list[dict]:
     waits = pc.or_(pc.equal(table["decision"], POSSIBLE), pc.and_(pc.equal(table["decision"], DUPLICATE), pc.less(table["duplicate"], threshold)))
     order = [("duplicate", "descending"), ("a", "ascending"), ("b", "ascending")]
     found = table.filter(waits).sort_by(order).slice(0, count).to_pylist()
-    for label, way in ((DUPLICATE, order), (NO_MATCH, order)):  # the surest merges, and the pairs that nearly were none
-        found += table.filter(pc.and_(pc.equal(table["decision"], label), pc.invert(waits))).sort_by(way).slice(0, EXAMPLES).to_pylist()
+    for label in (DUPLICATE, NO_MATCH):  # the surest merges, and the pairs that nearly were none
+        found += table.filter(pc.and_(pc.equal(table["decision"], label), pc.invert(waits))).sort_by(order).slice(0, EXAMPLES).to_pylist()
     return found
 
 

@@ -49,8 +49,13 @@ def stage(run: Path, name: str, made_from: dict, work: Callable[[Path], dict]) -
         _make(target)
         write_atomically(known, key)
     if not (target / REPORT).is_file():
-        write_atomically(target / REPORT, json.dumps(work(target), indent=1, ensure_ascii=False) + "\n")
+        write_report(run, name, work(target))
     return report(run, name)
+
+
+def write_report(run: Path, name: str, found: dict) -> None:
+    """Write what a stage found, or more about a stage that is finished: `report` returns it from now on."""
+    write_atomically(folder(run, name) / REPORT, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
 @contextlib.contextmanager

@@ -1,11 +1,10 @@
 """What waits for a person, as a table for people: the two records of each pair one under the other."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from crm_dedup_plugin.matching import run_folder
-from crm_dedup_plugin.matching.deciding import REASONS
+from crm_dedup_plugin.matching.deciding import reasons
 from crm_dedup_plugin.matching.records import EVIDENCE, Records
 
 BATCH = 1_000  # pairs
@@ -21,22 +20,15 @@ def waiting(run: Path, records: Records) -> Iterator[list[object]]:
 
     names = list(dict.fromkeys(column.name for source in records.sources for column in source.columns if column.role == EVIDENCE))
     lines, paths = records.table("line")["line"].to_pylist(), [Path(source.path).name for source in records.sources]
-    reasons = _reasons(run)
+    told = reasons(run)
     yield [*HEADER, *names]
     file = pyarrow.parquet.ParquetFile(run_folder.folder(run, "group") / "review.parquet")
     pairs = (one for batch in file.iter_batches(BATCH) for one in batch.to_pylist())
     for number, one in enumerate(pairs, start=1):
         rows = one["a"], one["b"]
         again = "yes" if one["again"] else ""
-        pair = [number, one["why"], one["decision"], round(100 * one["duplicate"], 1), again, reasons.get(rows, "")]
-        for row, values in zip(rows, records.values(rows), strict=True):
+        pair = [number, one["why"], one["decision"], round(100 * one["duplicate"], 1), again, told[rows]["reasoning"] or "" if rows in told else ""]
+        for row in rows:
+            values = records.values(row)
             place = [paths[records.source_of[row]], records.ids[row], lines[row]]
             yield [*pair, *place, *(values.get(name, "") for name in names)]
-
-
-def _reasons(run: Path) -> dict[tuple[int, int], str]:
-    path = run_folder.folder(run, "decide") / REASONS
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8") as lines:
-        return {(one["a"], one["b"]): one["reasoning"] or "" for one in map(json.loads, lines)}
