@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching import run_folder, sheets
 from crm_dedup_plugin.matching.grouping import group
-from crm_dedup_plugin.matching.plan import crm_merges, plan, sheets, survivors
+from crm_dedup_plugin.matching.plan import crm_merges, plan, survivors
 from crm_dedup_plugin.matching.plan.members import Member, in_order, telling
 from crm_dedup_plugin.matching.read import read
 from crm_dedup_plugin.matching.records import Column

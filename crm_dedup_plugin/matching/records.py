@@ -1,7 +1,6 @@
 """The records of a run, as its first stage wrote them: one row each in ``1-read/records.parquet``."""
 
 import json
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -102,6 +101,6 @@ class Records:
             self._read[row] = normalise(json.loads(self._evidence[row].as_py()))[0]
         return self._read[row]
 
-    def values(self, rows: Sequence[int]) -> list[dict[str, str]]:
-        """Return all cells of some records that are not blank, by column."""
-        return [json.loads(self._values[row].as_py()) for row in rows]
+    def values(self, row: int) -> dict[str, str]:
+        """Return all cells of a record that are not blank, by column."""
+        return json.loads(self._values[row].as_py())

@@ -1,12 +1,10 @@
 """Tables for people: CSV and XLSX in which no cell is a formula. Programs read the exact values elsewhere."""
 
 import csv
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
-from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.storage import whole
 
 Table = Iterable[Sequence[object]]  # a header first
 XLSX_ROWS = 20_000  # of one sheet: more takes minutes to write, and to open
@@ -22,19 +20,6 @@ def escaped(value: object) -> object:
     ("'+49 30 5550", 'Ann', 7)
     """
     return f"'{value}" if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA) else value
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary name for a file that gets its own name once it is complete."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        raise UserError(f"{path} could not be written ({error.strerror}): make room, or choose a folder that you may write to") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_csv(path: Path, rows: Table) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import datetime
-import hashlib
 import json
 import random
 import string
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from crm_dedup_plugin.dataset.synth.contacts import TABLES, Contact, Texts, contacts
 from crm_dedup_plugin.dataset.synth.generate import Dice
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.provenance import digest
 from crm_dedup_plugin.storage import write_atomically
 
 CRMS = tuple(TABLES["crms"])
@@ -69,7 +69,7 @@ def write(rows: int, seed: int, out: Path, crm: str = "hubspot", force: bool = F
             path.unlink(missing_ok=True)
     entities = {str(size): counts[size] // size for size in sorted(counts)}
     card = {
-        **{"command": f"crm-dedup synth --export {rows} --crm {crm} --seed {seed}", "seed": seed, "sha256": _digest(out), "rows": rows},
+        **{"command": f"crm-dedup synth --export {rows} --crm {crm} --seed {seed}", "seed": seed, "sha256": digest([out]), "rows": rows},
         **{"entities": sum(entities.values()), "entities_by_records": entities, "rows_in_groups": rows - counts[1], "filled": dict(filled)},
     }
     write_atomically(out.with_name(f"{out.stem}.card.json"), json.dumps(card, indent=2) + "\n")
@@ -187,8 +187,3 @@ def _save_xlsx(path: Path, table: dict, rows: Iterable[list[str]]) -> None:
 
 
 _SAVERS = {"csv": _save_csv, "xlsx": _save_xlsx}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching import run_folder, sheets
 from crm_dedup_plugin.matching.candidates import blocking, keys
 from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.records import Records
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import whole, write_atomically
 
 if TYPE_CHECKING:
     import duckdb
@@ -78,11 +78,10 @@ def _write_pairs(database: "duckdb.DuckDBPyConnection", path: Path, lowest: int)
     if masks:
         named = [(mask, "+".join(name for at, name in enumerate(blocking.NAMES) if mask >> at & 1)) for mask in masks]
         database.executemany("INSERT INTO named VALUES (?, ?)", named)
-    partial = path.with_name(f".{path.name}.part")
-    database.execute(f"""
-        COPY (SELECT a, b, names AS rules FROM pairs JOIN named USING (rules) WHERE score >= {lowest} ORDER BY a, b)
-        TO '{str(partial).replace("'", "''")}' (FORMAT parquet, COMPRESSION zstd)""")
-    partial.replace(path)
+    with whole(path) as partial:
+        database.execute(f"""
+            COPY (SELECT a, b, names AS rules FROM pairs JOIN named USING (rules) WHERE score >= {lowest} ORDER BY a, b)
+            TO '{str(partial).replace("'", "''")}' (FORMAT parquet, COMPRESSION zstd)""")
 
 
 def _count_rules(database: "duckdb.DuckDBPyConnection", lowest: int) -> list[dict]:
@@ -114,7 +113,7 @@ def _write_blocks(database: "duckdb.DuckDBPyConnection", work: Path, path: Path)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("rule", "key", "records", "pairs"))
-    writer.writerows((blocking.NAMES[rule], _safe(key), records, pairs) for rule, key, records, pairs in found)
+    writer.writerows((blocking.NAMES[rule], sheets.escaped(key), records, pairs) for rule, key, records, pairs in found)
     write_atomically(path, text.getvalue())
     return [(blocking.NAMES[rule], key, records, pairs) for rule, key, records, pairs in found[:_NAMED]]
 
@@ -140,11 +139,6 @@ def _markdown(report: dict, cut: list[tuple]) -> str:
         lines += ["", f"The largest blocks that were cut ({BLOCKS} has all):", "", "| rule | key | records | pairs |", "|---|---|---:|---:|"]
         lines += [f"| {rule} | {html.escape(key).replace('|', ', ')} | {records:,} | {pairs:,} |" for rule, key, records, pairs in cut]
     return "\n".join(lines) + "\n"
-
-
-def _safe(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text
 
 
 def _one(database: "duckdb.DuckDBPyConnection", query: str) -> int:

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from crm_dedup_plugin.matching.plan import sheets
+from crm_dedup_plugin.matching import sheets
 from crm_dedup_plugin.matching.plan.groups import Groups
 from crm_dedup_plugin.matching.plan.members import Member
 from crm_dedup_plugin.matching.plan.merges import Merge
 from crm_dedup_plugin.matching.records import EMPTY, Column
+from crm_dedup_plugin.storage import whole
 
 BECOMES, STAYS, GOES, BY_HAND, TOO_MANY = "becomes", "stays", "goes into it", "by hand", "too many for a merge"  # a row of the table for people
 CLEANED = "cleaned file"
@@ -23,8 +24,8 @@ def write(folder: Path, groups: Groups, plan: Callable[[list[Member]], Merge], w
     counts, per_crm = Counter(merges=0, records_removed=0, changed_fields=0, conflicts=0, set_by_hand=0, left_over=0, by_hand=0), Counter()
     unknown, results, gone = set(), {}, set()
     with (
-        sheets.whole(folder / "merge_plan.jsonl") as exact,
-        sheets.whole(folder / "before.jsonl") as before,
+        whole(folder / "merge_plan.jsonl") as exact,
+        whole(folder / "before.jsonl") as before,
         exact.open("w", encoding="utf-8", errors="surrogatepass") as plan_file,
         before.open("w", encoding="utf-8", errors="surrogatepass") as before_file,
     ):
@@ -87,8 +88,7 @@ def _cleaned(groups: Groups, columns: Sequence[Column], results: dict[int, dict[
     yield [_original(name, names) for name in names]
     for row in range(groups.size):
         if row not in gone:
-            (values,) = groups.records.values([row])
-            values |= results.get(row, {})
+            values = groups.records.values(row) | results.get(row, {})
             yield [values.get(name, "") for name in names]
 
 

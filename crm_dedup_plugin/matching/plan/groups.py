@@ -31,7 +31,7 @@ class Groups:
             yield in_order([self._member(row) for row in rows.tolist()], self.primary)
 
     def _member(self, row: int) -> Member:
-        (values,) = self.records.values([row])
+        values = self.records.values(row)
         told = telling(values)
         filled = sum(name in self._counted for name in told)
         created, changed, lines = self._notes

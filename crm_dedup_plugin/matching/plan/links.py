@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from crm_dedup_plugin.matching.plan import sheets
+from crm_dedup_plugin.matching import sheets
 from crm_dedup_plugin.matching.plan.groups import Groups
 from crm_dedup_plugin.matching.plan.members import Member
+from crm_dedup_plugin.storage import whole
 
 
 def write(folder: Path, groups: Groups, waiting: sheets.Table) -> dict:
     """Write the matches, with the table of what is `waiting` for a person, and return their counts."""
     matches = records = 0
-    with sheets.whole(folder / "merge_plan.jsonl") as partial, partial.open("w", encoding="utf-8", errors="surrogatepass") as file:
+    with whole(folder / "merge_plan.jsonl") as partial, partial.open("w", encoding="utf-8", errors="surrogatepass") as file:
         for members in _across(groups):
             file.write(json.dumps(_as_json(groups, members), ensure_ascii=False) + "\n")
             matches, records = matches + 1, records + len(members)

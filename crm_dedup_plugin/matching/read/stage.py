@@ -1,6 +1,5 @@
 """The stage: each file is read twice, to understand its columns and to write its records, in memory that does not grow with the file."""
 
-import hashlib
 import itertools
 import resource
 import sys
@@ -18,6 +17,7 @@ from crm_dedup_plugin.matching.read.rows import Reading
 from crm_dedup_plugin.matching.read.tables import Table
 from crm_dedup_plugin.matching.read.write import Writer, write_records
 from crm_dedup_plugin.matching.records import EVIDENCE, Column, Source
+from crm_dedup_plugin.provenance import digest
 from crm_dedup_plugin.storage import write_atomically
 
 VERSION = 1  # of what this stage writes: raise it where the same files give other records
@@ -58,7 +58,7 @@ def read(run: Path, files: Sequence[Path], profile: Path | None = None) -> dict:
     key = {
         "version": VERSION,
         "files": [{"path": str(file), "sha256": _digest(file)} for file in files],
-        "profiles": [hashlib.sha256(one.path.read_bytes()).hexdigest() for one in known],
+        "profiles": [digest([one.path]) for one in known],
         "profile": given and given.path.name,
     }
     return run_folder.stage(run, "read", key, lambda folder: _read(folder, files, given))
@@ -66,8 +66,7 @@ def read(run: Path, files: Sequence[Path], profile: Path | None = None) -> dict:
 
 def _digest(file: Path) -> str:
     try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+        return digest([file])
     except FileNotFoundError:
         raise UserError(f"{file} is not there: check its name") from None
     except OSError as error:
