@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy.fields import CONCEPTS
@@ -137,7 +138,7 @@ def _funnel(read: dict, candidates: dict, decided: dict, grouped: dict, plan: di
     asked = f"Of all {(records**2 - within) // 2:,} pairs of records, these are alike enough to ask about."
     found = asked if pairs else "No two records are alike enough to ask about."
     joined = f"Records of one {'company' if read['kind'] == 'account' else 'person'} form a group."
-    among = f"in {grouped['groups']:,} {'group' if grouped['groups'] == 1 else 'groups'}"
+    among = f"in {many(grouped['groups'], 'group')}"
     kept, left_out = (_noun(records, "record"), "base", records), ("left out", "no", read["rows"] - records)
     stay, go = ("staying", "base", records - gone), ("going into others", "gone", gone)
     bars = (

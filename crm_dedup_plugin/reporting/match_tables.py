@@ -6,11 +6,11 @@ Whole tables stay in their files; DuckDB reads them, so that a run of a million 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from crm_dedup_plugin.matching import records, run_folder
+from crm_dedup_plugin.matching import deciding, records, run_folder
 from crm_dedup_plugin.pair.answer import LABELS
 
 if TYPE_CHECKING:
@@ -47,9 +47,8 @@ def connect(run: Path) -> duckdb.DuckDBPyConnection:
         paths = sorted(run_folder.folder(run, stage).glob(files))
         kinds = None if paths else pa.schema([(column, kind or "string") for column, kind in columns.items()])
         found.register(name, dataset.dataset([str(path) for path in paths], schema=kinds, format="parquet") if paths else kinds.empty_table())
-    said = list(_lines(run_folder.folder(run, "decide") / "reasons.jsonl"))
     kinds = pa.schema([("a", "int64"), ("b", "int64"), ("decision", "string"), ("reasoning", "string")])
-    found.register("reasons", pa.Table.from_pylist([{name: one.get(name) for name in kinds.names} for one in said], schema=kinds))
+    found.register("reasons", pa.Table.from_pylist(list(deciding.reasons(run).values()), schema=kinds))
     return found
 
 
@@ -151,10 +150,3 @@ def _spread(total: int, count: int) -> list[int]:
 def _dicts(found: duckdb.DuckDBPyConnection) -> list[dict]:
     names = [column[0] for column in found.description]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-
-
-def _lines(path: Path) -> Iterator[dict]:
-    """Yield the objects of a file of JSON Lines, if it is there."""
-    if path.is_file():
-        with path.open(encoding="utf-8") as lines:
-            yield from (json.loads(line) for line in lines if line.strip())

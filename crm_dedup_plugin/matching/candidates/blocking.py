@@ -40,7 +40,7 @@ def count(database: "duckdb.DuckDBPyConnection", records: Path, folder: Path, li
 
     `link` counts pairs across files only; `total` is the number of records.
     """
-    read = f"read_parquet('{_quoted(folder)}/{{}}/*.parquet')"
+    read = f"read_parquet('{quoted(folder)}/{{}}/*.parquet')"
     # A word is one number: first how many records have it, so that the rarest are the least.
     database.execute(f"""
         CREATE TABLE words AS
@@ -54,7 +54,7 @@ def count(database: "duckdb.DuckDBPyConnection", records: Path, folder: Path, li
         UNION ALL SELECT row, {_WORDS}::UTINYINT, hash(word, unnest(list_filter(words, lambda other: other > word)))
         FROM (SELECT row, words, unnest(words) AS word FROM words)""")
     database.execute("DROP TABLE words")
-    database.execute(f"CREATE VIEW origin AS SELECT row, {'source' if link else '0'} AS source FROM read_parquet('{_quoted(records)}')")
+    database.execute(f"CREATE VIEW origin AS SELECT row, {'source' if link else '0'} AS source FROM read_parquet('{quoted(records)}')")
     sizes = "SELECT block, rule, count(*) AS records, records * (records - 1) // 2 AS pairs FROM entries GROUP BY ALL"
     if link:
         sizes = """SELECT block, rule, sum(n)::BIGINT AS records, ((sum(n) ** 2 - sum(n ** 2)) / 2)::BIGINT AS pairs
@@ -107,5 +107,6 @@ def best(database: "duckdb.DuckDBPyConnection", most: float) -> int:
     return lowest
 
 
-def _quoted(path: Path) -> str:
+def quoted(path: Path) -> str:
+    """Return a path as it stands between quotation marks in SQL."""
     return str(path).replace("'", "''")

@@ -81,7 +81,7 @@ def _write_pairs(database: "duckdb.DuckDBPyConnection", path: Path, lowest: int)
     with whole(path) as partial:
         database.execute(f"""
             COPY (SELECT a, b, names AS rules FROM pairs JOIN named USING (rules) WHERE score >= {lowest} ORDER BY a, b)
-            TO '{str(partial).replace("'", "''")}' (FORMAT parquet, COMPRESSION zstd)""")
+            TO '{blocking.quoted(partial)}' (FORMAT parquet, COMPRESSION zstd)""")
 
 
 def _count_rules(database: "duckdb.DuckDBPyConnection", lowest: int) -> list[dict]:
@@ -107,7 +107,7 @@ def _write_blocks(database: "duckdb.DuckDBPyConnection", work: Path, path: Path)
     """Write every cut block with its key; returns the rule, key, records and pairs of the largest."""
     found = database.execute(f"""
         SELECT DISTINCT rule, key, records, pairs
-        FROM (SELECT rule, key, hash(rule, key) AS block FROM read_parquet('{str(work).replace("'", "''")}/keys/*.parquet'))
+        FROM (SELECT rule, key, hash(rule, key) AS block FROM read_parquet('{blocking.quoted(work)}/keys/*.parquet'))
         JOIN (SELECT rule, block, records, pairs FROM blocks WHERE cut) USING (rule, block)
         ORDER BY pairs DESC, rule, key""").fetchall()
     text = io.StringIO()
