@@ -4,7 +4,7 @@ Every other part is the real one. For tests of what a run does when it is killed
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from crm_dedup_plugin.matching import pipeline, run_folder
@@ -26,12 +26,15 @@ class Rules:
     def decide_many(self, pairs: Iterable[tuple[dict, dict]], explain: str) -> list[Decision]:
         found = []
         for pair in pairs:
-            self.asked += 1
             known = evidence.compare(*pair)
             decision = rules.decide(known)
-            probabilities = {label: 0.99 if label == decision else 0.005 for label in LABELS}
+            probabilities = dict(zip(LABELS, self.probabilities([pair])[0], strict=True))
             found.append(Decision(decision, probabilities, None if explain == NONE else reasoning.write_plainly(known), True))
         return found
+
+    def probabilities(self, pairs: Sequence[tuple[dict, dict]]) -> list[list[float]]:
+        self.asked += len(pairs)
+        return [[0.99 if label == rules.decide(evidence.compare(*pair)) else 0.005 for label in LABELS] for pair in pairs]
 
 
 def match(run: Path, *files: Path, **settings: object) -> tuple[dict, int]:

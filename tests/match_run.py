@@ -64,9 +64,9 @@ def _decided(run: Path, pairs: Pairs, reasoning: str) -> dict[tuple[int, int], s
     reasons = [{"a": a, "b": b, "decision": label, "reasoning": reasoning} for (a, b), label in decided.items() if label != LABELS[0]]
     counts = Counter(decided.values())
     report = {"pairs": len(pairs), "decisions": {label: counts[label] for label in LABELS}, "threshold": THRESHOLD, "model": "embedded"}
-    files = {"shards/000000000000.parquet": table} if pairs else {}
+    files = {"shards/000000000000.parquet": table.drop_columns("decision")} if pairs else {}
     text = "".join(json.dumps(one) + "\n" for one in reasons)
-    _stage(run, "decide", files | {"reasons.jsonl": text}, report | {"calibrated": True, "pairs_per_second": 41.5})
+    _stage(run, "decide", files | {"decisions.parquet": table, "reasons.jsonl": text}, report | {"calibrated": True, "pairs_per_second": 41.5})
     return decided
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.matching import records, run_folder
+from crm_dedup_plugin.matching import deciding, records, run_folder
 from crm_dedup_plugin.matching.grouping import group, missing
 from crm_dedup_plugin.pair.answer import LABELS
 
@@ -19,8 +19,8 @@ THRESHOLD = 0.79
 YES, UNSURE, MAYBE, NO = (0.95, 0.04, 0.01), (0.6, 0.3, 0.1), (0.2, 0.7, 0.1), (0.05, 0.05, 0.9)
 
 
-def write_run(run, ids, pairs, shards=1):
-    """Write the folders of the first three stages: records with these ids, and {(row, row): probabilities}."""
+def write_run(run, ids, pairs, step=1):
+    """Write the first three stages: records with these ids, and {(row, row): probabilities}; another `step` is another order of the pairs."""
     for number, name in enumerate(("read", "candidates", "decide"), start=1):
         folder = run / f"{number}-{name}"
         folder.mkdir(parents=True)
@@ -28,17 +28,11 @@ def write_run(run, ids, pairs, shards=1):
         (folder / run_folder.REPORT).write_text(json.dumps({"sources": [SOURCE]}))
     rows = [{"row": row, "source": 0, "line": row + 2, "id": one, "values": json.dumps({"Id": one}), "evidence": "{}"} for row, one in enumerate(ids)]
     pq.write_table(pa.Table.from_pylist(rows, records.schema()), run / "1-read" / records.FILE)
-    shards_folder = run / "3-decide" / "shards"
-    shards_folder.mkdir()
     items = [(*pair, *row, LABELS[row.index(max(row))]) for pair, row in pairs.items()]
-    for number in range(shards):
-        names = ("a", "b", "duplicate", "possible", "no_match", "decision")
-        kinds = (pa.int64(), pa.int64(), pa.float32(), pa.float32(), pa.float32(), pa.string())
-        columns = list(zip(*items[number::shards], strict=True)) or [[]] * 6
-        pq.write_table(
-            pa.table([pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)], names=names),
-            shards_folder / f"{number:05}.parquet",
-        )
+    items = [one for start in range(step) for one in items[start::step]]
+    kinds = [pa.field(name, pa.int64()) for name in ("a", "b")] + [pa.field(label.lower(), pa.float32()) for label in LABELS]
+    columns = list(zip(*items, strict=True)) or [[]] * 6
+    pq.write_table(pa.table(columns, pa.schema([*kinds, pa.field("decision", pa.string())])), run / "3-decide" / deciding.DECISIONS)
     return run
 
 
@@ -99,7 +93,7 @@ def carried_out(folder, world, seed=0):
     random.Random(seed).shuffle(shown)
     at = {one: row for row, one in enumerate(rows)}
     pairs = {tuple(sorted((at[a], at[b]))): table[frozenset((a, b))] for a, b in shown}
-    run = write_run(folder / f"run-{seed}-{random.random()}", rows, pairs, shards=1 + seed)
+    run = write_run(folder / f"run-{seed}-{random.random()}", rows, pairs, step=1 + seed)
     ask = Answers(rows, table)
     report = group(run, ask, THRESHOLD, [(at[a], at[b], same) for (a, b), same in answers])
     names = {frozenset(rows[row] for row in one) for one in grouped(run)}

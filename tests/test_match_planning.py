@@ -47,8 +47,7 @@ def write_decided(folder, decided):
     kinds = {"a": "int64", "b": "int64", "duplicate": "float32", "possible": "float32", "no_match": "float32", "decision": "string"}
     found = [(a, b, *told, LABELS[told.index(max(told))]) for a, b, told in decided]
     columns = list(zip(*found, strict=True)) or [[]] * len(kinds)
-    (folder / "shards").mkdir()
-    write_table(pa.table(columns, pa.schema([pa.field(*one) for one in kinds.items()])), folder / "shards" / "0.parquet")
+    write_table(pa.table(columns, pa.schema([pa.field(*one) for one in kinds.items()])), folder / "decisions.parquet")
     told = [json.dumps({"a": a, "b": b, "decision": said, "reasoning": REASONING}, ensure_ascii=False) for a, b, *_, said in found[:1]]
     (folder / "reasons.jsonl").write_text("".join(f"{one}\n" for one in told), encoding="utf-8")
     return {}

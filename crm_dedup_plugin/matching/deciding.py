@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from crm_dedup_plugin.matching import run_folder
-from crm_dedup_plugin.matching.matcher import ALL, NONE, Decision, Matcher
+from crm_dedup_plugin.matching.matcher import ALL, Decision, Matcher
+from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.matching.progress import shown
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
@@ -22,11 +25,13 @@ from crm_dedup_plugin.storage import write_atomically, write_table
 if TYPE_CHECKING:
     import pyarrow
 
-SHARDS, REASONS, INSIDE = "shards", "reasons.jsonl", "inside.jsonl"
+SHARDS, DECISIONS, REASONS, INSIDE = "shards", "decisions.parquet", "reasons.jsonl", "inside.jsonl"
 FIRST, MOST, SECONDS = 32, 16_384, 20  # pairs of the first shard and of the largest, and how long each shall take
 SURE = 0.98  # the least calibrated probability of a merge that no person sees; results/matching.json shows what it costs
 EXAMPLES = 6  # pairs of each decision that get a reasoning although nobody must read them
 DUPLICATE, POSSIBLE, NO_MATCH = LABELS
+
+NAMES = ["a", "b", *(label.lower() for label in LABELS), "decision"]
 
 Rows = tuple[int, int]
 
@@ -37,22 +42,29 @@ def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain:
     Merges need the calibrated probability `threshold`, by default the model's own but at least `SURE`. The `explain` pairs that wait for a person and
     are most probable get a reasoning. `price` is that of an hour of this machine.
     """
-    limit = threshold if threshold is not None else max(matcher.calibration.threshold or 0, SURE)
-    asked = {"model_sha256": model_digest(matcher.model), "prompt": PROMPT_VERSION, "temperature": matcher.calibration.temperature}
+    calibration = matcher.calibration
+    calibration = calibration._replace(threshold=threshold if threshold is not None else max(calibration.threshold or 0, SURE))
+    asked = {"model_sha256": model_digest(matcher.model), "prompt": PROMPT_VERSION}
 
     def work(folder: Path) -> dict:
         began, records = time.monotonic(), Records(run)
         pairs = in_prompt_order(records, candidates(run))
         before = _ask_all(folder, records, matcher, pairs, price)
-        told = {**_counts(folder), "model": matcher.name, "calibrated": matcher.calibration.known}
-        return told | _speed(len(pairs) - before, time.monotonic() - began)
+        return {"pairs": len(pairs), **_speed(len(pairs) - before, time.monotonic() - began)}
 
-    # What follows is no part of the stage's key: another threshold asks for reasonings at most.
-    found, chosen_by = run_folder.stage(run, "decide", asked, work), {"threshold": limit, "explain": explain}
+    # What follows is no part of the stage's key: another calibration or threshold asks for reasonings at most.
+    found = run_folder.stage(run, "decide", asked, work)
+    chosen_by = {"model": matcher.name, "calibration": calibration._asdict(), "threshold": calibration.threshold, "explain": explain}
     if not chosen_by.items() <= found.items():
-        _explain(run, matcher, limit, explain)
-        run_folder.write_report(run, "decide", found | chosen_by)
+        decided = _decided(run, calibration)
+        _explain(run, matcher, calibration.threshold, explain)
+        run_folder.write_report(run, "decide", found | chosen_by | {"decisions": decided, "calibrated": calibration.known})
     return run_folder.report(run, "decide")
+
+
+def calibration(run: Path) -> Calibration:
+    """Return the calibration by which the pairs of a run were decided."""
+    return Calibration(**run_folder.report(run, "decide").get("calibration", {}))
 
 
 def candidates(run: Path) -> list[Rows]:
@@ -71,8 +83,19 @@ def in_prompt_order(records: Records, pairs: Sequence[Rows]) -> list[Rows]:
 
 
 def decisions(run: Path) -> "pyarrow.Table":
-    """Return the decisions about all candidates: a, b, duplicate, possible, no_match, decision."""
-    return _read(run_folder.folder(run, "decide"))
+    """Return the decisions about all candidates, with calibrated probabilities: a, b, duplicate, possible, no_match, decision."""
+    import pyarrow.parquet
+
+    return pyarrow.parquet.read_table(run_folder.folder(run, "decide") / DECISIONS)
+
+
+def raw(run: Path) -> "pyarrow.Table":
+    """Return what the model said of all candidates, before any calibration: a, b, duplicate, possible, no_match."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    parts = [pyarrow.parquet.read_table(path) for path in sorted((run_folder.folder(run, "decide") / SHARDS).glob("*.parquet"))]
+    return pa.concat_tables(parts) if parts else _table([], []).select(NAMES[:-1])
 
 
 def reasons(run: Path) -> dict[Rows, dict]:
@@ -81,8 +104,8 @@ def reasons(run: Path) -> dict[Rows, dict]:
 
 
 def asker(run: Path, matcher: Matcher) -> Callable[[Sequence[Rows]], list[tuple[float, float, float]]]:
-    """Return what asks about pairs of rows that were no candidates; what it was told is kept, and never asked again in this run."""
-    kept, records = run_folder.folder(run, "decide") / INSIDE, Records(run)
+    """Return what asks for the calibrated probabilities of pairs of rows that were no candidates; no pair is asked twice in a run."""
+    kept, records, calibrated = run_folder.folder(run, "decide") / INSIDE, Records(run), calibration(run)
     known = {(one["a"], one["b"]): tuple(one["probabilities"]) for one in _whole_lines(kept)}
 
     def ask(pairs: Sequence[Rows]) -> list[tuple[float, float, float]]:
@@ -90,20 +113,19 @@ def asker(run: Path, matcher: Matcher) -> Callable[[Sequence[Rows]], list[tuple[
         say = shown("group", "pairs inside groups", len(new))
         with kept.open("a", encoding="utf-8") as file:
             for done, part in _paced(new):
-                for (a, b), probabilities in zip(part, _probabilities(matcher, records, part), strict=True):
+                for (a, b), probabilities in zip(part, _asked(matcher, records, part), strict=True):
                     known[a, b] = probabilities
                     file.write(json.dumps({"a": a, "b": b, "probabilities": probabilities}) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
                 say(done)
-        return [known[pair] for pair in pairs]
+        return [tuple(row) for row in calibrated.apply([known[pair] for pair in pairs]).tolist()]
 
     return ask
 
 
 def _ask_all(folder: Path, records: Records, matcher: Matcher, pairs: Sequence[Rows], price: float | None) -> int:
     """Write the shards that are not there yet; return how many pairs were decided before."""
-    import pyarrow as pa
     import pyarrow.parquet
 
     (folder / SHARDS).mkdir(exist_ok=True)
@@ -111,19 +133,33 @@ def _ask_all(folder: Path, records: Records, matcher: Matcher, pairs: Sequence[R
     before = sum(pyarrow.parquet.read_metadata(path).num_rows for path in there)
     say = shown("decide", "pairs", len(pairs), before, price)
     for done, part in _paced(pairs, before):
-        told = _probabilities(matcher, records, part)
-        columns = [pa.array([pair[at] for pair in part], pa.int64()) for at in (0, 1)]
-        columns += [pa.array([one[at] for one in told], pa.float32()) for at in range(3)]
-        columns.append(pa.array([LABELS[one.index(max(one))] for one in told]))
-        names = ["a", "b", "duplicate", "possible", "no_match", "decision"]
-        write_table(pa.table(columns, names=names), folder / SHARDS / f"{done:012}.parquet")
+        told = _asked(matcher, records, part)
+        write_table(_table(part, told).select(NAMES[:-1]), folder / SHARDS / f"{done:012}.parquet")
         say(done)
     return before
 
 
-def _probabilities(matcher: Matcher, records: Records, pairs: Sequence[Rows]) -> list[tuple[float, float, float]]:
-    asked = [(records.evidence(a), records.evidence(b)) for a, b in pairs]
-    return [tuple(decision.probabilities.values()) for decision in matcher.decide_many(asked, NONE)]
+def _asked(matcher: Matcher, records: Records, pairs: Sequence[Rows]) -> list[list[float]]:
+    return matcher.probabilities([(records.evidence(a), records.evidence(b)) for a, b in pairs])
+
+
+def _decided(run: Path, calibration: Calibration) -> dict[str, int]:
+    """Write the decisions about all candidates, and return how many there are of each."""
+    table = raw(run)
+    rows = calibration.apply(np.stack([table[name].to_numpy() for name in NAMES[2:5]], axis=1))
+    labels = calibration.labels(rows)
+    pairs = np.stack([table["a"].to_numpy(), table["b"].to_numpy()], axis=1)
+    write_table(_table(pairs, rows, labels), run_folder.folder(run, "decide") / DECISIONS)
+    return {label: int((labels == at).sum()) for at, label in enumerate(LABELS)}
+
+
+def _table(pairs: Sequence[Rows], rows: Sequence[Sequence[float]], labels: Sequence[int] = ()) -> "pyarrow.Table":
+    """Return pairs of rows, their (pairs, 3) probabilities, and the decisions as far as `labels` gives them."""
+    import pyarrow as pa
+
+    pairs, rows = np.asarray(pairs, np.int64).reshape(-1, 2), np.asarray(rows, np.float32).reshape(-1, len(LABELS))
+    decisions = pa.array(np.array(LABELS)[labels] if len(labels) else [None] * len(pairs), pa.string())
+    return pa.table([*pairs.T, *rows.T, decisions], names=NAMES)
 
 
 def _explain(run: Path, matcher: Matcher, threshold: float, count: int) -> None:
@@ -155,29 +191,8 @@ def chosen(table: "pyarrow.Table", threshold: float, count: int) -> list[dict]:
     return found
 
 
-def _counts(folder: Path) -> dict:
-    import pyarrow.compute as pc
-
-    found = {one["values"]: one["counts"] for one in pc.value_counts(_read(folder)["decision"]).to_pylist()}
-    return {"pairs": sum(found.values()), "decisions": {label: found.get(label, 0) for label in LABELS}}
-
-
 def _speed(pairs: int, seconds: float) -> dict:
     return {"asked": pairs, "seconds": round(seconds, 1), "pairs_per_second": round(pairs / seconds, 1)}
-
-
-def _read(folder: Path) -> "pyarrow.Table":
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    names = [
-        ("a", pa.int64()),
-        ("b", pa.int64()),
-        *((name, pa.float32()) for name in ("duplicate", "possible", "no_match")),
-        ("decision", pa.string()),
-    ]
-    parts = [pyarrow.parquet.read_table(path) for path in sorted((folder / SHARDS).glob("*.parquet"))]
-    return pa.concat_tables(parts) if parts else pa.schema(names).empty_table()
 
 
 def _whole_lines(path: Path) -> Iterator[dict]:

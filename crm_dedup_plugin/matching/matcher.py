@@ -70,11 +70,19 @@ class Matcher:
             return []
         engine = self.engine(len(pairs), explain)
         with _explained(self.name):
-            raw = engine.ask(DECISION, pairs).answers
-            decided = [LABELS[row.index(max(row))] for row in raw]
+            rows = self.calibration.apply(engine.ask(DECISION, pairs).answers)
+            decided = [LABELS[at] for at in self.calibration.labels(rows)]
             asked = [at for at, label in enumerate(decided) if explain == ALL or (explain == REVIEW and label == LABELS[1])]
             replies = dict(zip(asked, engine.ask(FULL, [pairs[at] for at in asked]).answers, strict=True)) if asked else {}
-        return [self._decision(label, row, replies.get(at)) for at, (label, row) in enumerate(zip(decided, raw, strict=True))]
+        return [self._decision(label, row, replies.get(at)) for at, (label, row) in enumerate(zip(decided, rows.tolist(), strict=True))]
+
+    def probabilities(self, pairs: Sequence[Pair]) -> list[list[float]]:
+        """Return the model's own probability of each label for each pair of records, before any calibration."""
+        if not pairs:
+            return []
+        engine = self.engine(len(pairs))
+        with _explained(self.name):
+            return engine.ask(DECISION, [tuple(map(_normalised, pair)) for pair in pairs]).answers
 
     def close(self) -> None:
         """Free the memory of the model."""
@@ -89,9 +97,11 @@ class Matcher:
         self.close()
 
     def _decision(self, label: str, row: Sequence[float], reply) -> Decision:
+        said, reasoning = reply.answer if reply and reply.answer else (label, None)
         # Where two decisions are equally probable, the whole answer may take the other one: its reasoning argues for that.
-        label, reasoning = reply.answer if reply and reply.answer else (label, None)
-        return Decision(label, dict(zip(LABELS, self.calibration.apply(row), strict=True)), reasoning, self.calibration.known)
+        # But what was learned from a reviewer overrules what the model says.
+        label = said if self.calibration.slope is None else label
+        return Decision(label, dict(zip(LABELS, row, strict=True)), reasoning, self.calibration.known)
 
     def engine(self, pairs: int, explain: str = NONE):
         """Return an engine that suits so many pairs; what runs is used as long as it does."""

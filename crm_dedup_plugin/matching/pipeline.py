@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crm_dedup_plugin.matching import candidates, deciding, grouping, plan, read, run_folder
+from crm_dedup_plugin.matching.answers import Answers
 from crm_dedup_plugin.matching.matcher import Matcher
+from crm_dedup_plugin.matching.records import Records
 
 
 class Settings(NamedTuple):
@@ -21,18 +23,25 @@ class Settings(NamedTuple):
 
 
 def match(run: Path, files: Sequence[Path], matcher: Matcher, settings: Settings) -> dict[str, dict]:
-    """Take a run through its stages up to `plan`, and return their reports by stage; what is done already is not done again."""
+    """Take a run through its stages up to `plan`, and return their reports by stage; what is done already is not done again.
+
+    What people answered about the run (`answers`) counts for groups and plan.
+    """
 
     def read_and_check() -> dict:
         found = read.read(run, files, settings.profile)
         plan.check(run, settings.primary)  # here, where an error costs seconds
         return found
 
+    def grouped() -> dict:
+        threshold = run_folder.report(run, "decide")["threshold"]
+        return grouping.group(run, deciding.asker(run, matcher), threshold, Answers.of(run, Records(run)).same_or_not)
+
     stages = {
         "read": read_and_check,
         "candidates": lambda: candidates.find(run, settings.limit),
         "decide": lambda: deciding.decide(run, matcher, settings.threshold, settings.explain, settings.price),
-        "group": lambda: grouping.group(run, deciding.asker(run, matcher), run_folder.report(run, "decide")["threshold"]),
+        "group": grouped,
         "plan": lambda: plan.plan(run, settings.primary),
     }
     wanted = run_folder.STAGES[: run_folder.STAGES.index(settings.until) + 1]

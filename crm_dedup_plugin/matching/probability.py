@@ -1,38 +1,72 @@
-"""Probabilities that mean what they say: a model's own, at the temperature that its evaluation found on the validation split."""
+"""Probabilities that mean what they say.
+
+In general, they are the model's own, at the temperature that its evaluation found on the validation split. A model that learned from
+the answers of a reviewer has a line on its log-odds instead, and two thresholds.
+"""
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
+import numpy as np
+
 from crm_dedup_plugin.inference import embedded
-from crm_dedup_plugin.inference.engine import normalised
+from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.provenance import model_digest
 from crm_dedup_plugin.storage import results_of
 
 ON_HUB = "results/metrics.json"  # where `crm-dedup push` puts it
 
 
-class Calibration(NamedTuple):
-    """The temperature of a model, and the probability of DUPLICATE from which on its merges were right 99 times in 100.
+LEARNED = "calibration.json"  # in the folder of a model: what it learned from a reviewer
+DUPLICATE, POSSIBLE, NO_MATCH = range(len(LABELS))
 
-    `known` is False where the model was never calibrated: then the temperature is 1.
+
+class Calibration(NamedTuple):
+    """How a model's probabilities become calibrated ones, and decisions.
+
+    In general, the most probable label is the decision, and merges need `threshold`. After learning, the probability of DUPLICATE is that
+    of one entity: from `threshold` on the decision is DUPLICATE, below `review_from` NO_MATCH, and between them POSSIBLE, which has no
+    probability of its own. `known` is False where the model was never calibrated: then the temperature is 1.
     """
 
     temperature: float = 1.0
-    threshold: float | None = None
+    threshold: float | None = None  # the probability of DUPLICATE from which on merges were right 99 times in 100
     known: bool = False
+    slope: float | None = None  # of the log-odds; None: nothing was learned
+    bias: float = 0.0
+    review_from: float = 0.0
 
     @classmethod
     def of(cls, model: str) -> Self:
         """Return the calibration of a model folder or of a model on the Hub, as far as its results are at hand."""
+        if learned := _read(Path(model) / LEARNED):
+            return cls(**learned)
         found = _embedded(model) or _measured_here(model) or _published(model)
         return cls(found["temperature"], found["merge_at_99"]["threshold"], True) if found else cls()
 
-    def apply(self, row: Sequence[float]) -> list[float]:
-        """Return calibrated probabilities; their order by size stays."""
-        return normalised([math.log(max(one, 1e-12)) / self.temperature for one in row])
+    def apply(self, rows: Sequence[Sequence[float]]) -> np.ndarray:
+        """Return the calibrated probabilities (pairs, 3) of a model's own ones, in the order of `LABELS`."""
+        logs = np.log(np.clip(np.asarray(rows, np.float64).reshape(-1, len(LABELS)), 1e-12, 1))
+        if self.slope is None:
+            found = np.exp((logs - logs.max(axis=1, keepdims=True)) / self.temperature)
+            return found / found.sum(axis=1, keepdims=True)
+        same = 1 / (1 + np.exp(-(self.slope * log_odds(rows) + self.bias)))
+        return np.stack([same, np.zeros_like(same), 1 - same], axis=1)
+
+    def labels(self, calibrated: np.ndarray) -> np.ndarray:
+        """Return the decision of each row of calibrated probabilities, as an index of `LABELS`."""
+        if self.slope is None:
+            return calibrated.argmax(axis=1)
+        same = calibrated[:, DUPLICATE]
+        return np.where(same >= (self.threshold or 0), DUPLICATE, np.where(same < self.review_from, NO_MATCH, POSSIBLE))
+
+
+def log_odds(rows: Sequence[Sequence[float]]) -> np.ndarray:
+    """Return the logarithm of DUPLICATE's probability over that of NO_MATCH, for (pairs, 3) probabilities of a model."""
+    logs = np.log(np.clip(np.asarray(rows, np.float64).reshape(-1, len(LABELS)), 1e-12, 1))
+    return logs[:, DUPLICATE] - logs[:, NO_MATCH]
 
 
 def _embedded(model: str) -> dict | None:

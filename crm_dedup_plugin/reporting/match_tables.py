@@ -21,7 +21,7 @@ STEPS = 1000  # thresholds of the curve
 _PAIR = {"a": "int64", "b": "int64", **dict.fromkeys(("duplicate", "possible", "no_match"), "float32"), "decision": "string"}
 _TABLES = {  # view: stage, files, columns
     "records": ("read", records.FILE, dict.fromkeys(("row", "source", "line", "id", "created", "changed", "evidence"))),
-    "pairs": ("decide", "shards/*.parquet", _PAIR),
+    "pairs": ("decide", deciding.DECISIONS, _PAIR),
     "groups": ("group", "groups.parquet", {"row": "int64", "group": "int64"}),
     "edges": ("group", "edges.parquet", {"a": "int64", "b": "int64", "duplicate": "float32", "kind": "string"}),
     "review": ("group", "review.parquet", {**_PAIR, "why": "string", "again": "bool"}),

@@ -8,6 +8,7 @@ import numpy as np
 
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.deciding import decisions
+from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.pair.answer import LABELS
 
 Ask = Callable[[list[tuple[int, int]]], list[tuple[float, float, float]]]
@@ -35,10 +36,10 @@ class Decided(NamedTuple):
         return cls(pairs, probabilities, labels)
 
     @classmethod
-    def from_answers(cls, pairs: Sequence[tuple[int, int]], rows: Sequence[Sequence[float]]) -> Self:
-        """Return pairs with calibrated probabilities; the most probable label is the decision."""
+    def from_answers(cls, pairs: Sequence[tuple[int, int]], rows: Sequence[Sequence[float]], calibration: Calibration) -> Self:
+        """Return pairs with calibrated probabilities, and the decisions that follow from them."""
         probabilities = np.array(rows, np.float32).reshape(-1, len(LABELS))
-        return cls(np.array(pairs, np.int64).reshape(-1, 2), probabilities, probabilities.argmax(1).astype(np.int8))
+        return cls(np.array(pairs, np.int64).reshape(-1, 2), probabilities, calibration.labels(probabilities).astype(np.int8))
 
     def with_more(self, other: Self) -> Self:
         """Return these pairs and others behind them."""

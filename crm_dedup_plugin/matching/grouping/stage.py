@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching import deciding, run_folder
 from crm_dedup_plugin.matching.grouping import tables
 from crm_dedup_plugin.matching.grouping.constrained import CUT
 from crm_dedup_plugin.matching.grouping.decided import Ask, Decided
 from crm_dedup_plugin.matching.grouping.missing import MOST, WHOLE, keys, missing
 from crm_dedup_plugin.matching.grouping.resolve import Resolved, resolve
 from crm_dedup_plugin.matching.grouping.reviewed import Answer, Reviewed
+from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.records import ID, Records
 from crm_dedup_plugin.storage import write_table
@@ -30,11 +31,12 @@ def group(run: Path, ask: Ask, threshold: float, reviewed: Sequence[Answer] = ()
     probability of `threshold` on. `reviewed` holds what people answered, in order of time: (row, row, the same entity?). A yes joins
     whatever the model says, a no forbids; a yes that contradicts a no is not carried out and reported.
     """
-    made_from = {"threshold": threshold, "reviewed": [list(answer) for answer in reviewed], "whole": WHOLE}
-    return run_folder.stage(run, "group", made_from, lambda folder: _work(run, folder, ask, threshold, reviewed))
+    decided_by = deciding.calibration(run)
+    made_from = {"threshold": threshold, "calibration": decided_by._asdict(), "reviewed": [list(answer) for answer in reviewed], "whole": WHOLE}
+    return run_folder.stage(run, "group", made_from, lambda folder: _work(run, folder, ask, decided_by, threshold, reviewed))
 
 
-def _work(run: Path, folder: Path, ask: Ask, threshold: float, answers: Sequence[Answer]) -> dict:
+def _work(run: Path, folder: Path, ask: Ask, decided_by: Calibration, threshold: float, answers: Sequence[Answer]) -> dict:
     began = time.monotonic()
     records, decided = Records(run), Decided.of(run)
     order = order_of(records)
@@ -46,7 +48,7 @@ def _work(run: Path, folder: Path, ask: Ask, threshold: float, answers: Sequence
         if not len(pairs):
             break
         rows = [tuple(pair) for pair in pairs.tolist()]
-        decided = decided.with_more(Decided.from_answers(rows, ask(rows)))
+        decided = decided.with_more(Decided.from_answers(rows, ask(rows), decided_by))
     edges, review = tables.edges(found, decided, reviewed), tables.review(found, decided, reviewed, threshold, order)
     write_table(tables.groups(found.groups), folder / "groups.parquet")
     write_table(edges, folder / "edges.parquet")

@@ -1,6 +1,6 @@
 """The groups of a run that have several records, and their members in order of precedence."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -15,10 +15,12 @@ from crm_dedup_plugin.matching.records import CONSTANT, EVIDENCE, Records
 class Groups:
     """Groups of two records and more, in the order of their first rows. Iterate for the members of each, the one that stays first."""
 
-    def __init__(self, run: Path, records: Records, primary: str):
+    def __init__(self, run: Path, records: Records, primary: str, chosen: Sequence[int] = ()):
+        """Read the groups. `primary` is a rule for the record that stays; `chosen` holds rows that a person wants to stay, the latest last."""
         import pyarrow.parquet
 
         self.records, self.primary = records, primary
+        self.chosen = {row: at for at, row in enumerate(chosen)}
         table = pyarrow.parquet.read_table(run_folder.folder(run, "group") / "groups.parquet").sort_by("row")
         of = table["group"].to_numpy()
         rows = np.argsort(of, kind="stable")
@@ -28,7 +30,11 @@ class Groups:
 
     def __iter__(self) -> Iterator[list[Member]]:
         for rows in self.rows:
-            yield in_order([self._member(row) for row in rows.tolist()], self.primary)
+            yield self.members(rows.tolist())
+
+    def members(self, rows: Sequence[int]) -> list[Member]:
+        """Return the records of a group, the one that stays first."""
+        return in_order([self._member(row) for row in rows], self.primary, self.chosen)
 
     def _member(self, row: int) -> Member:
         values = self.records.values(row)

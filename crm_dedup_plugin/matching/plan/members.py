@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from crm_dedup_plugin.errors import UserError
@@ -37,10 +37,13 @@ def telling(values: dict[str, str]) -> dict[str, str]:
     return {column: value for column, value in values.items() if not is_placeholder(value)}
 
 
-def in_order(members: Sequence[Member], primary: str) -> list[Member]:
-    """Return the members by a rule of `checked`, the record that stays first; those without an id of their own come last."""
-    key = _key(primary)
-    return sorted(members, key=lambda member: (not member.has_id, key(member)))
+def in_order(members: Sequence[Member], primary: str, chosen: Mapping[int, int] | None = None) -> list[Member]:
+    """Return the members by a rule of `checked`, the record that stays first; those without an id of their own come last.
+
+    `chosen` gives rows that a person wants to stay, and how late: the latest comes before any rule.
+    """
+    key, chosen = _key(primary), chosen or {}
+    return sorted(members, key=lambda member: (not member.has_id, -chosen.get(member.row, -1), key(member)))
 
 
 def checked(primary: str, columns: Sequence[str]) -> str:

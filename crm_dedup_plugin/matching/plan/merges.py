@@ -1,6 +1,6 @@
 """The plan for one group: who stays, what survives, and the steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from crm_dedup_plugin.matching.plan import crm_merges
@@ -55,14 +55,15 @@ class Merge(NamedTuple):
         }
 
 
-def planned(source: Source, members: Sequence[Member], rules: Mapping[str, str]) -> Merge:
+def planned(source: Source, members: Sequence[Member], rules: Mapping[str, str], chosen: Iterable[tuple[str, int]] = ()) -> Merge:
     """Return the plan for the members of a group, the one that stays first; `rules` gives each column's.
 
+    `chosen` holds columns, each with the row whose value a person wants to survive; rows of other groups are ignored.
     A CRM merges by ids: a file without a column of ids has no steps, and records without an id are merged by hand.
     """
     crm = crm_merges.NONE if source.column_of_ids is None else crm_merges.ZOHO if source.profile.casefold().startswith("zoho") else source.crm
     kind = crm_merges.LEAD if "lead" in source.profile.casefold() else source.kind
-    fields = survive(members, source.columns, rules)
+    fields = survive(members, source.columns, rules, chosen)
     primary = members[0].values
     changed = {name: field.value for name, field in fields.items() if field.value != primary.get(name, "")}
     # HubSpot keeps what an address unsubscribed from by itself, and lets nobody set it.

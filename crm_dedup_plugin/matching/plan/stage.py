@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching.answers import Answers
 from crm_dedup_plugin.matching.deciding import REASONS
 from crm_dedup_plugin.matching.plan import files, links
 from crm_dedup_plugin.matching.plan.groups import Groups
@@ -31,7 +32,9 @@ def plan(run: Path, primary: str = MOST_COMPLETE, survivors: Mapping[str, str] |
     records, rules = Records(run), check(run, primary, survivors)
     reasons = run_folder.folder(run, "decide") / REASONS  # they stand in the list for a person
     key = {"version": VERSION, "reasons": digest([reasons]) if reasons.is_file() else "", "primary": primary, "survivors": dict(survivors or {})}
-    return run_folder.stage(run, "plan", key, lambda folder: _work(run, folder, records, primary, rules))
+    chosen = Answers.of(run, records)
+    key |= {"primaries": chosen.primaries, "values": chosen.values}
+    return run_folder.stage(run, "plan", key, lambda folder: _work(run, folder, records, primary, rules, chosen))
 
 
 def check(run: Path, primary: str, survivors: Mapping[str, str] | None = None) -> list[dict[str, str]]:
@@ -42,12 +45,12 @@ def check(run: Path, primary: str, survivors: Mapping[str, str] | None = None) -
     return [rules_of(source.columns, survivors or {}, profiles.used(run, at).survivors) for at, source in enumerate(records.sources)]
 
 
-def _work(run: Path, folder: Path, records: Records, primary: str, rules: list[dict[str, str]]) -> dict:
+def _work(run: Path, folder: Path, records: Records, primary: str, rules: list[dict[str, str]], chosen: Answers) -> dict:
     began = time.monotonic()
-    groups, review = Groups(run, records, primary), waiting(run, records)
+    groups, review = Groups(run, records, primary, chosen.primaries), waiting(run, records)
     if run_folder.report(run, "read")["link"]:
         found = links.write(folder, groups, review)
     else:
-        found = files.write(folder, groups, lambda members: planned(records.sources[0], members, rules[0]), review)
+        found = files.write(folder, groups, lambda members: planned(records.sources[0], members, rules[0], chosen.values), review)
     print(f"plan: {many(found['records_removed'], 'record')} would go into others", file=sys.stderr, flush=True)
     return {**found, "primary": primary, "seconds": round(time.monotonic() - began, 2)}

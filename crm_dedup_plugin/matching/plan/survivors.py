@@ -5,7 +5,7 @@ Parts of one address, or of one name, come from one record, so that no plan inve
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from crm_dedup_plugin.policy.fields import CONCEPTS
 from crm_dedup_plugin.policy.values import DIFFERS, SAME, relation
 
 PRIMARY, MOST_COMPLETE, LAST_CHANGED, OLDEST, LONGEST, MOST_FREQUENT, ALL = RULES
+CHOSEN = "chosen by a person"
 UNITS = {"address": ("street", "postcode", "city", "country"), "name": ("first", "last", "name", "suffix", "salutation")}
 OPT_OUT = re.compile(r"unsubscri|opt(ed)?[ _-]*out|do[ _]*not[ _]*(call|e?-?mail|contact|fax|phone)|donot|has ?opted", re.IGNORECASE)
 _PART = re.compile(r"street|road|line|city|town|state|province|region|county|zip|post|country|stra|plz|ort\b|stadt|land\b", re.IGNORECASE)
@@ -33,8 +34,13 @@ class Field(NamedTuple):
     conflict: bool  # what is lost is another value, not another way to write the same
 
 
-def survive(members: Sequence[Member], columns: Sequence[Column], rules: Mapping[str, str]) -> dict[str, Field]:
-    """Return what survives in each column that the group fills; `rules` has a rule of `RULES` for each column, `members` the primary first."""
+def survive(
+    members: Sequence[Member], columns: Sequence[Column], rules: Mapping[str, str], chosen: Iterable[tuple[str, int]] = ()
+) -> dict[str, Field]:
+    """Return what survives in each column that the group fills; `rules` has a rule of `RULES` for each column, `members` the primary first.
+
+    `chosen` holds columns and the rows whose values a person wants; the latest comes last.
+    """
     fields: dict[str, Field] = {}
     for unit in units(tuple(columns)):
         for column, (value, rows) in _chosen(members, unit, rules).items():
@@ -45,6 +51,10 @@ def survive(members: Sequence[Member], columns: Sequence[Column], rules: Mapping
             said = [member for member in members if member.values.get(column.name, "").strip().casefold() in YES]
             if said:  # who opted out anywhere has opted out
                 fields[column.name] = Field(said[0].values[column.name], [said[0].row], "any yes", [], False)
+    by_name, by_row = {column.name: column for column in columns}, {member.row: member for member in members}
+    for name, row in chosen:
+        if name in by_name and row in by_row and (value := by_row[row].values.get(name)):
+            fields[name] = _field(members, by_name[name], value, [row], CHOSEN)
     return {column.name: fields[column.name] for column in columns if column.name in fields}
 
 
@@ -141,7 +151,7 @@ def _field(members: Sequence[Member], column: Column, value: str, rows: list[int
     if rule == ALL:
         return Field(value, rows, rule, [], False)
     own = members[0].said(column.name)
-    if rule != LONGEST and own and own != value and _same(column, own, value):
+    if rule not in (LONGEST, CHOSEN) and own and own != value and _same(column, own, value):
         value, rows = own, [members[0].row]  # nothing is to be changed for another way to write the same
     lost = [(member.row, other) for member in members if (other := member.said(column.name)) and other != value]
     return Field(value, rows, rule, lost, any(not _same(column, value, other) and not _within(other, value) for _, other in lost))
