@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.records import Source
 from crm_dedup_plugin.pair.answer import LABELS
-from crm_dedup_plugin.policy.fields import CONCEPTS
-from crm_dedup_plugin.policy.values import SAME, relation
+from crm_dedup_plugin.policy.values import SAME
+from crm_dedup_plugin.reporting.match_fields import Key, aligned, how, place, words
 from crm_dedup_plugin.reporting.templates import printable
 
 FIELDS, COLUMNS, LONGEST, CELL = 12, 9, 160, 60
 DUPLICATE, ABSENT = LABELS[0], ""
-HOW = {"same": "same", "close": "alike", "differs": "different", "unclear": "other script", "only_a": "only in A", "only_b": "only in B"}
 
 
 class Field(NamedTuple):
@@ -26,7 +24,7 @@ class Field(NamedTuple):
     name: str
     a: str
     b: str
-    how: str  # a key of `HOW`
+    how: str  # a key of `match_fields.HOW`
 
 
 class Pair(NamedTuple):
@@ -67,12 +65,12 @@ class Group(NamedTuple):
 def pair(found: dict, records: dict[int, dict], sources: Sequence[Source], threshold: float | None) -> Pair:
     """Return a row of pairs or of the review with its two records side by side; fields whose meaning is known come first."""
     both = [records[found["a"]], records[found["b"]]]
-    keys, (left, right) = _keyed(both, sources)
+    keys, (left, right) = aligned(both, sources)
     fields = []
     for key in keys:
         (name_a, a), (name_b, b) = left.get(key, ("", ABSENT)), right.get(key, ("", ABSENT))
         names = list(dict.fromkeys(printable(name, 60) for name in (name_a, name_b) if name))
-        fields.append((key[0], Field(" / ".join(names), printable(a), printable(b), _how(key, a, b))))
+        fields.append((key[0], Field(" / ".join(names), printable(a), printable(b), how(key, a, b))))
     fields.sort(key=lambda item: item[0] is None)
     shown = [one for _, one in fields[:FIELDS]]
     probability, duplicate = found[found["decision"].lower()], found["duplicate"]
@@ -85,7 +83,7 @@ def pair(found: dict, records: dict[int, dict], sources: Sequence[Source], thres
 def group(found: dict, records: dict[int, dict], sources: Sequence[Source]) -> Group:
     """Return a row of `match_tables.groups` with its records."""
     members = [records[row] for row in found["rows"]]
-    keys, keyed = _keyed(members, sources)
+    keys, keyed = aligned(members, sources)
     names = {key: name for one in reversed(keyed) for key, (name, _) in one.items()}
     telling = sorted(keys, key=lambda key: (not key[0], sum(key not in one for one in keyed)))[:COLUMNS]
     keys = [key for key in keys if key in telling]
@@ -93,7 +91,7 @@ def group(found: dict, records: dict[int, dict], sources: Sequence[Source]) -> G
     rows = []
     for record, values in zip(members, keyed, strict=True):
         said = [values[key][1] if key in values else ABSENT for key in keys]
-        cells = [(printable(value, CELL), bool(value) and _how(key, usual[key], value) != SAME) for key, value in zip(keys, said, strict=True)]
+        cells = [(printable(value, CELL), bool(value) and how(key, usual[key], value) != SAME) for key, value in zip(keys, said, strict=True)]
         rows.append((place(record, sources), cells))
     columns = [printable(names[key], 60) for key in keys]
     return Group(found["size"], found["holds"] or 0, found["weakest"], found["agree"] or 0, found["cut"] or 0, columns, rows)
@@ -113,54 +111,6 @@ def conflicts(run: Path, count: int, of_group: int = 2) -> list[Conflict]:
     return found[:count]
 
 
-def place(record: dict, sources: Sequence[Source]) -> str:
-    """Return where a record stands: its id and its line, with the file where there are several."""
-    file = f" of {printable(sources[record['source']].path.rpartition('/')[2], 40)}" if len(sources) > 1 else ""
-    return f"id {printable(record['id'] or '-', 40)}, line {record['line']:,}{file}"
-
-
-def words(record: dict, sources: Sequence[Source]) -> list[str]:
-    """Return one or two values by which a person knows the record again."""
-    concepts = {column.name: column.concept for column in sources[record["source"]].columns}
-    by_concept: dict[str | None, str] = {}
-    for name, value in record["evidence"].items():
-        by_concept.setdefault(concepts.get(name), value)
-    name = by_concept.get("name") or " ".join(filter(None, (by_concept.get("first"), by_concept.get("last"))))
-    known = list(filter(None, (name, by_concept.get("company"), by_concept.get("email"))))[:2] or list(record["evidence"].values())[:2]
-    return [printable(value, 50) for value in known] or ["(nothing but blanks)"]
-
-
-Key = tuple[str | None, str | int]  # a concept and its how-manieth column; or None and a column's name
-
-
-def _keyed(members: Iterable[dict], sources: Sequence[Source]) -> tuple[list[Key], list[dict[Key, tuple[str, str]]]]:
-    """Return the keys of these records, in the order of the columns, and each record's names and values by key.
-
-    The same fields of several files share a key.
-    """
-    keys: list[dict[str, Key]] = []
-    for source in sources:
-        seen: Counter[str] = Counter()
-        of_source: dict[str, Key] = {}
-        for column in source.columns:
-            of_source[column.name] = (column.concept, seen[column.concept]) if column.concept else (None, column.name)
-            seen[column.concept] += 1
-        keys.append(of_source)
-    found = [{keys[one["source"]].get(name, (None, name)): (name, value) for name, value in one["evidence"].items()} for one in members]
-    used = {key for one in found for key in one}
-    return [key for key in dict.fromkeys(key for one in (*(source.values() for source in keys), *found) for key in one) if key in used], found
-
-
-def _how(key: Key, a: str, b: str) -> str:
-    if not a or not b:
-        return "only_a" if a else "only_b"
-    return SAME if _folded(a) == _folded(b) else relation(key[0], a, b) if key[0] in CONCEPTS else "differs"
-
-
 def _usual(key: Key, values: Sequence[str]) -> str:
     """Return the value that says the same as most of the others, the first of several."""
-    return max(values, key=lambda value: sum(_how(key, value, other) == SAME for other in values))
-
-
-def _folded(value: str) -> str:
-    return " ".join(value.casefold().split())
+    return max(values, key=lambda value: sum(how(key, value, other) == SAME for other in values))

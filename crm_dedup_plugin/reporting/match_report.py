@@ -19,7 +19,7 @@ from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy.fields import CONCEPTS
-from crm_dedup_plugin.reporting import match_examples, match_figures, match_tables
+from crm_dedup_plugin.reporting import match_examples, match_fields, match_figures, match_tables
 from crm_dedup_plugin.reporting.templates import environment, plain, printable
 from crm_dedup_plugin.storage import write_atomically
 
@@ -117,7 +117,7 @@ def _context(run: Path) -> dict[str, Any]:
         "delimiters": DELIMITERS,
         "crms": sorted({CRMS.get(source.crm, source.crm) for source in sources} - {""}),
         "there": list(_there(run)),
-        "how": match_examples.HOW,
+        "how": match_fields.HOW,
         "colors": COLORS,
         "roles": ROLES,
         "concepts": CONCEPTS,

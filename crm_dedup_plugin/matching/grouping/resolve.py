@@ -1,12 +1,13 @@
 """Groups from decisions and answers: what joins, what forbids, and in which order."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from crm_dedup_plugin.matching.grouping.constrained import Groups, cluster
 from crm_dedup_plugin.matching.grouping.decided import DUPLICATE, NO_MATCH, Decided
-from crm_dedup_plugin.matching.grouping.missing import keys
+from crm_dedup_plugin.matching.grouping.missing import keys, missing
 from crm_dedup_plugin.matching.grouping.reviewed import Reviewed
 
 
@@ -38,3 +39,21 @@ def resolve(decided: Decided, reviewed: Reviewed, threshold: float, order: np.nd
     groups: Groups = cluster(size, np.concatenate([reviewed.yes, decided.pairs[joins]]), no)
     people = len(reviewed.yes)
     return Resolved(groups.of, joins, groups.kinds[people:], groups.kinds[:people], no)
+
+
+def complete(
+    decided: Decided, reviewed: Reviewed, threshold: float, order: np.ndarray, more: Callable[[np.ndarray], Decided]
+) -> tuple[Resolved, Decided]:
+    """Return the groups as `resolve` does, once no pair inside them is missing, and all pairs that are known then.
+
+    `more(pairs)` returns what the model says of (n, 2) pairs; those that it leaves out stay missing.
+    """
+    before = len(decided.pairs)
+    while True:
+        found = resolve(decided, reviewed, threshold, order)
+        known = keys(np.concatenate([decided.pairs, reviewed.pairs]), len(order))
+        pairs = missing(found.groups, known, decided.pairs[before:], order)
+        new = more(pairs) if len(pairs) else None
+        if new is None or not len(new.pairs):
+            return found, decided
+        decided = decided.with_more(new)

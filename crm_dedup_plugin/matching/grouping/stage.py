@@ -15,8 +15,8 @@ from crm_dedup_plugin.matching import deciding, run_folder
 from crm_dedup_plugin.matching.grouping import tables
 from crm_dedup_plugin.matching.grouping.constrained import CUT
 from crm_dedup_plugin.matching.grouping.decided import Ask, Decided
-from crm_dedup_plugin.matching.grouping.missing import MOST, WHOLE, keys, missing
-from crm_dedup_plugin.matching.grouping.resolve import Resolved, resolve
+from crm_dedup_plugin.matching.grouping.missing import MOST, WHOLE
+from crm_dedup_plugin.matching.grouping.resolve import Resolved, complete
 from crm_dedup_plugin.matching.grouping.reviewed import Answer, Reviewed
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.matching.progress import many
@@ -41,14 +41,12 @@ def _work(run: Path, folder: Path, ask: Ask, decided_by: Calibration, threshold:
     records, decided = Records(run), Decided.of(run)
     order = order_of(records)
     reviewed, before = Reviewed.of(answers, len(order)), len(decided.pairs)
-    while True:
-        found = resolve(decided, reviewed, threshold, order)
-        known = keys(np.concatenate([decided.pairs, reviewed.pairs]), len(order))
-        pairs = missing(found.groups, known, decided.pairs[before:], order)
-        if not len(pairs):
-            break
+
+    def asked(pairs: np.ndarray) -> Decided:
         rows = [tuple(pair) for pair in pairs.tolist()]
-        decided = decided.with_more(Decided.from_answers(rows, ask(rows), decided_by))
+        return Decided.from_answers(rows, ask(rows), decided_by)
+
+    found, decided = complete(decided, reviewed, threshold, order, asked)
     edges, review = tables.edges(found, decided, reviewed), tables.review(found, decided, reviewed, threshold, order)
     write_table(tables.groups(found.groups), folder / "groups.parquet")
     write_table(edges, folder / "edges.parquet")

@@ -1,0 +1,68 @@
+"""What the answers about a few pairs say of all pairs of a run: how many merges are right, and how many duplicates are still missing."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from crm_dedup_plugin.matching.sampling import Answered, Sampler, sigmoid
+
+LEAST = 10  # answers below which nothing is said
+_DRAWS, _POINTS = 4_000, 16
+_TRUST = 8.0  # answers that the curve over all strata counts for within each stratum
+
+
+class Share(NamedTuple):
+    """A share between 0 and 1 with its 95% interval, and from how many answers it comes."""
+
+    value: float
+    low: float
+    high: float
+    answers: int
+
+
+class Estimate(NamedTuple):
+    """What the answers say of a run; None where they say too little, or there is nothing to speak of."""
+
+    precision: Share | None  # of the merges that need no person: how many are right
+    missing: Share | None  # of the duplicates among the candidates: how many are neither merged nor confirmed
+
+
+def estimate(sampler: Sampler, answers: Mapping[int, Answered], confirmed: int, seed: int = 0) -> Estimate:
+    """Return the estimates from those `answers` that are a random sample of their strata; `confirmed` candidates that were not merged are now.
+
+    The number of duplicates in each stratum is drawn from its posterior. Its prior is the curve of the model's log-odds, corrected by the same
+    answers: a stratum of many clear pairs and few answers then stays near its neighbours, instead of anywhere between 0 and 1.
+    """
+    told = [[answers[at].answer == "same" for at in one if answers[at].answer in ("same", "different")] for one in sampler.sample(answers)]
+    asked, same = np.array([len(one) for one in told]), np.array([sum(one) for one in told])
+    if asked.sum() < LEAST:
+        return Estimate(None, None)
+    duplicates = _duplicates(sampler, answers, asked, same, np.random.default_rng(seed))
+    merges = sampler.merges
+    right, found = duplicates[:, merges].sum(axis=1), duplicates[:, ~merges].sum(axis=1)
+    precision = _share(right / sampler.sizes[merges].sum(), asked[merges].sum()) if merges.any() else None
+    missing = _share(np.maximum(found - confirmed, 0) / np.maximum(right + found, 1), asked.sum())
+    return Estimate(precision, missing)
+
+
+def _duplicates(sampler: Sampler, answers: Mapping[int, Answered], asked: np.ndarray, same: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return (draws, strata) numbers of duplicates, as they may be given the answers."""
+    mean, covariance = sampler.fitted({at: answers[at] for one in sampler.sample(answers) for at in one})
+    curves = rng.multivariate_normal(mean, covariance, _DRAWS)
+    curves[:, 1] = np.maximum(curves[:, 1], 0.05)
+    quantiles = (np.arange(_POINTS) + 0.5) / _POINTS
+    points = np.stack([np.quantile(sampler.z[one], quantiles) for one in sampler.orders])  # (strata, points)
+    expected = sigmoid(curves[:, :1, None] + curves[:, 1:, None] * points).mean(axis=2).clip(1e-6, 1 - 1e-6)
+    rates = rng.beta(_TRUST * expected + same, _TRUST * (1 - expected) + asked - same)
+    found = same + rng.binomial(sampler.sizes - asked, rates)
+    known = np.zeros((2, len(sampler.sizes)), np.int64)
+    for at, one in answers.items():
+        if one.answer in ("same", "different"):
+            known[int(one.answer == "different"), sampler.of[at]] += 1
+    return np.clip(found, known[0], sampler.sizes - known[1])
+
+
+def _share(draws: np.ndarray, answers: int) -> Share:
+    low, high = np.quantile(draws, (0.025, 0.975))
+    return Share(float(draws.mean()), float(low), float(high), int(answers))
