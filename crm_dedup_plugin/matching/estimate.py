@@ -1,6 +1,7 @@
 """What the answers about a few pairs say of all pairs of a run: how many merges are right, and how many duplicates are still missing."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,8 @@ _DRAWS, _POINTS = 4_000, 16
 _TRUST = 8.0  # answers that the curve over all strata counts for within each stratum
 
 
-class Share(NamedTuple):
+@dataclass(frozen=True)
+class Share:
     """A share between 0 and 1 with its 95% interval, and from how many answers it comes."""
 
     value: float
@@ -66,3 +68,13 @@ def _duplicates(sampler: Sampler, answers: Mapping[int, Answered], asked: np.nda
 def _share(draws: np.ndarray, answers: int) -> Share:
     low, high = np.quantile(draws, (0.025, 0.975))
     return Share(float(draws.mean()), float(low), float(high), int(answers))
+
+
+def share_of(part: int, whole: int) -> Share | None:
+    """Return a share that was counted, with Jeffreys' interval; None of nothing."""
+    from scipy.stats import beta
+
+    if not whole:
+        return None
+    low, high = beta.ppf((0.025, 0.975), part + 0.5, whole - part + 0.5)
+    return Share(part / whole, 0.0 if part == 0 else float(low), 1.0 if part == whole else float(high), whole)

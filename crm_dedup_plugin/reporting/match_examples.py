@@ -11,7 +11,7 @@ from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.records import Source
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy.values import SAME
-from crm_dedup_plugin.reporting.match_fields import Key, aligned, how, place, words
+from crm_dedup_plugin.reporting.match_fields import aligned, how, place, usual_value, words
 from crm_dedup_plugin.reporting.templates import printable
 
 FIELDS, COLUMNS, LONGEST, CELL = 12, 9, 160, 60
@@ -87,7 +87,7 @@ def group(found: dict, records: dict[int, dict], sources: Sequence[Source]) -> G
     names = {key: name for one in reversed(keyed) for key, (name, _) in one.items()}
     telling = sorted(keys, key=lambda key: (not key[0], sum(key not in one for one in keyed)))[:COLUMNS]
     keys = [key for key in keys if key in telling]
-    usual = {key: _usual(key, [one[key][1] for one in keyed if key in one]) for key in keys}
+    usual = {key: usual_value(key, [one[key][1] for one in keyed if key in one]) for key in keys}
     rows = []
     for record, values in zip(members, keyed, strict=True):
         said = [values[key][1] if key in values else ABSENT for key in keys]
@@ -109,8 +109,3 @@ def conflicts(run: Path, count: int, of_group: int = 2) -> list[Conflict]:
             if len(found) >= count:
                 break
     return found[:count]
-
-
-def _usual(key: Key, values: Sequence[str]) -> str:
-    """Return the value that says the same as most of the others, the first of several."""
-    return max(values, key=lambda value: sum(how(key, value, other) == SAME for other in values))

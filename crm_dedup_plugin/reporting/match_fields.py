@@ -11,6 +11,7 @@ from crm_dedup_plugin.policy.values import SAME, relation
 from crm_dedup_plugin.reporting.templates import printable
 
 HOW = {"same": "same", "close": "alike", "differs": "different", "unclear": "other script", "only_a": "only in A", "only_b": "only in B"}
+_VARIANTS = 12  # different values of a field, the most frequent ones, among which the usual one is looked for
 
 
 def place(record: dict, sources: Sequence[Source]) -> str:
@@ -56,6 +57,12 @@ def how(key: Key, a: str, b: str) -> str:
     if not a or not b:
         return "only_a" if a else "only_b"
     return SAME if _folded(a) == _folded(b) else relation(key[0], a, b) if key[0] in CONCEPTS else "differs"
+
+
+def usual_value(key: Key, values: Sequence[str]) -> str:
+    """Return the value that says the same as most of the others, the first of several."""
+    counts = Counter(values).most_common(_VARIANTS)
+    return max(counts, key=lambda one: sum(count for other, count in counts if how(key, one[0], other) == SAME))[0]
 
 
 def _folded(value: str) -> str:

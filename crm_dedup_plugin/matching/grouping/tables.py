@@ -54,23 +54,10 @@ def edges(found: Resolved, decided: Decided, reviewed: Reviewed) -> "pyarrow.Tab
 
 
 def review(found: Resolved, decided: Decided, reviewed: Reviewed, threshold: float, order: np.ndarray) -> "pyarrow.Table":
-    """Return the pairs that wait for a person, the most probable first; `again` marks those of two groups that stand further up already.
-
-    Left out are pairs inside a group, and pairs of two groups that a person's no keeps apart.
-    """
+    """Return the pairs that `waiting` finds, the most probable first; `again` marks those of two groups that stand further up already."""
     import pyarrow as pa
 
-    size = len(found.groups)
-    codes = keys(decided.pairs, size)
-    refused = np.isin(codes, keys(reviewed.yes[found.people == CUT], size))
-    settled = np.isin(codes, keys(reviewed.pairs, size)) | np.isin(_sides(decided.pairs, found.groups), _sides(reviewed.no, found.groups))
-    unsure = (decided.labels == DUPLICATE) | (decided.labels == POSSIBLE)
-    at = np.flatnonzero(refused | (unsure & ~settled & ~_together(decided.pairs, found.groups)))
-    ranks = np.sort(order[decided.pairs[at]], axis=1)
-    at = at[np.lexsort((ranks[:, 1], ranks[:, 0], -decided.probabilities[at, DUPLICATE]))]
-    first = np.unique(_sides(decided.pairs[at], found.groups), return_index=True)[1]
-    joined = (decided.labels[at] == DUPLICATE) & (decided.probabilities[at, DUPLICATE] >= threshold)
-    why = np.where(refused[at] | joined, 2, np.where(decided.labels[at] == DUPLICATE, 1, 0))
+    at, why, again = waiting(found.groups, decided, reviewed, threshold, order)
     columns = {label.lower(): decided.probabilities[at, number] for number, label in enumerate(LABELS)}
     return pa.table(
         {
@@ -79,9 +66,31 @@ def review(found: Resolved, decided: Decided, reviewed: Reviewed, threshold: flo
             **columns,
             "decision": pa.array(np.array(LABELS)[decided.labels[at]]),
             "why": pa.array(np.array(WHY)[why]),
-            "again": ~np.isin(np.arange(len(at)), first),
+            "again": again,
         }
     )
+
+
+def waiting(
+    groups: np.ndarray, decided: Decided, reviewed: Reviewed, threshold: float, order: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the positions in `decided` of the pairs that wait for a person, the most probable first; of each an index of `WHY`, and whether
+    a pair of the same two `groups` (rows,) stands further up.
+
+    Left out are pairs inside a group, and pairs of two groups that a person's no keeps apart. A yes that a no has refused waits again.
+    """
+    size = len(groups)
+    codes = keys(decided.pairs, size)
+    refused = np.isin(codes, keys(reviewed.yes[~_together(reviewed.yes, groups)], size))
+    settled = np.isin(codes, keys(reviewed.pairs, size)) | np.isin(_sides(decided.pairs, groups), _sides(reviewed.no, groups))
+    unsure = (decided.labels == DUPLICATE) | (decided.labels == POSSIBLE)
+    at = np.flatnonzero(refused | (unsure & ~settled & ~_together(decided.pairs, groups)))
+    ranks = np.sort(order[decided.pairs[at]], axis=1)
+    at = at[np.lexsort((ranks[:, 1], ranks[:, 0], -decided.probabilities[at, DUPLICATE]))]
+    first = np.unique(_sides(decided.pairs[at], groups), return_index=True)[1]
+    joined = (decided.labels[at] == DUPLICATE) & (decided.probabilities[at, DUPLICATE] >= threshold)
+    why = np.where(refused[at] | joined, 2, np.where(decided.labels[at] == DUPLICATE, 1, 0))
+    return at, why, ~np.isin(np.arange(len(at)), first)
 
 
 def _sides(pairs: np.ndarray, of: np.ndarray) -> np.ndarray:

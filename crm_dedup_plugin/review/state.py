@@ -1,0 +1,119 @@
+"""The state of a review: what the answers, in their order, make of the decisions. An answer changes only the groups that it touches."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from crm_dedup_plugin.matching import answers
+from crm_dedup_plugin.matching.grouping.decided import DUPLICATE, NO_MATCH, Decided
+from crm_dedup_plugin.matching.grouping.local import Local, Part
+from crm_dedup_plugin.matching.grouping.missing import keys
+from crm_dedup_plugin.matching.grouping.reviewed import Reviewed
+from crm_dedup_plugin.matching.grouping.tables import WHY, waiting
+from crm_dedup_plugin.matching.sampling import CHOSEN, Answered, Sampler, log_odds, tickets_of
+from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.review.material import UNKNOWN, Material
+from crm_dedup_plugin.review.shapes import Given, Rows
+
+
+class Waiting(NamedTuple):
+    """Candidates that wait for a person, the most probable first."""
+
+    at: np.ndarray  # (n,) positions in the candidates
+    why: dict[int, str]  # by position
+    again: frozenset[int]  # those of two groups that stand further up
+
+
+class Said(NamedTuple):
+    """What the model says of a pair."""
+
+    label: str
+    probabilities: list[float]  # in the order of `LABELS`
+
+
+class State:
+    """Groups, answers and open questions of a run in memory. Not thread-safe: `Board` locks it."""
+
+    def __init__(self, run: Path, material: Material, seed: int = 0):
+        self.run, self.material, self.records, self.size = run, material, material.records, len(material.order)
+        self.local = Local(material.decided, material.inside, material.threshold, material.order)
+        self.pairs = material.decided.pairs
+        self.groups = self.local.everything(Reviewed.of((), self.size)).groups
+        self.merged = self._together(self.pairs)  # without a person
+        labels, probabilities = material.decided.labels, material.decided.probabilities
+        sources, records = material.records.sources, material.records
+        names = [f"{sources[source].path}\0{id}" for source, id in zip(records.source_of, records.ids, strict=True)]
+        tickets = tickets_of(names, self.pairs, seed)
+        self.sampler = Sampler(
+            self.pairs, log_odds(probabilities[:, DUPLICATE], probabilities[:, NO_MATCH]), self.merged, material.kinds, tickets
+        )
+        self._maybe = np.flatnonzero((labels != NO_MATCH) & (labels != UNKNOWN))
+        codes = keys(self.pairs, self.size)
+        self._order = np.argsort(codes)
+        self._codes = codes[self._order]
+        self._asked_inside = {tuple(pair): at for at, pair in enumerate(np.sort(material.inside.pairs, axis=1).tolist())}
+        self.answered: dict[Rows, Given] = {}  # in order of time
+        self.sampled: dict[int, Answered] = {}  # of candidates, in order of time
+        self.reviewed = Reviewed.of((), self.size)
+        self.reload()
+
+    def reload(self) -> list[int]:
+        """Read the answers again; return the smallest rows of the groups that are other ones now."""
+        self.found = answers.Answers.of(self.run, self.records)
+        now: dict[Rows, Given] = {}
+        for a, b, answer, entry in self.found.pairs:
+            pair = (min(a, b), max(a, b))
+            now.pop(pair, None)
+            now[pair] = Given(answer, entry.get("note", ""), entry["time"], entry["n"], entry.get("drawn", CHOSEN), bool(entry.get("blind")))
+        before, self.answered = self.answered, now
+        touched = {row for pair in before.keys() | now.keys() if before.get(pair) != now.get(pair) for row in pair}
+        self.reviewed = Reviewed.of(self.found.same_or_not, self.size)
+        places = ((self.position(*pair), given) for pair, given in now.items())
+        self.sampled = {at: Answered(given.answer, given.drawn) for at, given in places if at is not None}
+        self.__dict__.pop("waiting", None)
+        return self._regroup(self.local.around(touched, self.reviewed)) if touched else []
+
+    def _regroup(self, part: Part) -> list[int]:
+        moved = part.rows[self.groups[part.rows] != part.groups]
+        names = set(self.groups[moved].tolist())
+        self.groups[part.rows] = part.groups
+        return sorted(names | set(self.groups[moved].tolist()))
+
+    @cached_property
+    def waiting(self) -> Waiting:
+        """Return what waits for a person now, answered or not."""
+        refused = [at for a, b in self.reviewed.yes.tolist() if (at := self.position(a, b)) is not None and self.groups[a] != self.groups[b]]
+        at = np.union1d(self._maybe, np.array(refused, np.int64))
+        decided = self.material.decided
+        some = Decided(decided.pairs[at], decided.probabilities[at], decided.labels[at])
+        found, why, again = waiting(self.groups, some, self.reviewed, self.material.threshold, self.material.order)
+        places = at[found]
+        return Waiting(places, dict(zip(places.tolist(), np.array(WHY)[why].tolist(), strict=True)), frozenset(places[again].tolist()))
+
+    def position(self, a: int, b: int) -> int | None:
+        """Return the place of a pair among the candidates."""
+        code = min(a, b) * self.size + max(a, b)
+        at = int(np.searchsorted(self._codes, code))
+        return int(self._order[at]) if at < len(self._codes) and self._codes[at] == code else None
+
+    def said(self, a: int, b: int) -> Said | None:
+        """Return what the model says of two rows; None where it was never asked."""
+        at, decided = self.position(a, b), self.material.decided
+        if at is None:
+            at, decided = self._asked_inside.get((min(a, b), max(a, b))), self.material.inside
+        if at is None or decided.labels[at] == UNKNOWN:
+            return None
+        return Said(LABELS[decided.labels[at]], [round(one, 6) for one in decided.probabilities[at].tolist()])
+
+    def members(self, row: int) -> list[int]:
+        """Return the rows of a row's group, ascending."""
+        return np.flatnonzero(self.groups == self.groups[row]).tolist()
+
+    def sizes(self) -> np.ndarray:
+        """Return (rows,) how many rows each group has, under its smallest row; 0 elsewhere."""
+        return np.bincount(self.groups, minlength=self.size)
+
+    def _together(self, pairs: np.ndarray) -> np.ndarray:
+        return self.groups[pairs[:, 0]] == self.groups[pairs[:, 1]]
