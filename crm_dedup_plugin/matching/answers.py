@@ -88,11 +88,11 @@ class Answers(NamedTuple):
     changed: int  # answers about records that have changed since, or are gone
 
     @classmethod
-    def of(cls, run: Path, records: Records) -> Self:
-        """Return the answers about a run whose files are read."""
-        found, row_of = cls([], [], [], 0), None
+    def of(cls, run: Path, records: Records, row_of: "Rows | None" = None) -> Self:
+        """Return the answers about a run whose files are read; who asks often keeps `row_of`."""
+        found = cls([], [], [], 0)
         for entry in entries(run):
-            row_of = row_of or _Rows(records)
+            row_of = row_of or Rows(records)
             pairs = entry["pairs"] if entry["kind"] == PAIR else [[entry["record"]]]
             for rows in ([row_of(one) for one in pair] for pair in pairs):
                 if None in rows:
@@ -116,15 +116,26 @@ class Answers(NamedTuple):
         return [(*pair, answer == SAME) for pair, answer in last.items() if answer != UNSURE]
 
 
-class _Rows:
+class Rows:
     """Finds the row of a record by its reference; None where it has changed or is gone."""
 
     def __init__(self, records: Records):
         self.records, self.names = records, _names(records)
         self.rows = {(self.names[source], id_): row for row, (source, id_) in enumerate(zip(records.source_of, records.ids, strict=True))}
         self.by_content: dict[tuple[str, str], int] | None = None
+        self._known: dict[tuple[str, str, str], int | None] = {}
 
     def __call__(self, reference: dict) -> int | None:
+        key = reference["file"], reference["id"], reference["sha256"]
+        if key not in self._known:
+            self._known[key] = self._found(reference)
+        return self._known[key]
+
+    def whatever_it_says(self, reference: dict) -> int | None:
+        """Return the row of the record that has this id now, changed or not; None where it is gone."""
+        return self.rows.get((reference["file"], reference["id"]))
+
+    def _found(self, reference: dict) -> int | None:
         file, content = reference["file"], reference["sha256"]
         row = self.rows.get((file, reference["id"]))
         if row is not None and said(self.records, row) == content:

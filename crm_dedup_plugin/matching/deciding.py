@@ -103,10 +103,15 @@ def reasons(run: Path) -> dict[Rows, dict]:
     return {(one["a"], one["b"]): one for one in _whole_lines(run_folder.folder(run, "decide") / REASONS)}
 
 
+def inside(run: Path) -> dict[Rows, tuple[float, float, float]]:
+    """Return what the model said of pairs of rows that were no candidates, before any calibration."""
+    return {(one["a"], one["b"]): tuple(one["probabilities"]) for one in _whole_lines(run_folder.folder(run, "decide") / INSIDE)}
+
+
 def asker(run: Path, matcher: Matcher) -> Callable[[Sequence[Rows]], list[tuple[float, float, float]]]:
     """Return what asks for the calibrated probabilities of pairs of rows that were no candidates; no pair is asked twice in a run."""
     kept, records, calibrated = run_folder.folder(run, "decide") / INSIDE, Records(run), calibration(run)
-    known = {(one["a"], one["b"]): tuple(one["probabilities"]) for one in _whole_lines(kept)}
+    known = inside(run)
 
     def ask(pairs: Sequence[Rows]) -> list[tuple[float, float, float]]:
         new = [pair for pair in pairs if pair not in known]

@@ -39,8 +39,8 @@ class Material(NamedTuple):
 
 
 def _inside(run: Path) -> Decided:
-    found = deciding.inside(run)
-    return Decided.from_answers(list(found), list(found.values()))
+    found, calibration = deciding.inside(run), deciding.calibration(run)
+    return Decided.from_answers(list(found), calibration.apply(list(found.values())), calibration)
 
 
 def _kinds(run: Path, decided: Decided, size: int) -> np.ndarray:

@@ -230,5 +230,6 @@ class Change:
     answer: str
     field: str
     undone: bool
+    contradicts: bool  # a "same" that an earlier "different" refuses: the records stay apart, and the pair waits
     groups: list[int]  # the smallest rows of the groups that are other ones now
     progress: Progress

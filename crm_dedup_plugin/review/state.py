@@ -46,14 +46,14 @@ class State:
         sources, records = material.records.sources, material.records
         names = [f"{sources[source].path}\0{id}" for source, id in zip(records.source_of, records.ids, strict=True)]
         tickets = tickets_of(names, self.pairs, seed)
-        self.sampler = Sampler(
-            self.pairs, log_odds(probabilities[:, DUPLICATE], probabilities[:, NO_MATCH]), self.merged, material.kinds, tickets
-        )
+        self.sampler = Sampler(self.pairs, log_odds(probabilities[:, DUPLICATE], probabilities[:, NO_MATCH]), self.merged, material.kinds, tickets)
         self._maybe = np.flatnonzero((labels != NO_MATCH) & (labels != UNKNOWN))
         codes = keys(self.pairs, self.size)
         self._order = np.argsort(codes)
         self._codes = codes[self._order]
         self._asked_inside = {tuple(pair): at for at, pair in enumerate(np.sort(material.inside.pairs, axis=1).tolist())}
+        self.texts: dict[int, str] = {}  # what was searched in
+        self.row_of = answers.Rows(self.records)
         self.answered: dict[Rows, Given] = {}  # in order of time
         self.sampled: dict[int, Answered] = {}  # of candidates, in order of time
         self.reviewed = Reviewed.of((), self.size)
@@ -61,12 +61,13 @@ class State:
 
     def reload(self) -> list[int]:
         """Read the answers again; return the smallest rows of the groups that are other ones now."""
-        self.found = answers.Answers.of(self.run, self.records)
+        self.found = answers.Answers.of(self.run, self.records, self.row_of)
         now: dict[Rows, Given] = {}
         for a, b, answer, entry in self.found.pairs:
             pair = (min(a, b), max(a, b))
-            now.pop(pair, None)
-            now[pair] = Given(answer, entry.get("note", ""), entry["time"], entry["n"], entry.get("drawn", CHOSEN), bool(entry.get("blind")))
+            if answer != answers.SKIP or pair not in now:  # who skips a pair takes no answer back
+                now.pop(pair, None)
+                now[pair] = Given(answer, entry.get("note", ""), entry["time"], entry["n"], entry.get("drawn", CHOSEN), bool(entry.get("blind")))
         before, self.answered = self.answered, now
         touched = {row for pair in before.keys() | now.keys() if before.get(pair) != now.get(pair) for row in pair}
         self.reviewed = Reviewed.of(self.found.same_or_not, self.size)
@@ -80,6 +81,11 @@ class State:
         names = set(self.groups[moved].tolist())
         self.groups[part.rows] = part.groups
         return sorted(names | set(self.groups[moved].tolist()))
+
+    @cached_property
+    def lines(self) -> list[int]:
+        """Return where each record stands in its file."""
+        return self.records.table("line")["line"].to_pylist()
 
     @cached_property
     def waiting(self) -> Waiting:
@@ -106,6 +112,16 @@ class State:
         if at is None or decided.labels[at] == UNKNOWN:
             return None
         return Said(LABELS[decided.labels[at]], [round(one, 6) for one in decided.probabilities[at].tolist()])
+
+    def stale(self) -> set[Rows]:
+        """Return the pairs whose records have changed since they were answered, and that were not answered again."""
+        found = set()
+        for entry in answers.entries(self.run) if self.found.changed else ():
+            for pair in entry.get("pairs", ()):
+                rows = [self.row_of.whatever_it_says(one) for one in pair]
+                if None not in rows and None in [self.row_of(one) for one in pair]:
+                    found.add((min(rows), max(rows)))
+        return found - self.answered.keys()
 
     def members(self, row: int) -> list[int]:
         """Return the rows of a row's group, ascending."""
