@@ -13,14 +13,14 @@ from crm_dedup_plugin.matching import answers
 from crm_dedup_plugin.matching.answers import ANSWERS, DIFFERENT, PAIR, PRIMARY, SAME, SKIP, VALUE
 from crm_dedup_plugin.matching.sampling import AT_RANDOM, CHOSEN, DRAWN, GROUP
 from crm_dedup_plugin.reporting.templates import printable
-from crm_dedup_plugin.review import groups, lists, side_by_side
+from crm_dedup_plugin.review import grouped, lists, side_by_side
 from crm_dedup_plugin.review.history import History
 from crm_dedup_plugin.review.material import Material
 from crm_dedup_plugin.review.progress import progress
 from crm_dedup_plugin.review.shapes import Change, Group, Next, Page, Pair, Progress, Rows
 from crm_dedup_plugin.review.state import State
 
-FILTERS, GROUP_FILTERS = lists.FILTERS, groups.FILTERS
+FILTERS, GROUP_FILTERS = lists.FILTERS, grouped.FILTERS
 
 
 def _alone(method: Callable) -> Callable:
@@ -42,7 +42,7 @@ class Board:
 
     def __init__(self, run: Path, seed: int = 0):
         self._open(run, Material.of(run), seed)
-        self._plans = groups.Plans(self._state)
+        self._plans = grouped.Plans(self._state)
 
     def _open(self, run: Path, material: Material, seed: int) -> None:
         self._lock, self._history = threading.RLock(), History(run)
@@ -109,7 +109,7 @@ class Board:
             drawn = CHOSEN
         if len(pairs) == 1 and (found := state.said(*pairs[0])):
             entry["model"] = {"decision": found.label, "duplicate": found.probabilities[0]}
-        return self._keep({**entry, "drawn": drawn, "blind": bool(blind)}, pairs)
+        return self._keep({**entry, "drawn": drawn, "blind": bool(blind)})
 
     @_alone
     def undo(self) -> Change | None:
@@ -126,14 +126,14 @@ class Board:
     # Groups
 
     @_alone
-    def groups(self, filter: str = groups.ALL, search: str = "", offset: int = 0, limit: int = 50) -> Page:
+    def groups(self, filter: str = grouped.ALL, search: str = "", offset: int = 0, limit: int = 50) -> Page:
         """Return a part of a list of groups: one of `GROUP_FILTERS`, and of these the ones that hold a text."""
-        return groups.page(self._with_groups(), filter, search, offset, limit)
+        return grouped.page(self._with_groups(), filter, search, offset, limit)
 
     @_alone
     def group(self, row: int) -> Group:
         """Return the group of a row, with what the plan does with it."""
-        return groups.group(self._with_groups(), self._row(row))
+        return grouped.group(self._with_groups(), self._row(row))
 
     @_alone
     def leave_out(self, row: int) -> Change:
@@ -161,7 +161,7 @@ class Board:
     def value(self, row: int, field: str) -> Change:
         """Say that a field of a group gets the value of this record."""
         self._members(row)
-        column = next((name for name in self._state.records.values(row) if field in (name, printable(name, groups.SHOWN))), None)
+        column = next((name for name in self._state.records.values(row) if field in (name, printable(name, grouped.SHOWN))), None)
         if column is None:
             raise UserError(f"the record of row {row} has no value in {field!r}: name a field that it fills")
         return self._keep({"kind": VALUE, "field": column, "record": self._reference(row)})
@@ -215,7 +215,7 @@ class Board:
             raise UserError(f"the record of row {row} is in no group: choose one that is")
         return found
 
-    def _with_groups(self) -> groups.Plans:
+    def _with_groups(self) -> grouped.Plans:
         if self._plans is None:
             raise UserError("a file of pairs has no groups: review a run of `crm-dedup match` to see groups")
         return self._plans

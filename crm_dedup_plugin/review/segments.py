@@ -9,9 +9,9 @@ _SHORT = 2  # fewer letters between two differences are marked with them
 
 
 def segments(a: str, b: str) -> tuple[list[Segment], list[Segment]]:
-    """Return both values in parts, each with whether the other value lacks it."""
+    """Return both values in parts, each with whether the other value lacks it; of a blank there are none, and the other one is whole."""
     if not a or not b or a == b:
-        return tuple([Segment(text, a != b)] if text else [] for text in (a, b))
+        return ([Segment(a, False)] if a else []), ([Segment(b, False)] if b else [])
     if Indel.normalized_similarity(a, b) < _ALIKE:
         return [Segment(a, True)], [Segment(b, True)]
     left, right = [False] * len(a), [False] * len(b)

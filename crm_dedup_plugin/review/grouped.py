@@ -11,7 +11,7 @@ from crm_dedup_plugin.matching.plan.groups import Groups
 from crm_dedup_plugin.matching.plan.members import Member
 from crm_dedup_plugin.matching.plan.merges import Merge, planned
 from crm_dedup_plugin.matching.plan.survivors import CHOSEN
-from crm_dedup_plugin.matching.records import EMPTY
+from crm_dedup_plugin.matching.records import EMPTY, ID
 from crm_dedup_plugin.policy.values import SAME
 from crm_dedup_plugin.reporting.match_fields import aligned, how, usual_value
 from crm_dedup_plugin.reporting.templates import printable
@@ -116,9 +116,9 @@ def _table(state: State, rows: list[int]) -> tuple[list[str], list[list[Cell]]]:
     """Return the columns of some records, and the cells of each."""
     sources = state.records.sources
     keys, keyed = aligned([side_by_side.record(state, row) for row in rows], sources, "values")
-    empty = {column.name for source in sources for column in source.columns if column.role == EMPTY}
+    without = {column.name for source in sources for column in source.columns if column.role in (ID, EMPTY)}
     names = {key: name for one in reversed(keyed) for key, (name, _) in one.items()}
-    keys = [key for key in keys if names[key] not in empty]
+    keys = [key for key in keys if names[key] not in without]
     usual = {key: usual_value(key, [one[key][1] for one in keyed if key in one]) for key in keys}
     cells = [
         [Cell(printable(value, SHOWN), bool(value) and how(key, usual[key], value) != SAME) for key in keys for value in [one.get(key, ("", ""))[1]]]
