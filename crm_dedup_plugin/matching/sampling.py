@@ -137,7 +137,7 @@ def tickets_of(names: Sequence[str], pairs: np.ndarray, seed: int = 0) -> np.nda
     used, places = np.unique(pairs, return_inverse=True)
     hashed = b"".join(hashlib.blake2b(names[row].encode("utf-8", "surrogatepass"), digest_size=8).digest() for row in used.tolist())
     both = np.frombuffer(hashed, np.uint64)[places.reshape(-1, 2)]
-    mixed = both[:, 0] + both[:, 1] + np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)  # the same whichever record comes first
+    mixed = both[:, 0] + both[:, 1] + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)  # the same whichever record comes first
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     return mixed ^ (mixed >> np.uint64(31))
