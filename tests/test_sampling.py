@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 
 from crm_dedup_plugin.matching.estimate import LEAST, estimate, share_of
 from crm_dedup_plugin.matching.sampling import (
-    EVERY, FIRST, RANDOM, STRATA, STRATIFIED, UNCERTAIN, Answered, Sampler, fit, log_odds, sigmoid, strata, tickets_of,
+    EVERY,
+    FIRST,
+    RANDOM,
+    STRATA,
+    STRATIFIED,
+    UNCERTAIN,
+    Answered,
+    Sampler,
+    fit,
+    log_odds,
+    sigmoid,
+    strata,
+    tickets_of,
 )  # fmt: skip
 
 
@@ -19,7 +31,11 @@ class World:
 
     def __init__(self, seed, size=3_000, far=1.0):
         rng = np.random.default_rng(seed)
-        parts = (rng.normal(-6, 2, int(size * 0.85)), rng.normal(0, 2, int(size * 0.05)), rng.normal(5, 2, size - int(size * 0.85) - int(size * 0.05)))
+        parts = (
+            rng.normal(-6, 2, int(size * 0.85)),
+            rng.normal(0, 2, int(size * 0.05)),
+            rng.normal(5, 2, size - int(size * 0.85) - int(size * 0.05)),
+        )
         self.z = np.concatenate(parts)
         wrong = rng.normal(0, far) + rng.uniform(0.6, 1.3) * self.z + 0.5 * np.sin(2 * self.z + rng.uniform(0, 6))
         self.same = rng.random(size) < sigmoid(wrong)

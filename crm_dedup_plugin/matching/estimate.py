@@ -9,7 +9,7 @@ import numpy as np
 from crm_dedup_plugin.matching.sampling import Answered, Sampler, sigmoid
 
 LEAST = 10  # answers below which nothing is said
-_DRAWS, _POINTS = 4_000, 16
+_DRAWS = 2_000
 _TRUST = 8.0  # answers that the curve over all strata counts for within each stratum
 
 
@@ -53,9 +53,7 @@ def _duplicates(sampler: Sampler, answers: Mapping[int, Answered], asked: np.nda
     mean, covariance = sampler.fitted({at: answers[at] for one in sampler.sample(answers) for at in one})
     curves = rng.multivariate_normal(mean, covariance, _DRAWS)
     curves[:, 1] = np.maximum(curves[:, 1], 0.05)
-    quantiles = (np.arange(_POINTS) + 0.5) / _POINTS
-    points = np.stack([np.quantile(sampler.z[one], quantiles) for one in sampler.orders])  # (strata, points)
-    expected = sigmoid(curves[:, :1, None] + curves[:, 1:, None] * points).mean(axis=2).clip(1e-6, 1 - 1e-6)
+    expected = sigmoid(curves[:, :1, None] + curves[:, 1:, None] * sampler.points).mean(axis=2).clip(1e-6, 1 - 1e-6)
     rates = rng.beta(_TRUST * expected + same, _TRUST * (1 - expected) + asked - same)
     found = same + rng.binomial(sampler.sizes - asked, rates)
     known = np.zeros((2, len(sampler.sizes)), np.int64)

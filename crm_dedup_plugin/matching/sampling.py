@@ -17,6 +17,7 @@ STRATIFIED, RANDOM, UNCERTAIN, CHOSEN, GROUP = DRAWN = ("stratified", "random", 
 AT_RANDOM = (STRATIFIED, RANDOM)  # only these answers count for estimates
 STRATA, FIRST, EVERY = 10, 50, 5
 _BINS, _RECENT, _NEAR = 200, 10, 200
+_QUANTILES = (np.arange(16) + 0.5) / 16
 _MOST = 12.0  # log-odds beyond this say no more
 _PRIOR, _SPREAD = np.array([0.0, 1.0]), np.array([1.5, 0.4])  # intercept and slope of the log-odds before any answer, and how far they may be off
 _SAME_GROUP, _SAME_KIND = 3.0, 0.3  # log-odds that a pair of other groups, or found by other rules, may be farther from the boundary
@@ -41,6 +42,7 @@ class Sampler:
         self.sizes = np.bincount(self.of, minlength=len(self.merges))
         order = np.lexsort((tickets, self.of))
         self.orders = np.split(order, np.cumsum(self.sizes)[:-1])[: len(self.sizes)]  # each stratum in the order of draws
+        self.points = np.array([np.quantile(self.z[one], _QUANTILES) for one in self.orders])  # (strata, quantiles) of the log-odds
         self._by_z = np.argsort(self.z, kind="stable")
         self._sorted_z = self.z[self._by_z]
 

@@ -61,7 +61,7 @@ class Board:
         return Pair(
             a, b, [side_by_side.head(state, row) for row in (a, b)],
             side_by_side.fields(state, a, b, model.reasoning if model else ""), model,
-            "" if at is None else state.waiting.why.get(at, ""), bool(state.groups[a] == state.groups[b]),
+            state.why(at), bool(state.groups[a] == state.groups[b]),
             state.answered.get(key), key in state.stale(), drawn, None if at is None else int(state.sampler.of[at]),
         )  # fmt: skip
 
@@ -148,8 +148,11 @@ class Board:
 
     @_alone
     def join(self, a: int, b: int) -> Change:
-        """Say that two records are of one entity, and so their groups."""
-        return self.answer([(a, b)], SAME, drawn=GROUP)
+        """Say that two records are of one entity, and so their groups: whatever kept these apart is answered anew."""
+        (a, b), of = self._pair((a, b)), self._state.groups
+        sides = {int(of[a]), int(of[b])}
+        apart = [(one, other) for one, other in self._state.reviewed.no.tolist() if {int(of[one]), int(of[other])} == sides]
+        return self.answer([(a, b), *(pair for pair in apart if {*pair} != {a, b})], SAME, drawn=GROUP)
 
     @_alone
     def primary(self, row: int) -> Change:

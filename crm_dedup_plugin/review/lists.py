@@ -28,8 +28,8 @@ def item(state: State, a: int, b: int) -> Item:
     """Return a pair of rows in a few words."""
     found, at, given = model(state, a, b), state.position(a, b), state.answered.get((min(a, b), max(a, b)))
     told = (found.decision, found.duplicate) if found else (None, None)
-    why, again = ("", False) if at is None else (state.waiting.why.get(at, ""), at in state.waiting.again)
-    return Item(a, b, [brief(state, a), brief(state, b)], *told, why, again, given.answer if given else "", disagrees(state, (a, b)))
+    again = at in state.waiting.again
+    return Item(a, b, [brief(state, a), brief(state, b)], *told, state.why(at), again, given.answer if given else "", disagrees(state, (a, b)))
 
 
 def disagrees(state: State, pair: Rows) -> bool:
@@ -49,7 +49,7 @@ def _pairs(state: State, wanted: str) -> list[Rows]:
     if wanted not in FILTERS:
         raise UserError(f"the filter {wanted!r} is unknown: use one of {', '.join(FILTERS)}")
     if wanted == WAITING:
-        return [pair for pair in map(tuple, state.pairs[state.waiting.at].tolist()) if (min(pair), max(pair)) not in state.answered]
+        return state.open_questions()
     if wanted in (ANSWERED, DISAGREEMENT, *ANSWERS):
         pairs = [pair for pair, given in state.answered.items() if wanted in (ANSWERED, DISAGREEMENT, given.answer)][::-1]
         return [pair for pair in pairs if disagrees(state, pair)] if wanted == DISAGREEMENT else pairs

@@ -17,7 +17,7 @@ CALIBRATION, TUNING = 20, 50  # answers from which on `crm-dedup learn` calibrat
 def progress(state: State, merges: bool, can_undo: bool, can_redo: bool) -> Progress:
     """Return the progress of a review; `merges` says whether the records of a group go into one."""
     counts = Counter(given.answer for given in state.answered.values())
-    waiting = sum((min(pair), max(pair)) not in state.answered for pair in state.pairs[state.waiting.at].tolist())
+    waiting = len(state.waiting.why) - sum(at in state.waiting.why for at in state.sampled)
     sizes = state.sizes()
     groups, removed = int((sizes > 1).sum()), int((sizes[sizes > 1] - 1).sum()) if merges else 0
     found, agreed = estimated(state), _agreement(state)

@@ -22,7 +22,7 @@ class Waiting(NamedTuple):
     """Candidates that wait for a person, the most probable first."""
 
     at: np.ndarray  # (n,) positions in the candidates
-    why: dict[int, str]  # by position
+    why: dict[int, int]  # indices of `WHY`, by position
     again: frozenset[int]  # those of two groups that stand further up
 
 
@@ -96,7 +96,16 @@ class State:
         some = Decided(decided.pairs[at], decided.probabilities[at], decided.labels[at])
         found, why, again = waiting(self.groups, some, self.reviewed, self.material.threshold, self.material.order)
         places = at[found]
-        return Waiting(places, dict(zip(places.tolist(), np.array(WHY)[why].tolist(), strict=True)), frozenset(places[again].tolist()))
+        return Waiting(places, dict(zip(places.tolist(), why.tolist(), strict=True)), frozenset(places[again].tolist()))
+
+    def open_questions(self) -> list[Rows]:
+        """Return the pairs that wait for a person and are not answered, the most probable first."""
+        answered = np.fromiter(self.sampled, np.int64, len(self.sampled))
+        return [tuple(pair) for pair in self.pairs[self.waiting.at[~np.isin(self.waiting.at, answered)]].tolist()]
+
+    def why(self, at: int | None) -> str:
+        """Return why a candidate waits for a person; "" where it does not."""
+        return WHY[self.waiting.why[at]] if at in self.waiting.why else ""
 
     def position(self, a: int, b: int) -> int | None:
         """Return the place of a pair among the candidates."""
