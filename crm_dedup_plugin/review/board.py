@@ -187,13 +187,14 @@ class Board:
         """Return what has changed, now that an entry is kept, taken back or brought back."""
         state = self._state
         self._history.has_moved()
-        moved = state.reload()
+        refused, moved = len(state.refused()), state.reload()
         pairs = [rows for pair in entry.get("pairs", ()) if None not in (rows := [state.row_of(one) for one in pair])]
         rows = [row for row in [state.row_of(entry["record"])] if row is not None] if "record" in entry else []
-        answer = entry.get("answer", "")
-        contradicts = not undone and answer == SAME and any(state.groups[a] != state.groups[b] for a, b in pairs)
+        contradicts = len(state.refused()) > refused
         groups_now = moved or sorted({int(state.groups[row]) for row in rows})
-        return Change(entry["n"], entry["kind"], pairs, rows, answer, entry.get("field", ""), undone, contradicts, groups_now, self.progress())
+        return Change(
+            entry["n"], entry["kind"], pairs, rows, entry.get("answer", ""), entry.get("field", ""), undone, contradicts, groups_now, self.progress()
+        )
 
     def _beside(self, pair: Rows | None, step: int) -> Rows | None:
         """Return the pair that was answered one `step` after this one; before one that was not answered stands the last one."""
@@ -208,7 +209,7 @@ class Board:
         return a, b
 
     def _row(self, row: int) -> int:
-        if not isinstance(row, int) or not 0 <= row < self._state.size:
+        if type(row) is not int or not 0 <= row < self._state.size:
             raise UserError(f"{row!r} is no row of this run: use a whole number from 0 to {self._state.size - 1:,}")
         return row
 

@@ -230,6 +230,6 @@ class Change:
     answer: str
     field: str
     undone: bool
-    contradicts: bool  # a "same" that an earlier "different" refuses: the records stay apart, and the pair waits
+    contradicts: bool  # answers contradict each other now: of two, the later "same" holds, and the earlier pair waits again
     groups: list[int]  # the smallest rows of the groups that are other ones now
     progress: Progress

@@ -90,7 +90,7 @@ class State:
     @cached_property
     def waiting(self) -> Waiting:
         """Return what waits for a person now, answered or not."""
-        refused = [at for a, b in self.reviewed.yes.tolist() if (at := self.position(a, b)) is not None and self.groups[a] != self.groups[b]]
+        refused = [at for pair in self.refused().tolist() if (at := self.position(*pair)) is not None]
         at = np.union1d(self._maybe, np.array(refused, np.int64))
         decided = self.material.decided
         some = Decided(decided.pairs[at], decided.probabilities[at], decided.labels[at])
@@ -106,6 +106,10 @@ class State:
     def why(self, at: int | None) -> str:
         """Return why a candidate waits for a person; "" where it does not."""
         return WHY[self.waiting.why[at]] if at in self.waiting.why else ""
+
+    def refused(self) -> np.ndarray:
+        """Return the (n, 2) pairs that are answered with "same" and stay apart, because other answers contradict it."""
+        return self.reviewed.yes[~self._together(self.reviewed.yes)]
 
     def position(self, a: int, b: int) -> int | None:
         """Return the place of a pair among the candidates."""
