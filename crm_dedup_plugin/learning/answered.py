@@ -68,9 +68,9 @@ def _require(run: Path, same: int, different: int, changed: int) -> None:
     lost = f" ({many(changed, 'more answer')} {'is' if changed == 1 else 'are'} about records that have changed since)" if changed else ""
     if not same + different:
         raise UserError(f"{run} holds no answer that says same or different{lost}: {review}")
-    if missing := LEAST - same - different:
-        if missing > 0:
-            raise UserError(f"{many(same + different, 'answer')}{lost}: {many(missing, 'more')} needed to learn from. {review}")
+    if (missing := LEAST - same - different) > 0:
+        are = "is" if missing == 1 else "are"
+        raise UserError(f"{many(same + different, 'answer')}{lost}, and {LEAST} are the least to learn from: {missing} more {are} needed. {review}")
     if not same or not different:
         said, other = ("same", "different") if same else ("different", "same")
         raise UserError(f"all {same + different} answers{lost} say {said}: at least one must say {other}. {review}")

@@ -13,7 +13,6 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
-LEAST = 1e-12  # of a probability
 MISSED = 0.02  # share of the run's expected duplicates that nobody looks at
 EVEN = 0.5
 FARTHEST = 5.0  # standard deviations of the prior that a slope may be away from its centre
@@ -32,6 +31,9 @@ class Prior(NamedTuple):
     bias_width: float = 2.0
 
 
+GENERAL = Prior()
+
+
 class Fit(NamedTuple):
     """p(the same entity) = sigmoid(slope * z + bias)."""
 
@@ -39,13 +41,7 @@ class Fit(NamedTuple):
     bias: float
 
 
-def log_odds(raw: Sequence[Sequence[float]]) -> np.ndarray:
-    """Return z (n,) of raw probabilities (n, 3) in the order of `LABELS`."""
-    logs = np.log(np.clip(np.asarray(raw, float).reshape(-1, 3), LEAST, 1))
-    return logs[:, 0] - logs[:, 2]
-
-
-def calibrate(z: Sequence[float], y: Sequence[bool], prior: Prior = Prior()) -> Fit:
+def calibrate(z: Sequence[float], y: Sequence[bool], prior: Prior = GENERAL) -> Fit:
     """Return the most probable slope and bias, given log-odds (n,) and whether both records of each pair are one entity (n,)."""
     z, sign = np.asarray(z, float), np.where(np.asarray(y, bool), 1.0, -1.0)
 
@@ -67,7 +63,7 @@ def probabilities(z: Sequence[float], fit: Fit | Prior) -> np.ndarray:
 
 
 def review_from(p: Sequence[float], missed: float = MISSED) -> float:
-    """Return the probability from which on a pair is worth a look: the largest, at most even odds, below which at most `missed` of the duplicates lie.
+    """Return the probability from which on a pair is worth a look: the largest up to even odds with at most `missed` of all duplicates below.
 
     How many duplicates there are is the sum of `p` (n,), the calibrated probabilities of the candidates, or of a sample of them.
     """

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from crm_dedup_plugin.evaluation.calibration import auroc, calibration_error, interval
-from crm_dedup_plugin.learning.calibrate import EVEN, LEAST, Prior, calibrate, probabilities
+from crm_dedup_plugin.learning.calibrate import EVEN, Prior, calibrate, probabilities
 
+LEAST = 1e-12  # of a probability
 ERRORS = 1.0  # standard errors by which the more complex way must be better
 
 

@@ -37,7 +37,9 @@ def folds(entity: Sequence[int], y: Sequence[bool], seed: int = 7) -> np.ndarray
     entity, y = np.asarray(entity), np.asarray(y, bool)
     parts = PARTS_OF_FEW if len(y) < FEW else PARTS
     if len(np.unique(entity)) < parts:
-        raise UserError("the answers are about records that all belong together, so nothing learned from them could be checked: answer about others too")
+        raise UserError(
+            "the answers are about records that all belong together, so nothing learned from them could be checked: answer about others too"
+        )
     found = np.empty(len(y), int)
     with warnings.catch_warnings(action="ignore"):  # that an answer is rarer than there are parts
         split = StratifiedGroupKFold(parts, shuffle=True, random_state=seed).split(np.zeros(len(y)), y, entity)

@@ -45,7 +45,10 @@ class Tuning(NamedTuple):
     decision_weight: float = 8.0  # of the loss of the token that decides, relative to others
 
 
-def tune(model: str, pairs: Sequence[Labelled], out: Path, tuning: Tuning = Tuning(), what: str = "on answers", here: bool = False) -> Path:
+USUAL = Tuning()
+
+
+def tune(model: str, pairs: Sequence[Labelled], out: Path, tuning: Tuning = USUAL, what: str = "on answers", here: bool = False) -> Path:
     """Train from the folder `model` on labelled pairs and return the folder of the tuned model, ``out/merged``.
 
     `out` gets the data and the log too: copies of the records, so delete it. Called again with the same arguments, it returns what is there.
@@ -60,12 +63,12 @@ def tune(model: str, pairs: Sequence[Labelled], out: Path, tuning: Tuning = Tuni
     write_atomically(out / ROWS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows(pairs, tuning)))
     settings = configuration(model, out, tuning)
     write_atomically(out / SETTINGS, yaml.safe_dump(settings, sort_keys=False))
-    made_from = {"base_model": model, "base_sha256": model_digest(model), "train_sha256": digest([out / ROWS]), "tuning": tuning._asdict()}
+    origin = {"base_model": model, "base_sha256": model_digest(model), "train_sha256": digest([out / ROWS]), "tuning": tuning._asdict()}
     manifest = out / MERGED / MANIFEST
-    if manifest.is_file() and made_from.items() <= json.loads(manifest.read_text(encoding="utf-8")).items():
+    if manifest.is_file() and origin.items() <= json.loads(manifest.read_text(encoding="utf-8")).items():
         return out / MERGED
     done = (_here if here else train.run)(what, out / SETTINGS, settings, out / MERGED, processes=1)
-    write_atomically(manifest, json.dumps({**made_from, **done, "versions": versions()}, indent=2) + "\n")
+    write_atomically(manifest, json.dumps({**origin, **done, "versions": versions()}, indent=2) + "\n")
     return out / MERGED
 
 
@@ -76,6 +79,11 @@ def rows(pairs: Sequence[Labelled], tuning: Tuning) -> list[dict]:
     own = [{"input": records, "output": {"decision": labels[bool(same)]}} for records, same in asked]
     made = generate(round(tuning.share * len(own)), tuning.seed)
     return own + [{key: in_prompt_order(row)[key] for key in ("input", "output")} for row in made]
+
+
+def made_from(pairs: Sequence[Labelled], tuning: Tuning) -> list:
+    """Return all that a tuning is made from, but the model."""
+    return [rows(pairs, tuning), tuning._asdict(), CONFIG.read_text(encoding="utf-8")]
 
 
 def configuration(model: str, out: Path, tuning: Tuning) -> dict:

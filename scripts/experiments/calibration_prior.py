@@ -12,8 +12,9 @@ import json
 import numpy as np
 from scipy.special import expit
 
-from crm_dedup_plugin.learning.calibrate import Prior, calibrate, log_odds, probabilities
+from crm_dedup_plugin.learning.calibrate import Prior, calibrate, probabilities
 from crm_dedup_plugin.learning.compare import log_loss
+from crm_dedup_plugin.matching.probability import log_odds
 
 SEED, SOURCES, PAIRS, ANSWERS = 7, 150, 4000, (20, 50)
 SLOPES, BIASES = (0.125, 0.25, 0.5, 1.0), (0.5, 1.0, 2.0, 4.0)  # widths that are tried
@@ -54,7 +55,16 @@ def main() -> None:
         print(json.dumps({"slope": widths[at][0], "bias": widths[at][1], "worst_regret": round(float(regret[at]), 4)}))
     best = int(np.argmin(regret))
     for (spread, answers), row in lost.items():
-        print(json.dumps({"true": spread, "answers": answers, "uncalibrated": round(float(nothing[spread, answers]), 4), "calibrated": round(float(row[best]), 4)}))
+        print(
+            json.dumps(
+                {
+                    "true": spread,
+                    "answers": answers,
+                    "uncalibrated": round(float(nothing[spread, answers]), 4),
+                    "calibrated": round(float(row[best]), 4),
+                }
+            )
+        )
 
 
 if __name__ == "__main__":
