@@ -5,6 +5,7 @@ Results carry these, so that numbers of different models, pairs or questions are
 
 import hashlib
 import importlib.metadata
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,6 +31,12 @@ def model_digest(model: str) -> str:
         return model
     files = (path for path in sorted(Path(model).glob("*")) if path.name not in BESIDE)
     return digest(path for path in files if path.suffix in (".safetensors", ".json", ".jinja"))
+
+
+def private_records(model: Path) -> int:
+    """Return on how many records of real people a model folder says that it was trained; 0 where it says nothing."""
+    path = model / PRIVATE
+    return json.loads(path.read_text(encoding="utf-8"))["trained_on"]["records"] if path.is_file() else 0
 
 
 def versions() -> dict[str, str]:

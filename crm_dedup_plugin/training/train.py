@@ -18,7 +18,7 @@ import yaml
 
 from crm_dedup_plugin import process
 from crm_dedup_plugin.errors import CONFIGS, UserError
-from crm_dedup_plugin.provenance import digest, versions
+from crm_dedup_plugin.provenance import PRIVATE, digest, private_records, versions
 from crm_dedup_plugin.storage import RESULTS, write_atomically
 from crm_dedup_plugin.training import base_model
 
@@ -93,6 +93,8 @@ def run(what: str, config: Path, settings: dict, target: Path, overrides: Sequen
         merge(config, settings["base_model"], output_dir, target, overrides)
     else:
         adopt(output_dir, target)
+    if private_records(base := Path(settings["base_model"])):
+        shutil.copy(base / PRIVATE, target / PRIVATE)
     done = json.loads((output_dir / DONE).read_text())
     return {"seconds": done["seconds"], "machine": done["machine"]}
 
