@@ -6,11 +6,9 @@ processes share them. Writes ``outputs/learning/odds/NAME.json``, one file a tra
 """
 
 import argparse
-import itertools
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,7 +20,6 @@ import numpy as np
 from crm_dedup_plugin.evaluation.documents import BENCHMARKS
 from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.learning import Tuning, tune
-from crm_dedup_plugin.learning.folds import folds
 from crm_dedup_plugin.matching.probability import log_odds
 from crm_dedup_plugin.pair.files import Pair
 from crm_dedup_plugin.storage import write_atomically
@@ -57,18 +54,14 @@ def odds(model: str | Path, pairs: Sequence[Pair]) -> np.ndarray:
     found = np.empty((len(pairs), len(firsts)))
     order = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))
     with torch.inference_mode():
-        for part in itertools.batched(order, BATCH) if sys.version_info >= (3, 12) else _parts(order):
+        for part in (order[at : at + BATCH] for at in range(0, len(order), BATCH)):
             longest = len(prompts[part[-1]])
             ids = torch.tensor([prompts[at] + [0] * (longest - len(prompts[at])) for at in part], device=device)
             mask = torch.tensor([[1] * len(prompts[at]) + [0] * (longest - len(prompts[at])) for at in part], device=device)
             hidden = loaded.model(input_ids=ids, attention_mask=mask).last_hidden_state
             last = hidden[torch.arange(len(part), device=device), mask.sum(dim=1) - 1]
-            found[list(part)] = loaded.lm_head(last)[:, firsts].float().softmax(dim=1).cpu().numpy()
+            found[part] = loaded.lm_head(last)[:, firsts].float().softmax(dim=1).cpu().numpy()
     return log_odds(found)
-
-
-def _parts(order: list[int]):
-    return (order[at : at + BATCH] for at in range(0, len(order), BATCH))
 
 
 def plan(files: Sequence[Path], settings: bool) -> list[tuple]:
@@ -76,10 +69,9 @@ def plan(files: Sequence[Path], settings: bool) -> list[tuple]:
     if settings:
         return [(path, draw, 50, None, name) for name in SETTINGS for path in files for draw in range(3)]
     usual = next(iter(SETTINGS))
-    whole = [(path, draw, count, None, usual) for count in (50, 300, 100, 20) for path in files for draw in range(learning_data.DRAWS)]
-    parts = [
-        (path, draw, count, fold, usual) for count in CROSS_VALIDATED for path in files for draw in range(learning_data.DRAWS) for fold in range(3)
-    ]
+    draws = range(learning_data.DRAWS)
+    whole = [(path, draw, count, None, usual) for count in (50, 300, 100, 20) for path in files for draw in draws]
+    parts = [(path, draw, count, fold, usual) for count in CROSS_VALIDATED for path in files for draw in draws for fold in range(3)]
     return whole + parts
 
 
@@ -114,20 +106,20 @@ def main() -> None:
     before = {path: base_odds(model, path, pairs) for path, pairs in known.items()}
     for number, (path, draw, count, fold, name) in enumerate(plan(files, options.settings)):
         pairs, z = known[path], before[path]
-        mark = (
-            f"{path.stem}-{draw}-{count}" + ("" if fold is None else f"-fold{fold}") + (f"-{list(SETTINGS).index(name)}" if options.settings else "")
-        )
+        mark = "-".join(map(str, (path.stem, draw, count, *(["fold", fold] if fold is not None else []))))
+        mark += f"-settings{list(SETTINGS).index(name)}" if options.settings else ""
         target = OUT / f"{mark}.json"
-        if number % parts != own - 1 or target.is_file() or time.monotonic() - began > 60 * options.minutes:
+        late = time.monotonic() - began > 60 * options.minutes
+        if number % parts != own - 1 or target.is_file() or late:
             continue
         divided = learning_data.divide(path.stem, pairs, draw)
         chosen = learning_data.labelled(path.stem, divided, z, draw, count)
         if chosen is None:
             continue
-        asked, y = divided.test, np.array([pairs[at].label for at in chosen])
+        asked = divided.test
         if fold is not None:
-            of = folds(np.arange(len(chosen)), y)
-            if fold > of.max():
+            of = learning_data.folds_of(pairs, chosen)
+            if of is None or fold > of.max():
                 continue
             chosen, asked = chosen[of != fold], chosen[of == fold]
         at_work = time.monotonic()

@@ -1,7 +1,8 @@
 """Labelled pairs divided for the learning curve: some entities may be labelled, the others are for measuring.
 
-Entities are what labels of 1 connect, and records that are the same. Half of the entities go to each side at random, and pairs between the
-sides are left out. That halves the pairs of different entities but not those of one: their weight makes up for it.
+Entities are what labels of 1 connect, and records that are the same. Half of the entities go to each side at random, of a small set more to
+the side that may be labelled, and pairs between the sides are left out. That leaves fewer pairs of different entities, but not of one: their
+weight makes up for it.
 """
 
 import random
@@ -11,10 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.learning import folds
 from crm_dedup_plugin.pair.files import Pair, read_pairs
 from crm_dedup_plugin.pair.record import identity
 
 COUNTS, DRAWS, STRATIFIED, DECILES = (20, 50, 100, 300), 5, 50, 10
+SMALL = 200  # pairs of a set
 LEAST = 20  # pairs of each side: a set that has fewer left for measuring is left out
 
 
@@ -33,14 +37,26 @@ def load(path: Path) -> list[Pair]:
 
 def divide(name: str, pairs: Sequence[Pair], draw: int) -> Divided:
     """Return the sides of one draw."""
-    ends = _entities(pairs)
+    ends = entities(pairs)
     rng = random.Random(f"{name} {draw}")
-    side = {entity: rng.random() < 0.5 for entity in sorted({one for both in ends for one in both})}
+    share = 0.5 if len(pairs) >= SMALL else 0.65
+    side = {entity: rng.random() < share for entity in sorted({one for both in ends for one in both})}
     inside = [[at for at, (a, b) in enumerate(ends) if side[a] == side[b] == chosen] for chosen in (True, False)]
     pool, test = (np.array(one, int) for one in inside)
     labels = np.array([pair.label for pair in pairs])
     rest = labels[test]
     return Divided(pool, test, float((1 - labels).sum() / labels.sum() * rest.sum() / max((1 - rest).sum(), 1)))
+
+
+def folds_of(pairs: Sequence[Pair], chosen: np.ndarray) -> np.ndarray | None:
+    """Return the fold of each chosen pair, as `crm-dedup learn` makes them; None where the pairs are of too few entities."""
+    ends = entities(pairs)
+    number = {entity: at for at, entity in enumerate(dict.fromkeys(one for both in ends for one in both))}
+    rows = [(number[ends[at][0]], number[ends[at][1]]) for at in chosen]
+    try:
+        return folds.folds(folds.entities(rows), np.array([pairs[at].label for at in chosen]))
+    except UserError:
+        return None
 
 
 def labelled(name: str, divided: Divided, z: np.ndarray, draw: int, count: int) -> np.ndarray | None:
@@ -64,7 +80,7 @@ def f1(y: np.ndarray, said: np.ndarray, weight: float) -> float:
     return float(2 * right / (2 * right + missed + wrong)) if right + missed + wrong else 1.0
 
 
-def _entities(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
+def entities(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
     """Return the two entities of each pair, each by the smallest of its records."""
     parent: dict[str, str] = {}
 
