@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.learning import folds
+from crm_dedup_plugin.learning.folds import entities as connected
+from crm_dedup_plugin.learning.folds import folds
 from crm_dedup_plugin.pair.files import Pair, read_pairs
 from crm_dedup_plugin.pair.record import identity
 
@@ -54,7 +55,7 @@ def folds_of(pairs: Sequence[Pair], chosen: np.ndarray) -> np.ndarray | None:
     number = {entity: at for at, entity in enumerate(dict.fromkeys(one for both in ends for one in both))}
     rows = [(number[ends[at][0]], number[ends[at][1]]) for at in chosen]
     try:
-        return folds.folds(folds.entities(rows), np.array([pairs[at].label for at in chosen]))
+        return folds(connected(rows), np.array([pairs[at].label for at in chosen]))
     except UserError:
         return None
 
