@@ -26,7 +26,7 @@ from crm_dedup_plugin.storage import write_atomically
 
 OUT = Path("outputs/learning/odds")
 BATCH = 64
-CROSS_VALIDATED = (50, 100)
+CROSS_VALIDATED = (50,)
 SETTINGS = {
     "4 passes at 1e-4": Tuning(),
     "4 passes at 5e-5": Tuning(learning_rate=5e-5),
