@@ -5,11 +5,14 @@ Results carry these, so that numbers of different models, pairs or questions are
 
 import hashlib
 import importlib.metadata
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
 PROMPT_VERSION = "2.0"  # raise it with the question, the schema or the way an answer is read (`pair`)
 TASK_VERSION = "2.1"  # raise it with what the lm-eval tasks ask or how they score; lm_eval_tasks/README.md lists the changes
+PRIVATE = "private.json"  # says of a model folder that it was trained on records of real people
+BESIDE = ("calibration.json", PRIVATE)  # files of a model folder that change nothing of what it computes
 PACKAGES = ("axolotl", "bitsandbytes", "llguidance", "lm_eval", "peft", "torch", "transformers", "vllm")
 
 
@@ -26,7 +29,14 @@ def model_digest(model: str) -> str:
     """Return the SHA-256 of what a model folder computes with; of a model on the Hub its name."""
     if not Path(model).is_dir():
         return model
-    return digest(path for path in sorted(Path(model).glob("*")) if path.suffix in (".safetensors", ".json", ".jinja"))
+    files = (path for path in sorted(Path(model).glob("*")) if path.name not in BESIDE)
+    return digest(path for path in files if path.suffix in (".safetensors", ".json", ".jinja"))
+
+
+def private_records(model: Path) -> int:
+    """Return on how many records of real people a model folder says that it was trained; 0 where it says nothing."""
+    path = model / PRIVATE
+    return json.loads(path.read_text(encoding="utf-8"))["trained_on"]["records"] if path.is_file() else 0
 
 
 def versions() -> dict[str, str]:

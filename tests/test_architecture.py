@@ -14,10 +14,10 @@ PACKAGE = ROOT / "crm_dedup_plugin"
 # Each layer imports only from the layers before it.
 LAYERS = (
     *("errors", "storage", "provenance", "process"),
-    *("pair", "policy", "dataset", "training", "inference", "evaluation", "matching", "benchmark", "reporting", "review", "hub", "cli"),
+    *("pair", "policy", "dataset", "training", "inference", "evaluation", "matching", "learning", "benchmark", "reporting", "review", "hub", "cli"),
 )
 REEXPORTS = {"metrics": "evaluation", "prompt": "pair", "schema": "pair"}  # paths that configurations and published cards use
-LINES = 16_300  # of the whole package: lower it whenever the package shrinks
+LINES = 17_450  # of the whole package: lower it whenever the package shrinks
 HEAVY = {"torch", "transformers", "vllm", "axolotl", "matplotlib", "lm_eval", "peft", "datasets"}
 # Only Axolotl, lm-eval, vLLM, a training or a drawing imports these: there the heavy packages are loaded already.
 INSIDE_OTHERS = {

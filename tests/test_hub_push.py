@@ -163,3 +163,17 @@ def test_public_is_said_out_loud_and_never_happens_by_itself(hub, root):
 def test_a_private_repository_becomes_public_only_when_asked(hub, root):
     assert run(hub, root)[0] == 0 and hub.repos["model", REPO]["private"]
     assert run(hub, root, public=True)[0] == 0 and not hub.repos["model", REPO]["private"]
+
+
+def test_a_model_that_learned_from_private_records_is_published_only_if_told_so_in_words(hub, root):
+    private = root / "outputs/tiny-merged/private.json"
+    private.write_text('{"trained_on": {"answers": 50, "records": 83}, "calibrated_on": {"answers": 50}}')
+    for options in ({}, {"dry_run": True}, {"consent": "yes"}):
+        code, _, err = run(hub, root, repo=REPO, **options)
+        assert code == 1 and "83 records of real people" in err and "--publish-private" in err
+    assert hub.repos == {} and not (root / "outputs/tiny-hub").exists()
+    sentence = err.partition('--publish-private "')[2].partition('"')[0]
+    assert run(hub, root, repo=REPO, consent=sentence)[0] == 0
+    assert "private.json" not in hub.files("model", REPO)
+    private.write_text('{"trained_on": {"answers": 0, "records": 0}, "calibrated_on": {"answers": 30}}')
+    assert run(hub, root, repo=REPO)[0] == 0, "two numbers of a calibration tell nothing about a person"

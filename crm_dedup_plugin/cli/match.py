@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import sys
 from pathlib import Path
 
 from crm_dedup_plugin.cli.parser import Program, above_zero, one_of
@@ -20,7 +21,7 @@ def add(program: Program) -> None:
     said = "The export: CSV, TSV, XLSX, Parquet or JSON Lines. Of two files, records of one are linked to records of the other."
     command.add_argument("files", nargs="+", type=Path, metavar="FILE", help=said)
     command.option("--run", "The name of the run, a folder in runs/, or the path of a folder.", None, "that of the file", metavar="NAME", dest="name")
-    asking(command)
+    asking(command, None, "what the run has learned from your answers, else embedded")
     explanation = "A YAML file that says what the columns are: a copy of one in crm_dedup_plugin/matching/profiles/, corrected."
     command.option("--profile", explanation, None, "recognised by the headers", type=Path, metavar="FILE")
     explanation = "How many candidate pairs a record may have, on average."
@@ -55,6 +56,16 @@ def _probability(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text} is no probability: give a number between 0 and 1")
 
 
+def _learned(run: Path) -> str:
+    """Return the model that a run uses unless another is named."""
+    from crm_dedup_plugin.inference import embedded
+    from crm_dedup_plugin.learning import model_of
+
+    if model := model_of(run):
+        print(f"using {model}, which `crm-dedup learn` made from your answers; --model {embedded.NAME} goes back", file=sys.stderr, flush=True)
+    return model or embedded.NAME
+
+
 @quiet()
 def _run_match(options) -> None:
     from crm_dedup_plugin.inference.engine import arguments
@@ -66,7 +77,7 @@ def _run_match(options) -> None:
     settings = pipeline.Settings(
         options.profile, options.candidates, options.threshold, options.explain, options.price_per_hour, options.primary, options.until
     )
-    with run_folder.alone(run), Matcher(options.model, options.backend, options.engines, arguments(options.engine or ())) as matcher:
+    with run_folder.alone(run), Matcher(options.model or _learned(run), options.backend, options.engines, arguments(options.engine or ())) as matcher:
         found = pipeline.match(run, options.files, matcher, settings)
         if "plan" in found:
             print(pipeline.summary(found))

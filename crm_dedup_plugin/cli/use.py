@@ -35,17 +35,17 @@ def add(program: Program) -> None:
     command.option("--port", "The port, on this machine only.", 8000, type=above_zero(int), metavar="PORT")
 
 
-def asking(command: Parser) -> None:
-    """Add the options of a command that asks a model itself."""
-    _model(command)
+def asking(command: Parser, model: str | None = "embedded", said: str = "") -> None:
+    """Add the options of a command that asks a model itself, by default `model`, or what is `said` in words."""
+    _model(command, model, said)
     explanation = "What runs the model (auto, transformers, vllm): Transformers starts sooner, vLLM is faster with many pairs on a GPU."
     command.option("--backend", explanation, "auto", type=one_of(_backends), metavar="NAME")
     command.option("--engines", "How many copies of the model share the pairs, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
 
 
-def _model(command: Parser) -> None:
+def _model(command: Parser, model: str | None = "embedded", said: str = "") -> None:
     explanation = "The model: `embedded`, the NAME of one that was trained here, a folder, or an id on the Hugging Face Hub."
-    command.option("--model", explanation, "embedded")
+    command.option("--model", explanation, model, said)
     command.values("--engine", "Arguments for vLLM's engine, as in: max_num_seqs=512.", "none", key_value, "KEY=VALUE")
 
 

@@ -13,23 +13,31 @@ from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.hub import bundle, licences
 from crm_dedup_plugin.hub.bundle import Bundle
 from crm_dedup_plugin.inference import models
+from crm_dedup_plugin.provenance import private_records
 
 NOBODY = "USER"  # stands for the account in a dry run, which does not ask the Hub for it
+CONSENT = "yes, publish what this model learned from private records"
 _ERRORS = yaml.safe_load(Path(__file__).with_name("errors.yml").read_text(encoding="utf-8"))
 _AGAIN = "run the same command again: what has arrived is not sent twice"
 
 
-def push(name: str, repo: str | None = None, dataset: bool = False, dry_run: bool = False, public: bool = False) -> None:
+def push(name: str, repo: str | None = None, dataset: bool = False, dry_run: bool = False, public: bool = False, consent: str | None = None) -> None:
     """Upload ``outputs/NAME-merged`` with card and results to `repo`, with `dataset` also the generated pairs to `repo`-pairs.
 
     A dry run writes ``outputs/NAME-hub/`` and prints what would be uploaded; it needs neither a token nor the network.
-    Repositories are private unless `public`. Raises UserError if something must not be, or could not be, published.
+    Repositories are private unless `public`. A model that was trained on records of real people needs `CONSENT`.
+    Raises UserError if something must not be, or could not be, published.
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,40}(/[A-Za-z0-9][\w.-]{0,40})?", name, re.ASCII) or ".." in name:
         raise UserError(f"{name!r} is not the name of a model: give the one that it was trained under, as in `crm-dedup push smollm2-135m`")
     merged = Path(models.named(name))
     if not merged.is_dir():
         raise UserError(f"{merged} does not exist: run {advise('train', name)} first")
+    if (records := private_records(merged)) and consent != CONSENT:
+        raise UserError(
+            f"{merged} was trained on {records} records of real people, which it may repeat to whoever asks it: keep it to yourself. "
+            f'If it may be published nevertheless, say so: --publish-private "{CONSENT}"'
+        )
     base = licences.base_model(name, merged)
     licence = licences.of(base)
     if repo is not None:

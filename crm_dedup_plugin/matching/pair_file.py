@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -22,7 +23,7 @@ from crm_dedup_plugin.pair.files import MAX_ERRORS, DataError, Pair, each_pair
 from crm_dedup_plugin.provenance import PROMPT_VERSION, model_digest
 
 # Pairs that are decided before their lines are written. With a GPU many: each chunk ends with a batch that is not full.
-CHUNK, GPU_CHUNK = 256, 8192
+CHUNK, GPU_CHUNK = 256, 2048
 
 
 class PartlyAnswered(UserError):
@@ -72,7 +73,8 @@ def _answer(
     say = shown("decide", "lines", total, answered) if total else lambda _: None
     if done:
         print(f"continuing after {len(done):,} lines", file=sys.stderr, flush=True)
-    for chunk in _chunks(islice(each_pair(source, origin), answered, None), _chunk_size()):
+    chunks = _chunks(islice(each_pair(source, origin), answered, None), _chunk_size())
+    for chunk in _ahead(chunks) if total else chunks:  # a pipe is not read ahead: who writes to it may wait for answers
         decisions = iter(matcher.decide_many((one.records for one in chunk if isinstance(one, Pair)), explain))
         lines = []
         for one in chunk:
@@ -129,6 +131,15 @@ def _chunks(items: Iterable[Pair | DataError], size: int) -> Iterator[list[Pair 
     items = iter(items)
     while chunk := list(islice(items, size)):
         yield chunk
+
+
+def _ahead(chunks: Iterator[list]) -> Iterator[list]:
+    """Yield the chunks; the next one is read while the model is asked about this one."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, chunks, None)
+        while chunk := coming.result():
+            coming = reader.submit(next, chunks, None)
+            yield chunk
 
 
 def _chunk_size() -> int:

@@ -48,20 +48,15 @@ def normalise(record: dict) -> tuple[Record, list[str]]:
     record `MAX_RECORD_BYTES` bytes of JSON; later fields are cut first. Every tokenizer in use needs at most one
     token a byte, so a prompt always fits its context. Normalising twice changes nothing.
     """
-    fields = Record()
-    cut: list[str] = []
-    room = MAX_RECORD_BYTES - len("{}")
+    texts: dict[str, str] = {}
     for raw_name, raw_value in record.items():
         name, value = _text(raw_name)[:MAX_NAME_CHARS].rstrip(), _text(raw_value)
-        if not name or not value or name in fields:
-            continue
-        kept = _fit(name, value[:MAX_FIELD_CHARS].rstrip(), room)
-        if kept:
-            fields[name] = kept
-            room -= _size({name: kept}) + len(",")
-        if kept != value:
-            cut.append(name)
-    return fields, cut
+        if name and value:
+            texts.setdefault(name, value)
+    fields = Record((name, value[:MAX_FIELD_CHARS].rstrip()) for name, value in texts.items())
+    if _size(fields) > MAX_RECORD_BYTES - len("{}"):
+        fields = _cut(fields)
+    return fields, [name for name, value in texts.items() if fields.get(name, "") != value]
 
 
 def to_json(record: dict) -> str:
@@ -73,6 +68,16 @@ def identity(record: dict) -> str:
     """Return a key that two records share exactly when they hold the same values, whatever case and field order."""
     fields = {_text(name).casefold(): _text(value).casefold() for name, value in record.items()}
     return json.dumps(sorted(item for item in fields.items() if all(item)))
+
+
+def _cut(fields: Record) -> Record:
+    """Return as much of the fields as a record may hold; later ones are cut first."""
+    found, room = Record(), MAX_RECORD_BYTES - len("{}")
+    for name, value in fields.items():
+        if kept := _fit(name, value, room):
+            found[name] = kept
+            room -= _size({name: kept}) + len(",")
+    return found
 
 
 def _fit(name: str, value: str, room: int) -> str:
@@ -97,7 +102,8 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, bool):
         value = str(value).lower()
-    return _CONTROL.sub(" ", _SURROGATE.sub("\ufffd", str(value))).strip()
+    text = str(value)
+    return (text if text.isprintable() else _CONTROL.sub(" ", _SURROGATE.sub("\ufffd", text))).strip()
 
 
 def _kind(value: object) -> str:

@@ -19,7 +19,7 @@ from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy.fields import CONCEPTS
-from crm_dedup_plugin.reporting import match_examples, match_fields, match_figures, match_tables
+from crm_dedup_plugin.reporting import learn_sentences, match_examples, match_fields, match_figures, match_tables
 from crm_dedup_plugin.reporting.templates import environment, plain, printable
 from crm_dedup_plugin.storage import write_atomically
 
@@ -56,7 +56,8 @@ def write(run: Path) -> Path:
     """
     own = Path(__file__).parent
     sources = b"".join(path.read_bytes() for path in sorted([*own.glob("match_*"), *own.glob("style.css.jinja")]) if path.is_file())
-    run_folder.stage(run, "report", {"report": hashlib.sha256(sources).hexdigest()}, lambda folder: _write(run, folder))
+    made_from = {"report": hashlib.sha256(sources).hexdigest(), "learned": _gain(run)}
+    run_folder.stage(run, "report", made_from, lambda folder: _write(run, folder))
     return run_folder.folder(run, "report") / HTML
 
 
@@ -92,7 +93,7 @@ def _context(run: Path) -> dict[str, Any]:
     records = match_tables.load(base, rows.union(*(one["rows"] for one in groups)))
     return {
         "run": printable(run.name, 80),
-        "command": _command(run, [source.path for source in sources]),
+        "command": command(run, [source.path for source in sources]),
         "read": read,
         "files": [_file(one, source) for one, source in zip(read["files"], sources, strict=True)],
         "columns": [(printable(source.path), printable(column.name, 60), *column[1:]) for source in sources for column in source.columns],
@@ -100,6 +101,7 @@ def _context(run: Path) -> dict[str, Any]:
         "candidates": candidates,
         "several_kinds": len({rule["kind"] for rule in candidates["rules"]}) > 1,
         "decided": decided,
+        "learned": _gain(run),
         "grouped": grouped,
         "plan": plan,
         "noun": {"contact": "person", "account": "company"}.get(read["kind"], "entity"),
@@ -122,6 +124,10 @@ def _context(run: Path) -> dict[str, Any]:
         "roles": ROLES,
         "concepts": CONCEPTS,
     }
+
+
+def _gain(run: Path) -> str | None:
+    return learn_sentences.gain(run, run_folder.report(run, "decide")["model"])
 
 
 def _file(found: dict, source) -> dict:
@@ -168,7 +174,7 @@ def _there(run: Path) -> Iterable[tuple[str, str, str]]:
             yield printable(name), "../" + quote(name), purpose
 
 
-def _command(run: Path, files: list[str]) -> str:
+def command(run: Path, files: list[str]) -> str:
     """Return the command that goes on with a run, or what stands for it where its names would not survive being copied."""
     name = [] if run.name == Path(files[0]).stem else ["--run", run.name if run.parent.name == "runs" else str(run)]
     text = shlex.join(["crm-dedup", "match", *files, *name])

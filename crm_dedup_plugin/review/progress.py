@@ -4,14 +4,13 @@ from collections import Counter
 
 import numpy as np
 
+from crm_dedup_plugin.learning.answered import ENOUGH, LEAST
 from crm_dedup_plugin.matching.answers import ANSWERS, DIFFERENT, SAME
 from crm_dedup_plugin.matching.estimate import Estimate, Share, estimate, share_of
 from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.review.lists import agreement
 from crm_dedup_plugin.review.shapes import Progress
 from crm_dedup_plugin.review.state import State
-
-CALIBRATION, TUNING = 20, 50  # answers from which on `crm-dedup learn` calibrates a model, and trains it
 
 
 def progress(state: State, merges: bool, can_undo: bool, can_redo: bool) -> Progress:
@@ -22,7 +21,7 @@ def progress(state: State, merges: bool, can_undo: bool, can_redo: bool) -> Prog
     groups, removed = int((sizes > 1).sum()), int((sizes[sizes > 1] - 1).sum()) if merges else 0
     found, agreed = estimated(state), _agreement(state)
     useful = counts[SAME] + counts[DIFFERENT]
-    until = {name: max(needed - useful, 0) for name, needed in (("calibration", CALIBRATION), ("tuning", TUNING))}
+    until = {name: max(needed - useful, 0) for name, needed in (("calibration", LEAST), ("tuning", ENOUGH))}
     by_answer = {answer: counts[answer] for answer in ANSWERS}
     sentences = [*_counted(by_answer, waiting), *_told(agreed, found), *_until(until)]
     changed = state.found.changed

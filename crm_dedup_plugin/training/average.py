@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError, advise
+from crm_dedup_plugin.provenance import BESIDE, PRIVATE, private_records
 from crm_dedup_plugin.storage import write_atomically
 from crm_dedup_plugin.training.train import MANIFEST, write_report
 
@@ -39,7 +40,9 @@ def average(name: str, parents: Sequence[str]) -> Path:
     history["seconds"] = round(sum(one["seconds"] for one in trained.values()), 1)
     text = json.dumps(history, indent=2) + "\n"
     try:
-        shutil.copytree(folders[0], partial, ignore=shutil.ignore_patterns("*.safetensors", MANIFEST))
+        shutil.copytree(folders[0], partial, ignore=shutil.ignore_patterns("*.safetensors", MANIFEST, *BESIDE))
+        for folder in filter(private_records, folders):
+            shutil.copy(folder / PRIVATE, partial / PRIVATE)
         _write_mean(folders, partial)
         write_atomically(partial / MANIFEST, text)
         replace(target, partial)

@@ -2,6 +2,7 @@
 
 Each line of a split is one JSON object. It is read as text on purpose: the JSON loader would merge the free
 fields of all records into one table and lose their order. Loss is on the answer and its end-of-turn token only.
+A line whose output holds a decision without a reasoning, as people give it, teaches the decision alone.
 """
 
 import json
@@ -9,9 +10,9 @@ import json
 from axolotl.prompt_tokenizers import PromptTokenizingStrategy
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.pair.answer import dump
+from crm_dedup_plugin.pair.answer import LABELS, dump
 from crm_dedup_plugin.pair.prompt import ask
-from crm_dedup_plugin.pair.tokens import answer_ids, text_ids
+from crm_dedup_plugin.pair.tokens import answer_ids, decision_ids, text_ids
 
 IGNORE = -100
 
@@ -31,13 +32,20 @@ class CrmDedupStrategy(PromptTokenizingStrategy):
                 f"pair {pair.get('id')!r} of a split is not in the order of its prompt: change your pairs in data/all.jsonl and run `make prep` again"
             )
         question = text_ids(self.tokenizer, prompt.text)
-        answer = answer_ids(self.tokenizer, dump(**pair["output"]))
+        answer = self._answer(**pair["output"])
         tokens = question + answer
         return {
             "input_ids": tokens,
             "attention_mask": [1] * len(tokens),
             "labels": [IGNORE] * len(question) + answer,
         }
+
+    def _answer(self, decision: str, reasoning: str | None = None) -> list[int]:
+        """Return the tokens of an answer; without a reasoning those up to the one at which decisions differ."""
+        if reasoning is not None:
+            return answer_ids(self.tokenizer, dump(decision, reasoning))
+        start, firsts = decision_ids(self.tokenizer)
+        return [*start, firsts[LABELS.index(decision)]]
 
 
 def load(tokenizer, cfg, ds_cfg=None) -> CrmDedupStrategy:

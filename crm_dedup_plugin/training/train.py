@@ -18,7 +18,7 @@ import yaml
 
 from crm_dedup_plugin import process
 from crm_dedup_plugin.errors import CONFIGS, UserError
-from crm_dedup_plugin.provenance import digest, versions
+from crm_dedup_plugin.provenance import PRIVATE, digest, private_records, versions
 from crm_dedup_plugin.storage import RESULTS, write_atomically
 from crm_dedup_plugin.training import base_model
 
@@ -46,10 +46,9 @@ def train(model: str, overrides: Sequence[str] = (), force: bool = False, name: 
     given, overrides = list(overrides), [*overrides, *((f"--output_dir=outputs/{name}",) if name else ())]
     settings |= parse_overrides(overrides)
     name = name or config.stem
-    target, output_dir = Path(f"outputs/{name}-merged"), Path(settings["output_dir"])
+    target = Path(f"outputs/{name}-merged")
     with process.silent():
-        from crm_dedup_plugin.training.merge import adopt, merge
-        from crm_dedup_plugin.training.plugin import DONE, fingerprint
+        from crm_dedup_plugin.training.plugin import fingerprint
     require_known_keys(settings)
     preflight(model, settings)
 
@@ -61,23 +60,15 @@ def train(model: str, overrides: Sequence[str] = (), force: bool = False, name: 
         print(f"{target} is up to date")
         return target
     if force:
-        shutil.rmtree(output_dir, ignore_errors=True)
-    os.environ.update({**QUIET, **({"HF_HUB_OFFLINE": "1"} if Path(settings["base_model"]).is_dir() else {}), **os.environ})
-    _launch(model, config, overrides, output_dir)
-    print(f"merging (details: {output_dir / 'merge.log'})", flush=True)
-    if settings.get("adapter"):
-        merge(config, settings["base_model"], output_dir, target, overrides)
-    else:
-        adopt(output_dir, target)
-    done = json.loads((output_dir / DONE).read_text())
+        shutil.rmtree(settings["output_dir"], ignore_errors=True)
+    done = run(model, config, settings, target, overrides)
     details = {
         "fingerprint": key,
         "config": str(config),
         "overrides": given,
         "base_model": settings["base_model"],
         "train_sha256": digest([Path(settings["datasets"][0]["path"])]),
-        "seconds": done["seconds"],
-        "machine": done["machine"],
+        **done,
         "versions": versions(),
     }
     text = json.dumps(details, indent=2) + "\n"
@@ -86,14 +77,36 @@ def train(model: str, overrides: Sequence[str] = (), force: bool = False, name: 
     return target
 
 
-def _launch(model: str, config: Path, overrides: Sequence[str], output_dir: Path) -> None:
+def run(what: str, config: Path, settings: dict, target: Path, overrides: Sequence[str] = (), processes: int | None = None) -> dict:
+    """Train as `config` with `overrides` says, which `settings` are, and write the merged model to `target`; return seconds and machine.
+
+    `what` is its name for people; `processes` how many take part, by default one a GPU. Raises UserError if it stops early.
+    """
+    with process.silent():
+        from crm_dedup_plugin.training.merge import adopt, merge
+        from crm_dedup_plugin.training.plugin import DONE
+    output_dir = Path(settings["output_dir"])
+    os.environ.update({**QUIET, **({"HF_HUB_OFFLINE": "1"} if Path(settings["base_model"]).is_dir() else {}), **os.environ})
+    _launch(what, config, overrides, output_dir, processes)
+    print(f"merging (details: {output_dir / 'merge.log'})", flush=True)
+    if settings.get("adapter"):
+        merge(config, settings["base_model"], output_dir, target, overrides)
+    else:
+        adopt(output_dir, target)
+    if private_records(base := Path(settings["base_model"])):
+        shutil.copy(base / PRIVATE, target / PRIVATE)
+    done = json.loads((output_dir / DONE).read_text())
+    return {"seconds": done["seconds"], "machine": done["machine"]}
+
+
+def _launch(model: str, config: Path, overrides: Sequence[str], output_dir: Path, processes: int | None) -> None:
     """Run Axolotl, show its progress, and write everything else to ``train.log``; raises UserError if it stops early."""
     from crm_dedup_plugin.training.plugin import DONE, PROGRESS
 
     log = output_dir / "train.log"
     (output_dir / DONE).unlink(missing_ok=True)
     print(f"training {model} (details: {log})", flush=True)
-    command = [sys.executable, "-m", "accelerate.commands.launch", *_launch_options(), "-m", "axolotl.cli.train", str(config), *overrides]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *_launch_options(processes), "-m", "axolotl.cli.train", str(config), *overrides]
     code = process.run(command, log, PROGRESS)
     if code or not (output_dir / DONE).is_file():  # Axolotl can leave with 0 before its last step
         cure = "give a smaller --micro_batch_size, then " if OUT_OF_MEMORY.search("\n".join(process.lines(log))) else ""
@@ -199,12 +212,12 @@ def _hub_size(base: str) -> int:
         return base_model.hub_weights(base)
 
 
-def _launch_options() -> list[str]:
+def _launch_options(processes: int | None = None) -> list[str]:
     """Return the options of accelerate; those in the variable ACCELERATE_ARGS come first."""
     import torch
 
     if os.environ.get("ACCELERATE_ARGS"):
         return os.environ["ACCELERATE_ARGS"].split()
-    processes = max(torch.cuda.device_count(), 1)
+    processes = processes or max(torch.cuda.device_count(), 1)
     options = ["--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
     return [*options, "--multi_gpu"] if processes > 1 else options

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import duckdb
 import numpy as np
 import pyarrow
@@ -46,6 +48,16 @@ def fit(train: Pairs, val: Pairs, seed: int) -> Fitted:
     """Train the linkage model on the records of `train`, without labels, and choose the thresholds on `val`."""
     candidates = [_candidate(train, val, blocks, seed) for blocks in BLOCKS]
     return max(candidates, key=lambda one: metrics.scores(val.gold, one.decide(val).decisions)["macro_f1"])
+
+
+def scorer(pairs: Pairs, seed: int) -> Callable[[Pairs], np.ndarray]:
+    """Return what gives the match weight of each pair, trained without labels on the records of `pairs`.
+
+    Raises UserError where they have no column that can be compared.
+    """
+    database = DuckDBAPI(connection=duckdb.connect())
+    linker, _ = _train(database, pairs, BLOCKS["identifiers and names"], seed)
+    return lambda asked: _weights(database, linker, asked)
 
 
 def _candidate(train: Pairs, val: Pairs, blocks: str, seed: int) -> Fitted:

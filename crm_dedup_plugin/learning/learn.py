@@ -1,0 +1,210 @@
+"""Learn from the answers about a run: ``crm-dedup learn RUN``.
+
+Three ways to tell that two records are one entity are compared on answers that each of them has not seen: the general model, the same model
+calibrated on the answers, and the model tuned on them. The more complex one is taken only where it is better (`compare`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from crm_dedup_plugin.dataset.synth.generate import generate
+from crm_dedup_plugin.evaluation.metrics import evaluate
+from crm_dedup_plugin.learning import compare, result, tuning
+from crm_dedup_plugin.learning.answered import Answered
+from crm_dedup_plugin.learning.calibrate import Fit, calibrate, probabilities, review_from
+from crm_dedup_plugin.learning.compare import Way
+from crm_dedup_plugin.learning.kept import Kept, key
+from crm_dedup_plugin.learning.start import Start, candidates
+from crm_dedup_plugin.learning.tuning import Tuning
+from crm_dedup_plugin.matching import deciding, run_folder
+from crm_dedup_plugin.matching.probability import Calibration, log_odds
+from crm_dedup_plugin.matching.progress import clock, shown
+from crm_dedup_plugin.matching.records import Records
+from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.provenance import model_digest, private_records, versions
+from crm_dedup_plugin.storage import write_atomically
+
+BEFORE, CALIBRATED, TUNED = "before", "calibrated", "tuned"
+CHECKED = 200  # generated pairs that show whether a tuned model forgot something
+LOST = 0.01  # of macro F1 on them, at the most
+SAMPLE = 256  # candidates that a new model is asked about to place `review_from`
+STARTING, STEP = 25.0, 5.0  # without a GPU: seconds until a training begins; how much longer a row takes than a question
+SPEED = 3.0  # questions a second without a GPU, where the run does not tell
+
+
+class Options(NamedTuple):
+    """What can be chosen about a learning."""
+
+    tune: bool | None = None  # by default from `answered.ENOUGH` answers on
+    tuning: Tuning = tuning.USUAL
+
+
+DEFAULT = Options()
+
+
+def learn(run: Path, options: Options = DEFAULT) -> dict:
+    """Learn from the answers about a run, write what is better than before, and return the report; go on where an interrupted one stopped.
+
+    Raises UserError where the run is not finished, the answers are too few, or the model cannot be trained on this machine.
+    """
+    began, answered = time.monotonic(), Answered.of(run)
+    tune = answered.can_tune(options.tune)
+    start = Start.of(run)
+    if tune:
+        tuning.check(start.model)
+    return _Learning(run, answered, start, options.tuning).report(tune, began)
+
+
+class _Learning:
+    """One learning: its steps, each of which is kept."""
+
+    def __init__(self, run: Path, answered: Answered, start: Start, settings: Tuning):
+        self.run, self.answered, self.start, self.tuning = run, answered, start, settings
+        self.kept = Kept(run / result.FOLDER / "steps")
+        self.name = result.name_for(run)
+        self.scratch = Path("outputs") / self.name  # copies of records lie here while a model is tuned
+
+    def report(self, tune: bool, began: float) -> dict:
+        """Compare, write the result and the report, and return the report."""
+        one, start = self.answered, self.start
+        print(self._plan(tune), file=sys.stderr, flush=True)
+        raw = self._raw()
+        ways = {way.name: way for way in (self._before(raw), self._calibrated(CALIBRATED, log_odds(raw)))}
+        if tune:
+            held_out = self._held_out()
+            ways[TUNED] = self._calibrated(TUNED, held_out)
+        taken, comparisons = compare.choose(one.y, list(ways.values()), one.entity)
+        model, generated = Path(start.model), None
+        if taken.name == TUNED:
+            model, generated = self._tuned()
+        if generated and generated["lost"] > LOST:
+            taken, _ = compare.choose(one.y, [ways[BEFORE], ways[CALIBRATED]], one.entity)
+        fit = calibrate(held_out if taken.name == TUNED else log_odds(raw), one.y, start.prior)
+        found = {
+            "answers": {"same": int(one.y.sum()), "different": int((~one.y).sum()), "unsure": one.unsure, "changed": one.changed},
+            "entities": len(np.unique(one.entity)),
+            "folds": len(np.unique(one.fold)),
+            "from": start.name,
+            "ways": {name: compare.measures(one.y, way, one.entity) for name, way in ways.items()},
+            "comparisons": comparisons,
+            "generated": generated,
+            "taken": taken.name,
+            "tuning": self.tuning._asdict() if tune else None,
+            "threshold_before": start.calibration.threshold,
+            **self._result(taken.name, model, fit),
+            "versions": versions(),
+            "seconds": round(time.monotonic() - began, 1),
+        }
+        write_atomically(self.run / result.FOLDER / result.REPORT, json.dumps(found, indent=1) + "\n")
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        return found
+
+    def _plan(self, tune: bool) -> str:
+        """Say what is going to happen, and without a GPU how long it will take."""
+        one = self.answered
+        said = f"learn: {len(one.y)} answers"
+        if not tune:
+            return f"{said}: a calibration"
+        import torch
+
+        parts = len(np.unique(one.fold))
+        if torch.cuda.is_available():
+            return f"{said}: {parts} tunings to check, then one with all answers"
+        speed = run_folder.report(self.run, "decide").get("pairs_per_second") or SPEED
+        rows = len(one.y) * (1 + self.tuning.share) * self.tuning.passes * parts  # (parts - 1) / parts of them in each, and all at the end
+        asked = len(one.y) + 2 * CHECKED + SAMPLE
+        seconds = (rows * STEP + asked) / speed + STARTING * (parts + 1)
+        return f"{said}: {parts} tunings to check, then one with all answers; about {clock(seconds)} without a GPU, and it can be interrupted"
+
+    def _raw(self) -> np.ndarray:
+        one = self.answered
+        made_from = [self.start.sha256, self.start.decided, one.rows.tolist(), one.pairs]
+        return np.array(self.kept("start", made_from, lambda: self.start.raw(self.run, one.rows, one.pairs, _say("answers", len(one.y))).tolist()))
+
+    def _before(self, raw: np.ndarray) -> Way:
+        """Return what the general model says: its even odds for the comparison, its own rule for merges."""
+        calibration = self.start.calibration
+        rows = calibration.apply(raw)
+        merged = (calibration.labels(rows) == 0) & (rows[:, 0] >= calibration.threshold)
+        return Way(BEFORE, probabilities(log_odds(raw), self.start.prior), merged)
+
+    def _calibrated(self, name: str, z: np.ndarray) -> Way:
+        p = compare.held_out(z, self.answered.y, self.answered.fold, self.start.prior)
+        return Way(name, p, p >= deciding.SURE)
+
+    def _held_out(self) -> np.ndarray:
+        """Return the log-odds (n,) that each answered pair has from a model which was tuned on the other folds."""
+        one, z = self.answered, np.empty(len(self.answered.y))
+        parts = np.unique(one.fold)
+        for number in parts:
+            own = one.fold == number
+            training = [pair for pair, out in zip(one.labelled, own, strict=True) if not out]
+            pairs = [pair for pair, out in zip(one.pairs, own, strict=True) if out]
+            place, what = self.scratch / f"part-{number + 1}", f"part {number + 1} of {len(parts)}"
+
+            def work(training=training, pairs=pairs, place=place, what=what) -> list:
+                model = tuning.tune(self.start.model, training, place, self.tuning, what)
+                found = tuning.score(str(model), pairs, _say(what, len(pairs))).tolist()
+                shutil.rmtree(place)
+                return found
+
+            made_from = [self.start.sha256, tuning.made_from(training, self.tuning), pairs]
+            z[own] = log_odds(self.kept(f"part-{number + 1}", made_from, work))
+        return z
+
+    def _tuned(self) -> tuple[Path, dict]:
+        """Return the folder of the model that is tuned on all answers, and what it lost on generated pairs that it was not trained on."""
+        model = tuning.tune(self.start.model, self.answered.labelled, self.scratch / "all", self.tuning, "with all answers")
+        rows = list(generate(CHECKED, self.tuning.seed + 1))
+        pairs, gold = [tuple(row["input"].values()) for row in rows], [row["output"]["decision"] for row in rows]
+        told = {}
+        for name, folder, digest in ((BEFORE, self.start.model, self.start.sha256), ("after", str(model), model_digest(str(model)))):
+            say = _say(f"generated pairs, {name}", len(pairs))
+            raw = self.kept(f"generated-{name}", [digest, rows], lambda folder=folder, say=say: tuning.score(folder, pairs, say).tolist())
+            told[name] = evaluate(gold, [LABELS[int(np.argmax(row))] for row in raw])["macro_f1"]
+        return model, {"pairs": CHECKED, **told, "lost": round(told[BEFORE]["value"] - told["after"]["value"], 6), "most": LOST}
+
+    def _result(self, taken: str, model: Path, fit: Fit) -> dict:
+        """Write the model and what names it; return what the report says of it."""
+        counts = {"answers": len(self.answered.y), "unsure": self.answered.unsure}
+        if taken == BEFORE:
+            (self.run / result.FILE).unlink(missing_ok=True)
+            return {"model": None, "calibration": None}
+        tuned = taken == TUNED
+        places = probabilities(log_odds(self._candidates(model if tuned else Path(self.start.model))), fit)
+        calibration = Calibration(self.start.calibration.temperature, deciding.SURE, True, fit.slope, fit.bias, review_from(places))
+        history = {}
+        if tuned:
+            trained = json.loads((model / tuning.MANIFEST).read_text(encoding="utf-8"))
+            base = Path(self.start.model) / tuning.MANIFEST
+            known = json.loads(base.read_text(encoding="utf-8")) if base.is_file() else {"base_model": self.start.name}
+            history = {**trained, "base_model": known["base_model"], "tuned_from": self.start.name, "fingerprint": key(trained)}
+        trained_on = {"answers": len(self.answered.y), "records": len(np.unique(self.answered.rows))} if tuned else {"answers": 0, "records": 0}
+        trained_on["records"] += private_records(Path(self.start.model))
+        result.write(self.name, model if tuned else Path(self.start.model), calibration, {"trained_on": trained_on, "calibrated_on": counts}, history)
+        write_atomically(self.run / result.FILE, json.dumps({"model": self.name, "from": self.start.name, "taken": taken, **counts}) + "\n")
+        return {"model": self.name, "calibration": calibration._asdict()}
+
+    def _candidates(self, model: Path) -> np.ndarray:
+        """Return what `model` says (n, 3) of the candidates of the run, or of some that stand for all."""
+        rows, raw = candidates(self.run)
+        sha = model_digest(str(model))
+        if self.start.decided and sha == self.start.sha256:
+            return raw
+        chosen = rows[np.argsort(log_odds(raw), kind="stable")][np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(int))]
+        records = Records(self.run)
+        pairs = [(records.evidence(a), records.evidence(b)) for a, b in chosen.tolist()]
+        say = _say("candidates", len(pairs))
+        return np.array(self.kept("candidates", [sha, pairs], lambda: tuning.score(str(model), pairs, say).tolist()))
+
+
+def _say(what: str, total: int):
+    return shown(f"learn: {what}", "pairs", total)

@@ -1,0 +1,115 @@
+"""The report of a learning, for people: what became better on answers that nothing had learned from, as a page, as Markdown and as a few lines."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tabulate import tabulate
+
+from crm_dedup_plugin.learning import result
+from crm_dedup_plugin.learning.answered import ENOUGH
+from crm_dedup_plugin.matching.progress import many
+from crm_dedup_plugin.matching.records import Records
+from crm_dedup_plugin.reporting import tables
+from crm_dedup_plugin.reporting.learn_sentences import MEASURES, better, learned
+from crm_dedup_plugin.reporting.match_report import command
+from crm_dedup_plugin.reporting.templates import environment, plain, printable
+from crm_dedup_plugin.storage import write_atomically
+
+HTML, MARKDOWN = "report.html", "report.md"
+WAYS = {"before": "before", "calibrated": "calibrated", "tuned": "tuned and calibrated"}
+DRAWN = ("f1", "auroc", "calibration_error")  # those between 0 and 1
+WIDTH, LEFT, RIGHT, ROW, TOP = 560, 130, 20, 58, 14  # of the picture, in pixels
+
+
+class Mark(NamedTuple):
+    """A number and its interval in the picture, in pixels."""
+
+    kind: str
+    x: float
+    low: float
+    high: float
+    y: float
+    text: str
+
+
+def write(run: Path) -> str:
+    """Write the pages of the last learning of a run, and return what a terminal shows."""
+    found, folder = result.report(run), run / result.FOLDER
+    context = _context(run, found)
+    for name, form in ((HTML, "html"), (MARKDOWN, "md")):
+        reader = environment(autoescape=form == "html")
+        reader.filters["value"] = plain
+        reader.globals["sha256"] = lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        write_atomically(folder / name, reader.get_template(f"learn_report.{form}").render(context))
+    heads, rows = context["heads"], context["rows"]
+    lines = [tabulate(rows, ["", *heads], tablefmt="simple"), "", *context["summary"], *(f"- {line}" for line in context["next"])]
+    return "\n".join([*lines, f"report: {folder / HTML}"])
+
+
+def _context(run: Path, found: dict) -> dict[str, Any]:
+    ways = found["ways"]
+    return {
+        "run": printable(run.name, 80),
+        "found": found,
+        "heads": [f"{WAYS[way]}{' (taken)' if way == found['taken'] else ''}" for way in ways],
+        "rows": [[title, *(tables.interval(ways[way][name], form) for way in ways)] for name, (title, form) in MEASURES.items()],
+        "summary": [learned(found), *([better(found)] if found["model"] else []), *_checks(found)],
+        "next": list(_next(run, found)),
+        "picture": _picture(found),
+        "width": WIDTH,
+        "height": TOP + ROW * len(DRAWN) + 30,
+        "left": LEFT,
+        "ticks": [(_x(tick / 4), f"{tick / 4:g}") for tick in range(5)],
+        "names": [(TOP + ROW * at + ROW / 2 - 4, MEASURES[name][0]) for at, name in enumerate(DRAWN)],
+    }
+
+
+def _checks(found: dict) -> list[str]:
+    """Say what the checks of a tuned model found."""
+    said, told = [], found["generated"]
+    if "tuned" in found["ways"] and not told:
+        said.append("Tuning the model was tried and is not clearly better, so its weights were not taken.")
+    if told:
+        change = f"macro F1 {told['before']['value']:.3f} before and {told['after']['value']:.3f} after"
+        lost = told["lost"] > told["most"]
+        end = ": the tuned model forgot too much, and was refused." if lost else ": nothing that matters was forgotten."
+        said.append(f"On {told['pairs']} generated pairs that it was not trained on: {change}{end}")
+    if found["answers"]["changed"]:
+        said.append(f"{many(found['answers']['changed'], 'answer')} left out: the records have changed since.")
+    return said
+
+
+def _next(run: Path, found: dict) -> Iterator[str]:
+    """Say what to do now."""
+    count = found["answers"]["same"] + found["answers"]["different"]
+    again = command(run, [source.path for source in Records(run).sources])
+    if found["taken"] == "tuned":
+        yield f"`{again}` decides anew about all pairs with {found['model']}."
+    elif found["taken"] == "calibrated":
+        yield f"`{again}` decides anew in seconds: no pair is asked about again."
+    review = f"`crm-dedup review {run.name}`"
+    if "tuned" not in found["ways"] and count < ENOUGH:
+        yield f"From {ENOUGH} answers on the model itself is tuned: {review} asks for {ENOUGH - count} more."
+    else:
+        yield f"More answers teach more: {review}."
+
+
+def _x(share: float) -> float:
+    return round(LEFT + (WIDTH - LEFT - RIGHT) * share, 1)
+
+
+def _picture(found: dict) -> list[Mark]:
+    """Return before and after as marks, two for each measure."""
+    marks = []
+    for at, name in enumerate(DRAWN):
+        for kind, way, down in (("no", "before", 16), ("base", found["taken"], 38)):
+            told = found["ways"][way][name]
+            if told and (kind == "no" or found["model"]):
+                places = [_x(min(max(told[part], 0.0), 1.0)) for part in ("value", "low", "high")]
+                marks.append(Mark(kind, *places, TOP + ROW * at + down, tables.interval(told)))
+    return marks
