@@ -55,12 +55,11 @@ def _duplicates(sampler: Sampler, answers: Mapping[int, Answered], asked: np.nda
     curves[:, 1] = np.maximum(curves[:, 1], 0.05)
     expected = sigmoid(curves[:, :1, None] + curves[:, 1:, None] * sampler.points).mean(axis=2).clip(1e-6, 1 - 1e-6)
     rates = rng.beta(_TRUST * expected + same, _TRUST * (1 - expected) + asked - same)
-    found = same + rng.binomial(sampler.sizes - asked, rates)
-    known = np.zeros((2, len(sampler.sizes)), np.int64)
+    known = np.zeros((2, len(sampler.sizes)), np.int64)  # all that was answered counts as it is, and the rest as the sample says
     for at, one in answers.items():
         if one.answer in ("same", "different"):
             known[int(one.answer == "different"), sampler.of[at]] += 1
-    return np.clip(found, known[0], sampler.sizes - known[1])
+    return known[0] + rng.binomial(sampler.sizes - known.sum(axis=0), rates)
 
 
 def _share(draws: np.ndarray, answers: int) -> Share:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from crm_dedup_plugin.matching import answers
-from crm_dedup_plugin.matching.grouping.decided import DUPLICATE, NO_MATCH, Decided
+from crm_dedup_plugin.matching.grouping.decided import DUPLICATE, NO_MATCH, POSSIBLE, Decided
 from crm_dedup_plugin.matching.grouping.local import Local, Part
 from crm_dedup_plugin.matching.grouping.missing import keys
 from crm_dedup_plugin.matching.grouping.reviewed import Reviewed
@@ -47,7 +47,7 @@ class State:
         names = [f"{sources[source].path}\0{id}" for source, id in zip(records.source_of, records.ids, strict=True)]
         tickets = tickets_of(names, self.pairs, seed)
         self.sampler = Sampler(self.pairs, log_odds(probabilities[:, DUPLICATE], probabilities[:, NO_MATCH]), self.merged, material.kinds, tickets)
-        self._maybe = np.flatnonzero((labels != NO_MATCH) & (labels != UNKNOWN))
+        self._maybe = np.flatnonzero(labels != NO_MATCH)
         codes = keys(self.pairs, self.size)
         self._order = np.argsort(codes)
         self._codes = codes[self._order]
@@ -93,7 +93,8 @@ class State:
         refused = [at for pair in self.refused().tolist() if (at := self.position(*pair)) is not None]
         at = np.union1d(self._maybe, np.array(refused, np.int64))
         decided = self.material.decided
-        some = Decided(decided.pairs[at], decided.probabilities[at], decided.labels[at])
+        labels = np.where(decided.labels[at] == UNKNOWN, POSSIBLE, decided.labels[at])  # what no model decided is for people
+        some = Decided(decided.pairs[at], decided.probabilities[at], labels)
         found, why, again = waiting(self.groups, some, self.reviewed, self.material.threshold, self.material.order)
         places = at[found]
         return Waiting(places, dict(zip(places.tolist(), why.tolist(), strict=True)), frozenset(places[again].tolist()))
@@ -105,7 +106,7 @@ class State:
 
     def why(self, at: int | None) -> str:
         """Return why a candidate waits for a person; "" where it does not."""
-        return WHY[self.waiting.why[at]] if at in self.waiting.why else ""
+        return WHY[self.waiting.why[at]] if at in self.waiting.why and self.material.decided.labels[at] != UNKNOWN else ""
 
     def refused(self) -> np.ndarray:
         """Return the (n, 2) pairs that are answered with "same" and stay apart, because other answers contradict it."""
