@@ -1,152 +1,53 @@
-"""A run under review: which pair to ask about, what people answer, and what follows from it at once.
+"""A run under review: which pair to ask about, what people answer, and what follows from it at once."""
 
-Several windows share one board. Each change is on the disk before it counts.
-"""
-
-import functools
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.matching import answers
-from crm_dedup_plugin.matching.answers import ANSWERS, DIFFERENT, PAIR, PRIMARY, SAME, SKIP, VALUE
-from crm_dedup_plugin.matching.sampling import AT_RANDOM, CHOSEN, DRAWN, GROUP
+from crm_dedup_plugin.matching.answers import DIFFERENT, PRIMARY, SAME, VALUE
+from crm_dedup_plugin.matching.sampling import GROUP
 from crm_dedup_plugin.reporting.templates import printable
-from crm_dedup_plugin.review import grouped, lists, side_by_side
-from crm_dedup_plugin.review.history import History
+from crm_dedup_plugin.review import grouped, lists
+from crm_dedup_plugin.review.group_shapes import Group
 from crm_dedup_plugin.review.material import Material
-from crm_dedup_plugin.review.progress import progress
-from crm_dedup_plugin.review.shapes import Change, Group, Next, Page, Pair, Progress, Rows
-from crm_dedup_plugin.review.state import State
+from crm_dedup_plugin.review.questions import Questions, alone
+from crm_dedup_plugin.review.shapes import Change, Page
 
 FILTERS, GROUP_FILTERS = lists.FILTERS, grouped.FILTERS
 
 
-def _alone(method: Callable) -> Callable:
-    """Let one thread at a time use a board, which knows then what other processes have answered."""
-
-    @functools.wraps(method)
-    def locked(self, *args, **named):
-        with self._lock:
-            self._catch_up()
-            return method(self, *args, **named)
-
-    return locked
-
-
-class Board:
+class Board(Questions):
     """A run whose plan is made, for people to answer. Raises UserError where it is not made, or where rows, words or filters are wrong."""
 
-    has_groups = True
+    has_groups, _plans = True, None
 
     def __init__(self, run: Path, seed: int = 0):
         self._open(run, Material.of(run), seed)
         self._plans = grouped.Plans(self._state)
+        self._merges = not self._plans.link
 
-    def _open(self, run: Path, material: Material, seed: int) -> None:
-        self._lock, self._history = threading.RLock(), History(run)
-        self._history.has_moved()
-        self._state, self._plans = State(run, material, seed), None
-
-    # Pairs
-
-    @_alone
-    def pair(self, a: int, b: int) -> Pair:
-        """Return two records side by side."""
-        (a, b), state = self._pair((a, b)), self._state
-        model, at = side_by_side.model(state, a, b), state.position(a, b)
-        found, key = self.next(), (min(a, b), max(a, b))
-        drawn = found.drawn if found and key == (min(found.a, found.b), max(found.a, found.b)) else CHOSEN
-        return Pair(
-            a, b, [side_by_side.head(state, row) for row in (a, b)],
-            side_by_side.fields(state, a, b, model.reasoning if model else ""), model,
-            state.why(at), bool(state.groups[a] == state.groups[b]),
-            state.answered.get(key), key in state.stale(), drawn, None if at is None else int(state.sampler.of[at]),
-        )  # fmt: skip
-
-    @_alone
-    def next(self, after: Rows | None = None, skip: Sequence[Rows] = ()) -> Next | None:
-        """Return the pair that is worth an answer most, but for `after` and those in `skip`; None where none is left."""
-        state = self._state
-        left_out = {self._pair(pair) for pair in (*([after] if after else []), *skip)}
-        found = state.sampler.next(state.sampled, state.groups, {at for pair in left_out if (at := state.position(*pair)) is not None})
-        if found:
-            return Next(*state.pairs[found[0]].tolist(), found[1])
-        left_out = {(min(pair), max(pair)) for pair in left_out}
-        skipped = (pair for pair, given in state.answered.items() if given.answer == SKIP and pair not in left_out)
-        return next((Next(*pair, CHOSEN) for pair in skipped), None)
-
-    @_alone
-    def before(self, pair: Rows | None = None) -> Rows | None:
-        """Return the pair that was answered before this one; without a pair, the one that was answered last."""
-        return self._beside(pair, -1)
-
-    @_alone
-    def following(self, pair: Rows) -> Rows | None:
-        """Return the pair that was answered after this one."""
-        return self._beside(pair, 1)
-
-    @_alone
-    def queue(self, filter: str = lists.WAITING, search: str = "", offset: int = 0, limit: int = 50) -> Page:
-        """Return a part of a list of pairs: one of `FILTERS`, and of these the ones that hold a text."""
-        return lists.page(self._state, filter, search, offset, limit)
-
-    # Answers
-
-    @_alone
-    def answer(self, pairs: Sequence[Rows], answer: str, note: str = "", drawn: str = CHOSEN, blind: bool = False) -> Change:
-        """Keep one answer about one pair or several; `drawn` is what `next` said of it, `blind` that nothing of the model was shown."""
-        pairs, state = [self._pair(pair) for pair in pairs], self._state
-        if answer not in ANSWERS or drawn not in DRAWN or not pairs:
-            raise UserError(f"the answer {answer!r} ({drawn}) about {len(pairs)} pairs is unknown: use {', '.join(ANSWERS)}; {', '.join(DRAWN)}")
-        entry = {"kind": PAIR, "answer": answer, "pairs": [[self._reference(row) for row in pair] for pair in pairs]}
-        entry |= {"note": note} if note else {}
-        if len(pairs) == 1 and (at := state.position(*pairs[0])) is not None:
-            stratum = int(state.sampler.of[at])
-            entry |= {"stratum": stratum, "weight": int(state.sampler.sizes[stratum])}  # pairs of the stratum
-        elif drawn in AT_RANDOM:
-            drawn = CHOSEN
-        if len(pairs) == 1 and (found := state.said(*pairs[0])):
-            entry["model"] = {"decision": found.label, "duplicate": found.probabilities[0]}
-        return self._keep({**entry, "drawn": drawn, "blind": bool(blind)})
-
-    @_alone
-    def undo(self) -> Change | None:
-        """Take the latest change back that holds, of this session or an earlier one; None where there is none."""
-        entry = self._history.undo()
-        return entry and self._change(entry, undone=True)
-
-    @_alone
-    def redo(self) -> Change | None:
-        """Bring back what `undo` took back last; None where there is nothing, or something was answered since."""
-        entry = self._history.redo()
-        return entry and self._change(entry)
-
-    # Groups
-
-    @_alone
+    @alone
     def groups(self, filter: str = grouped.ALL, search: str = "", offset: int = 0, limit: int = 50) -> Page:
         """Return a part of a list of groups: one of `GROUP_FILTERS`, and of these the ones that hold a text."""
         return grouped.page(self._with_groups(), filter, search, offset, limit)
 
-    @_alone
+    @alone
     def group(self, row: int) -> Group:
         """Return the group of a row, with what the plan does with it."""
         return grouped.group(self._with_groups(), self._row(row))
 
-    @_alone
+    @alone
     def leave_out(self, row: int) -> Change:
         """Say that a record is of another entity than all others of its group."""
         others = [one for one in self._members(row) if one != row]
         return self.answer([(row, one) for one in others], DIFFERENT, drawn=GROUP)
 
-    @_alone
+    @alone
     def split(self, rows: Sequence[int], others: Sequence[int]) -> Change:
         """Say that each of some records is of another entity than each of the others."""
         return self.answer([(row, other) for row in rows for other in others], DIFFERENT, drawn=GROUP)
 
-    @_alone
+    @alone
     def join(self, a: int, b: int) -> Change:
         """Say that two records are of one entity, and so their groups: whatever kept these apart is answered anew."""
         (a, b), of = self._pair((a, b)), self._state.groups
@@ -154,13 +55,13 @@ class Board:
         apart = [(one, other) for one, other in self._state.reviewed.no.tolist() if {int(of[one]), int(of[other])} == sides]
         return self.answer([(a, b), *(pair for pair in apart if {*pair} != {a, b})], SAME, drawn=GROUP)
 
-    @_alone
+    @alone
     def primary(self, row: int) -> Change:
         """Say that a record stays in whatever group it is."""
         self._members(row)
         return self._keep({"kind": PRIMARY, "record": self._reference(row)})
 
-    @_alone
+    @alone
     def value(self, row: int, field: str) -> Change:
         """Say that a field of a group gets the value of this record."""
         self._members(row)
@@ -168,50 +69,6 @@ class Board:
         if column is None:
             raise UserError(f"the record of row {row} has no value in {field!r}: name a field that it fills")
         return self._keep({"kind": VALUE, "field": column, "record": self._reference(row)})
-
-    @_alone
-    def progress(self) -> Progress:
-        """Return how far the review has come, and what it says of the run."""
-        found = self._state.found
-        can_undo = bool(found.pairs or found.primaries or found.values or found.changed)
-        return progress(self._state, self._plans is not None and not self._plans.link, can_undo, bool(self._history.undone))
-
-    def _catch_up(self) -> None:
-        if self._history.has_moved():
-            self._state.reload()
-
-    def _keep(self, entry: dict) -> Change:
-        return self._change(self._history.keep(entry))
-
-    def _change(self, entry: dict, undone: bool = False) -> Change:
-        """Return what has changed, now that an entry is kept, taken back or brought back."""
-        state = self._state
-        self._history.has_moved()
-        refused, moved = len(state.refused()), state.reload()
-        pairs = [rows for pair in entry.get("pairs", ()) if None not in (rows := [state.row_of(one) for one in pair])]
-        rows = [row for row in [state.row_of(entry["record"])] if row is not None] if "record" in entry else []
-        contradicts = len(state.refused()) > refused
-        groups_now = moved or sorted({int(state.groups[row]) for row in rows})
-        return Change(
-            entry["n"], entry["kind"], pairs, rows, entry.get("answer", ""), entry.get("field", ""), undone, contradicts, groups_now, self.progress()
-        )
-
-    def _beside(self, pair: Rows | None, step: int) -> Rows | None:
-        """Return the pair that was answered one `step` after this one; before one that was not answered stands the last one."""
-        known = list(self._state.answered)
-        place = {one: at for at, one in enumerate(known)}.get((min(pair), max(pair)), len(known)) if pair else len(known)
-        return known[place + step] if 0 <= place + step < len(known) else None
-
-    def _pair(self, pair: Rows) -> Rows:
-        a, b = map(self._row, pair)
-        if a == b:
-            raise UserError(f"the pair {a}, {b} is one record: name two")
-        return a, b
-
-    def _row(self, row: int) -> int:
-        if type(row) is not int or not 0 <= row < self._state.size:
-            raise UserError(f"{row!r} is no row of this run: use a whole number from 0 to {self._state.size - 1:,}")
-        return row
 
     def _members(self, row: int) -> list[int]:
         found = self._state.members(self._row(row))
@@ -223,6 +80,3 @@ class Board:
         if self._plans is None:
             raise UserError("a file of pairs has no groups: review a run of `crm-dedup match` to see groups")
         return self._plans
-
-    def _reference(self, row: int) -> dict[str, str]:
-        return answers.reference(self._state.records, row)
