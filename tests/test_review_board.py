@@ -363,6 +363,16 @@ def test_what_makes_no_sense_is_an_error_and_keeps_nothing(run, act, message):
     assert answers.entries(run) == []
 
 
+def test_groups_of_two_files_are_shown_and_have_no_plan(tmp_path):
+    match(tmp_path / "run", export(tmp_path / "one.csv", *ROWS[:4]), export(tmp_path / "two.csv", *ROWS[4:]))
+    board = Board(tmp_path / "run")
+    group = board.group(BOB)
+    assert {one.row for one in group.members} >= {BOB, ROBERT} and group.plan is None
+    assert [one.place for one in group.members[:2]] == ["id 103, line 5 of one.csv", "id 104, line 2 of two.csv"]
+    assert board.leave_out(ROBERT).progress.records_removed == 0
+    assert rows_of(board, ROBERT) == {ROBERT}
+
+
 def test_a_run_without_a_plan_cannot_be_reviewed(run):
     shutil.rmtree(run / "5-plan")
     with pytest.raises(UserError, match="no finished stage 'plan'"):

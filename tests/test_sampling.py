@@ -42,7 +42,8 @@ class World:
         self.merged = self.z > 4
         self.groups = np.arange(2 * size)
         pairs = self.groups.reshape(-1, 2)
-        self.sampler = Sampler(pairs, self.z, self.merged, rng.integers(0, 5, size), tickets_of([str(row) for row in range(2 * size)], pairs, seed))
+        self.tickets = tickets_of([str(row) for row in range(2 * size)], pairs, seed)
+        self.sampler = Sampler(pairs, self.z, self.merged, rng.integers(0, 5, size), self.tickets)
 
     def answer(self, count, unsure=()):
         answers = {}
@@ -136,9 +137,28 @@ def test_a_sample_holds_what_was_answered_before_its_turn():
     order = world.sampler.orders[0].tolist()
     asked = {order[0]: Answered("same", STRATIFIED), order[1]: Answered("same", UNCERTAIN), order[5]: Answered("same", UNCERTAIN)}
     assert world.sampler.sample(asked)[0] == order[:2]  # the sixth is no random one: the third is not answered
+    size = int(world.sampler.sizes[0])
+    asked[order[6]], asked[order[7]] = Answered("same", RANDOM, (0, size)), Answered("same", RANDOM, (0, size + 1))
+    assert world.sampler.sample(asked)[0] == [order[0], order[6], order[1]]  # the last one was drawn from another stratum
 
 
-@pytest.mark.parametrize(("count", "worlds"), [(20, 150), (FIRST, 150), (90, 100)])
+def test_after_another_threshold_the_answers_still_say_the_truth():
+    held, asked = [], []
+    for seed in range(60):
+        world = World(seed, 1_000)
+        kept = {
+            at: one._replace(stratum=(int(world.sampler.of[at]), int(world.sampler.sizes[world.sampler.of[at]])))
+            for at, one in world.answer(80).items()
+        }
+        world.merged = world.z > 2
+        world.sampler = Sampler(world.sampler.pairs, world.z, world.merged, world.sampler.kinds, world.tickets)
+        asked.append(sum(map(len, world.sampler.sample(kept))))
+        found = estimate(world.sampler, kept, world.confirmed(kept))
+        held += [found.precision.low <= world.truth(kept)[0] <= found.precision.high] if found.precision else []
+    assert np.mean(asked) > 20 and np.mean(held) > 0.9
+
+
+@pytest.mark.parametrize(("count", "worlds"), [(20, 100), (FIRST, 100), (90, 50)])
 def test_intervals_hold_the_truth(count, worlds):
     held = []
     for seed in range(worlds):

@@ -36,11 +36,12 @@ def estimate(sampler: Sampler, answers: Mapping[int, Answered], confirmed: int, 
     The number of duplicates in each stratum is drawn from its posterior. Its prior is the curve of the model's log-odds, corrected by the same
     answers: a stratum of many clear pairs and few answers then stays near its neighbours, instead of anywhere between 0 and 1.
     """
-    told = [[answers[at].answer == "same" for at in one if answers[at].answer in ("same", "different")] for one in sampler.sample(answers)]
-    asked, same = np.array([len(one) for one in told]), np.array([sum(one) for one in told])
+    sample = [[at for at in one if answers[at].answer in ("same", "different")] for one in sampler.sample(answers)]
+    asked, same = np.array([len(one) for one in sample]), np.array([sum(answers[at].answer == "same" for at in one) for one in sample])
     if asked.sum() < LEAST:
         return Estimate(None, None)
-    duplicates = _duplicates(sampler, answers, asked, same, np.random.default_rng(seed))
+    line = sampler.fitted({at: answers[at] for one in sample for at in one})
+    duplicates = _duplicates(sampler, answers, asked, same, line, np.random.default_rng(seed))
     merges = sampler.merges
     right, found = duplicates[:, merges].sum(axis=1), duplicates[:, ~merges].sum(axis=1)
     precision = _share(right / sampler.sizes[merges].sum(), asked[merges].sum()) if merges.any() else None
@@ -48,10 +49,11 @@ def estimate(sampler: Sampler, answers: Mapping[int, Answered], confirmed: int, 
     return Estimate(precision, missing)
 
 
-def _duplicates(sampler: Sampler, answers: Mapping[int, Answered], asked: np.ndarray, same: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _duplicates(
+    sampler: Sampler, answers: Mapping[int, Answered], asked: np.ndarray, same: np.ndarray, line: tuple, rng: np.random.Generator
+) -> np.ndarray:
     """Return (draws, strata) numbers of duplicates, as they may be given the answers."""
-    mean, covariance = sampler.fitted({at: answers[at] for one in sampler.sample(answers) for at in one})
-    curves = rng.multivariate_normal(mean, covariance, _DRAWS)
+    curves = rng.multivariate_normal(*line, _DRAWS)
     curves[:, 1] = np.maximum(curves[:, 1], 0.05)
     expected = sigmoid(curves[:, :1, None] + curves[:, 1:, None] * sampler.points).mean(axis=2).clip(1e-6, 1 - 1e-6)
     rates = rng.beta(_TRUST * expected + same, _TRUST * (1 - expected) + asked - same)

@@ -28,6 +28,7 @@ class Answered(NamedTuple):
 
     answer: str  # "same", "different", "unsure" or "skip"
     drawn: str  # one of `DRAWN`
+    stratum: tuple[int, int] | None = None  # the one that it was drawn from, and its size then; None: as it is now
 
 
 class Sampler:
@@ -49,17 +50,19 @@ class Sampler:
     def sample(self, answers: Mapping[int, Answered]) -> list[list[int]]:
         """Return for each stratum the answered candidates that are a random sample of it.
 
-        They are those that were drawn at random, and those whose turn in the draws has passed because they had been answered before.
+        They are those that were drawn at random from this very stratum, and those whose turn in the draws has passed because they had been answered
+        before. What was drawn from strata that another threshold or another file made counts only where its turn has passed here too.
         """
         found: list[dict[int, None]] = [{} for _ in self.orders]
         for at, one in answers.items():
-            if one.drawn in AT_RANDOM:
-                found[self.of[at]][at] = None
-        for stratum, order in enumerate(self.orders):
-            for at in order.tolist():
-                if at not in answers:
-                    break
+            stratum = int(self.of[at])
+            if one.drawn in AT_RANDOM and one.stratum in (None, (stratum, int(self.sizes[stratum]))):
                 found[stratum][at] = None
+        for stratum, order in enumerate(self.orders):
+            for at in order:
+                if int(at) not in answers:
+                    break
+                found[stratum][int(at)] = None
         return [list(one) for one in found]
 
     def next(self, answers: Mapping[int, Answered], groups: np.ndarray, skip: Collection[int] = ()) -> tuple[int, str] | None:
@@ -67,20 +70,19 @@ class Sampler:
 
         `answers` are in order of time. `groups` (rows,) names the group of each row.
         """
-        drawn = Counter(one.drawn for one in answers.values())
-        at_random = drawn[STRATIFIED] + drawn[RANDOM]
-        if at_random >= FIRST and drawn[UNCERTAIN] < (EVERY - 1) * (at_random - FIRST + 1):
+        taken = [len(one) for one in self.sample(answers)]
+        first = sum(taken) < FIRST
+        if not first and len(answers) % EVERY < EVERY - 1:
             found = self._uncertain(answers, groups, skip)
             if found is not None:
                 return found, UNCERTAIN
-        found = self._at_random(answers, skip)
-        return None if found is None else (found, STRATIFIED if at_random < FIRST else RANDOM)
+        found = self._at_random(taken, answers, skip)
+        return None if found is None else (found, STRATIFIED if first else RANDOM)
 
-    def _at_random(self, answers: Mapping[int, Answered], skip: Collection[int]) -> int | None:
+    def _at_random(self, taken: Sequence[int], answers: Mapping[int, Answered], skip: Collection[int]) -> int | None:
         """Return the next candidate of the stratum from which the fewest were drawn; of several such strata, take turns from both ends."""
-        drawn = Counter(int(self.of[at]) for at, one in answers.items() if one.drawn in AT_RANDOM)
-        for stratum in sorted(range(len(self.orders)), key=lambda one: (drawn[one], min(one, len(self.orders) - 1 - one))):
-            found = next((at for at in self.orders[stratum].tolist() if at not in answers and at not in skip), None)
+        for stratum in sorted(range(len(taken)), key=lambda one: (taken[one], min(one, len(self.orders) - 1 - one))):
+            found = next((int(at) for at in self.orders[stratum] if int(at) not in answers and int(at) not in skip), None)
             if found is not None:
                 return found
         return None

@@ -63,16 +63,18 @@ class State:
         """Read the answers again; return the smallest rows of the groups that are other ones now."""
         self.found = answers.Answers.of(self.run, self.records, self.row_of)
         now: dict[Rows, Given] = {}
+        drawn_from: dict[Rows, tuple[int, int]] = {}
         for a, b, answer, entry in self.found.pairs:
             pair = (min(a, b), max(a, b))
             if answer != answers.SKIP or pair not in now:  # who skips a pair takes no answer back
                 now.pop(pair, None)
                 now[pair] = Given(answer, entry.get("note", ""), entry["time"], entry["n"], entry.get("drawn", CHOSEN), bool(entry.get("blind")))
+                drawn_from[pair] = entry.get("stratum"), entry.get("weight")
         before, self.answered = self.answered, now
         touched = {row for pair in before.keys() | now.keys() if before.get(pair) != now.get(pair) for row in pair}
         self.reviewed = Reviewed.of(self.found.same_or_not, self.size)
-        places = ((self.position(*pair), given) for pair, given in now.items())
-        self.sampled = {at: Answered(given.answer, given.drawn) for at, given in places if at is not None}
+        places = ((self.position(*pair), pair) for pair in now)
+        self.sampled = {at: Answered(now[pair].answer, now[pair].drawn, drawn_from[pair]) for at, pair in places if at is not None}
         self.__dict__.pop("waiting", None)
         return self._regroup(self.local.around(touched, self.reviewed)) if touched else []
 
