@@ -30,6 +30,7 @@ CONFIG = Path(__file__).with_name("tuning.yml")
 ROWS, SETTINGS, MERGED, MANIFEST = "train.jsonl", "tuning.yml", "merged", "crm_dedup.json"
 LARGE = 1_000_000_000  # parameters above which an adapter is trained
 ADAPTER = {"adapter": "qlora", "load_in_4bit": True, "lora_r": 32, "lora_alpha": 64, "lora_dropout": 0.0, "lora_target_linear": True}
+ALONE = {"crm_dedup_shared_prefix": False, "micro_batch_size": 1, "gradient_checkpointing": True}  # one row at a time: nothing is padded
 ADAPTER_RATE = 2.0  # times the learning rate of whole weights
 
 
@@ -91,7 +92,7 @@ def configuration(model: str, out: Path, tuning: Tuning) -> dict:
     settings = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     large = parameters(model) > LARGE
     if large:
-        settings |= ADAPTER
+        settings |= ADAPTER | ALONE
     return settings | {
         "base_model": model,
         "datasets": [{"path": str(out / ROWS), "ds_type": "text", "type": "crm_dedup_plugin.training.formatter"}],
