@@ -253,7 +253,7 @@ def test_learning_again_starts_from_the_general_model_and_keeps_its_name(root):
     again.name, again.calibration = "learned-contacts", Calibration.of("outputs/learned-contacts-merged")
     decide(again)
     answer(run, 45)
-    found = learn(run)
+    found = learn(run, Options(tune=False))
     assert (found["model"], found["from"]) == ("learned-contacts", "shy") and found["ways"]["before"]["f1"]["value"] < 0.8
     assert [path.name for path in sorted((root / "outputs").iterdir())] == ["learned-contacts-merged", "results", "shy-merged"]
 

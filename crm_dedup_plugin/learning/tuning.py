@@ -113,8 +113,10 @@ def check(model: str) -> None:
 
     if not Path(model).is_dir():
         raise UserError(f"{model} is no folder: a model of the Hub is tuned from a copy on this machine (`hf download {model} --local-dir FOLDER`)")
-    if parameters(model) > LARGE and not torch.cuda.is_available():
-        raise UserError(f"{model} has {parameters(model) / 1e9:.1f} billion parameters, too many to tune without a GPU: use one, or --no-tuning")
+    if not (size := parameters(model)):
+        raise UserError(f"{model} holds no weights in safetensors, so it cannot be tuned: --no-tuning calibrates it")
+    if size > LARGE and not torch.cuda.is_available():
+        raise UserError(f"{model} has {size / 1e9:.1f} billion parameters, too many to tune without a GPU: use one, or --no-tuning")
 
 
 def parameters(model: str) -> int:
