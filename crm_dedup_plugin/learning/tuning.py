@@ -7,6 +7,7 @@ model knew. All weights are trained; those of a model of more than a billion par
 import contextlib
 import gc
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -170,7 +171,9 @@ def _here(what: str, config: Path, settings: dict, target: Path, processes: int)
 
     from crm_dedup_plugin.training.merge import adopt
     from crm_dedup_plugin.training.plugin import DONE
+    from crm_dedup_plugin.training.train import QUIET
 
+    os.environ.update({**QUIET, **os.environ})
     if settings["adapter"]:
         raise UserError(f"{what}: an adapter is trained in a process of its own")
     before = sys.argv
