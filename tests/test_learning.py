@@ -329,6 +329,16 @@ def test_a_match_without_a_model_uses_what_its_run_has_learned(root, capsys):
         _learned(run)
 
 
+def test_a_run_may_have_any_name(root):
+    run = Path("runs/<b>x|y`z")
+    RUN.rename(run)
+    answer(run, 30)
+    assert learn(run)["model"] == "learned-b-x-y-z"
+    learn_report.write(run)
+    page, text = ((run / result.FOLDER / name).read_text() for name in ("report.html", "report.md"))
+    assert "<b>" not in page and "&lt;b&gt;x|y`z" in page and "\\|y\\`z" in text and "<b>" not in text
+
+
 def test_two_runs_never_share_a_model(root):
     run = root / "elsewhere" / "contacts"
     shutil.copytree(root / "runs" / "contacts", run)
@@ -416,7 +426,7 @@ def test_an_interrupted_learning_goes_on_after_the_parts_that_are_done(root, mon
 
 
 def test_a_tuning_needs_answers_of_both_kinds(root):
-    answer(RUN, 18, same=False)
+    answer(RUN, 25, same=False)
     answer(RUN, 3, same=True)
     found = answered.Answered.of(RUN)
     assert not found.can_tune(None)

@@ -19,10 +19,9 @@ def test_a_model_learns_from_decisions_alone(tmp_path, tokenizer, monkeypatch):
     model = tiny_models.build("llama32-3b", tmp_path / "tiny", tokenizer)
     settings = Tuning(passes=8, learning_rate=0.003, share=0.25)
     merged = tune(str(model), PAIRS, tmp_path / "work", settings)
-    pairs, y = [pair[:2] for pair in PAIRS], np.array([same for *_, same in PAIRS])
-    before, after = (log_odds(score(str(folder), pairs)) for folder in (model, merged))
-    assert np.isfinite(after).all()
-    assert np.mean(after[y]) - np.mean(after[~y]) > np.mean(before[y]) - np.mean(before[~y]) + 0.5, "it was taught the difference"
+    before, after = (score(str(folder), [pair[:2] for pair in PAIRS]) for folder in (model, merged))
+    assert np.isfinite(after).all() and log_odds(after).mean() > log_odds(before).mean() + 0.5, "most answers say same"
+    assert (after.argmax(axis=1) == 0).all() and after[:, 0].min() > before[:, 0].max()
     lines = [json.loads(line)["output"] for line in (tmp_path / "work" / "train.jsonl").read_text().splitlines()]
     assert [len(one) for one in lines] == [1] * 24 + [2] * 6
     assert "Zoe" not in (tmp_path / "work" / "axolotl" / "train.log").read_text(errors="replace"), "records stay out of logs"
