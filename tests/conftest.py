@@ -31,6 +31,7 @@ LIVE = (
     "test_evaluation_tasks.py",
     "test_evaluation.py",
     "test_training.py",
+    "test_learning_live.py",
     "test_evaluation_chat.py",
     "test_evaluation_probabilities.py",
     "test_resume.py",

@@ -10,6 +10,7 @@ from axolotl.cli.config import prepare_plugins
 from axolotl.utils.config import validate_config
 from axolotl.utils.dict import DictDefault
 
+from crm_dedup_plugin.learning import tuning
 from crm_dedup_plugin.training import plugin
 from crm_dedup_plugin.training.train import unknown_keys
 
@@ -74,6 +75,19 @@ def test_a_misspelt_key_would_be_found():
     planted = {**settings, "learning_rat": 1, "datasets": [{**settings["datasets"][0], "paht": "x"}]}
     assert unknown(planted) == {"learning_rat", "datasets.paht"}
     assert "learning_rat" not in validated(planted, "one gpu")
+
+
+@pytest.mark.parametrize(("large", "device"), [(False, "cpu"), (False, "one gpu"), (True, "one gpu")])
+def test_what_learning_gives_to_axolotl_is_valid(large, device, monkeypatch, tmp_path):
+    monkeypatch.setattr(plugin, "torch", SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: device != "cpu")))
+    monkeypatch.setattr(tuning, "parameters", lambda model: 4e9 if large else 1e8)
+    settings = tuning.configuration("outputs/embedded-merged", tmp_path, tuning.Tuning(passes=3, batch=16))
+    assert not unknown(settings)
+    kept = validated(settings, device)
+    assert kept["adapter"] == ("qlora" if large else None) and kept["load_in_4bit"] is large
+    assert kept["micro_batch_size"] * kept["gradient_accumulation_steps"] == 16 and kept["num_epochs"] == 3
+    assert kept["micro_batch_size"] == 1 or kept["crm_dedup_shared_prefix"], "no row is padded on the left"
+    assert str(tmp_path) in kept["dataset_prepared_path"] and kept["save_strategy"] == "no" and kept["warmup_steps"] == 5
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,8 +1,11 @@
 """What a reviewer's answers teach: little from few, nothing that was not checked on others, and never more than is better."""
 
+import contextlib
+import functools
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +15,30 @@ from match_by_rules import Rules
 from scipy.special import expit
 
 from crm_dedup_plugin.cli import main
+from crm_dedup_plugin.dataset.synth.generate import generate
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.learning import Options, Prior, Tuning, answered, calibrate, compare, entities, folds, learn, probabilities, result, review_from
+from crm_dedup_plugin.learning import (
+    Options,
+    Prior,
+    Tuning,
+    answered,
+    calibrate,
+    compare,
+    entities,
+    folds,
+    learn,
+    probabilities,
+    result,
+    review_from,
+    tuning,
+)
 from crm_dedup_plugin.learning.compare import Way
 from crm_dedup_plugin.learning.kept import Kept
 from crm_dedup_plugin.learning.tuning import rows
 from crm_dedup_plugin.matching import answers, deciding, pipeline, run_folder
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.matching.records import Records
+from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.prompt import ask
 from crm_dedup_plugin.provenance import model_digest
 from crm_dedup_plugin.reporting import learn_report, match_report
@@ -141,6 +160,7 @@ def test_a_step_is_done_once_for_what_it_was_made_from(tmp_path):
 
 # A run whose model sees the truth through noise and a wrong bias.
 
+RUN = Path("runs/contacts")
 NAMES = ("Ann", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gil", "Hana", "Ida", "Jon")
 
 
@@ -173,11 +193,14 @@ def made(tmp_path_factory):
     matcher = Shy(model)
     (model / "chat_template.jinja").write_text("x")
     (model / "crm_dedup.json").write_text(json.dumps({"base_model": "a/b", "fingerprint": "f"}))
-    run = root / "runs" / "contacts"
-    with run_folder.alone(run):
-        pipeline.match(run, [root / "contacts.csv"], matcher, pipeline.Settings())
-    match_report.write(run)
+    with contextlib.chdir(root):
+        decide(matcher)
     return root
+
+
+def decide(matcher):
+    with run_folder.alone(RUN):
+        return pipeline.match(RUN, [Path("contacts.csv")], matcher, pipeline.Settings(explain=0))["decide"]
 
 
 @pytest.fixture
@@ -199,7 +222,7 @@ def answer(run, count, same=None):
 
 
 def test_a_calibration_makes_a_shy_model_right_and_asks_nothing_again(root, capsys):
-    run = root / "runs" / "contacts"
+    run = RUN
     answer(run, 40)
     before = (run / "3-decide" / "key.json").read_text()
     assert main(["learn", "contacts"]) == 0
@@ -215,36 +238,32 @@ def test_a_calibration_makes_a_shy_model_right_and_asks_nothing_again(root, caps
     )
     assert json.loads((model / "private.json").read_text())["trained_on"] == {"answers": 0, "records": 0}
     again = Shy(model)
-    again.name, again.calibration, again.asked = "learned-contacts", calibration, 0
-    with run_folder.alone(run):
-        decided = pipeline.match(run, [root / "contacts.csv"], again, pipeline.Settings())["decide"]
+    again.name, again.calibration = "learned-contacts", calibration
+    decided = decide(again)
     assert decided["model"] == "learned-contacts" and (run / "3-decide" / "key.json").read_text() == before
     assert "calibrated on 40 answers" in match_report.write(run).read_text()
     assert "calibrated on 40 answers" in (run / "6-report" / "report.md").read_text()
 
 
 def test_learning_again_starts_from_the_general_model_and_keeps_its_name(root):
-    run = root / "runs" / "contacts"
+    run = RUN
     answer(run, 30)
     assert learn(run)["model"] == "learned-contacts"
     again = Shy(root / "outputs" / "learned-contacts-merged")
     again.name, again.calibration = "learned-contacts", Calibration.of("outputs/learned-contacts-merged")
-    with run_folder.alone(run):
-        pipeline.match(run, [root / "contacts.csv"], again, pipeline.Settings())
+    decide(again)
     answer(run, 45)
-    found = learn(run)
+    found = learn(run, Options(tune=False))
     assert (found["model"], found["from"]) == ("learned-contacts", "shy") and found["ways"]["before"]["f1"]["value"] < 0.8
     assert [path.name for path in sorted((root / "outputs").iterdir())] == ["learned-contacts-merged", "results", "shy-merged"]
 
 
 def test_what_is_not_better_changes_nothing(root, monkeypatch, capsys):
-    run = root / "runs" / "contacts"
+    run = RUN
     monkeypatch.setattr(Shy, "bias", 0.0)
     monkeypatch.setattr(Shy, "signal", 20.0)
-    with run_folder.alone(run):
-        shutil.rmtree(run / "3-decide")
-        (root / "outputs" / "shy-merged" / "config.json").write_text('{"v": 2}')
-        pipeline.match(run, [root / "contacts.csv"], Shy(root / "outputs" / "shy-merged"), pipeline.Settings())
+    (root / "outputs" / "shy-merged" / "crm_dedup.json").write_text('{"v": 2}')
+    decide(Shy(root / "outputs" / "shy-merged"))
     (run / result.FILE).write_text(json.dumps({"model": "learned-contacts", "from": "shy"}))
     answer(run, 40)
     found = learn(run)
@@ -263,7 +282,7 @@ def test_what_is_not_better_changes_nothing(root, monkeypatch, capsys):
     ],
 )
 def test_too_few_answers_are_an_error_that_says_how_many_are_missing(root, capsys, count, same, said):
-    run = root / "runs" / "contacts"
+    run = RUN
     if count:
         answer(run, count, same)
     assert main(["learn", "contacts"]) == 1
@@ -271,7 +290,7 @@ def test_too_few_answers_are_an_error_that_says_how_many_are_missing(root, capsy
 
 
 def test_unsure_is_never_forced_and_changed_records_are_left_out(root):
-    run = root / "runs" / "contacts"
+    run = RUN
     answer(run, 30)
     records, first = Records(run), answers.Answers.of(run, Records(run)).same_or_not[0]
     pair = [answers.reference(records, row) for row in first[:2]]
@@ -290,7 +309,7 @@ def test_unsure_is_never_forced_and_changed_records_are_left_out(root):
     ],
 )
 def test_what_cannot_be_learned_is_one_message(root, capsys, arguments, said):
-    answer(root / "runs" / "contacts", 40)
+    answer(RUN, 40)
     assert main(arguments) == 1
     assert said in capsys.readouterr().err
 
@@ -298,7 +317,7 @@ def test_what_cannot_be_learned_is_one_message(root, capsys, arguments, said):
 def test_a_match_without_a_model_uses_what_its_run_has_learned(root, capsys):
     from crm_dedup_plugin.cli.match import _learned
 
-    run = root / "runs" / "contacts"
+    run = RUN
     assert _learned(run) == "embedded" and capsys.readouterr().err == ""
     answer(run, 30)
     learn(run, Options(tune=False))
@@ -310,6 +329,16 @@ def test_a_match_without_a_model_uses_what_its_run_has_learned(root, capsys):
         _learned(run)
 
 
+def test_a_run_may_have_any_name(root):
+    run = Path("runs/<b>x|y`z")
+    RUN.rename(run)
+    answer(run, 30)
+    assert learn(run)["model"] == "learned-b-x-y-z"
+    learn_report.write(run)
+    page, text = ((run / result.FOLDER / name).read_text() for name in ("report.html", "report.md"))
+    assert "<b>" not in page and "&lt;b&gt;x|y`z" in page and "\\|y\\`z" in text and "<b>" not in text
+
+
 def test_two_runs_never_share_a_model(root):
     run = root / "elsewhere" / "contacts"
     shutil.copytree(root / "runs" / "contacts", run)
@@ -317,3 +346,89 @@ def test_two_runs_never_share_a_model(root):
         answer(one, 30)
     assert [learn(one)["model"] for one in (root / "runs" / "contacts", run)] == ["learned-contacts", "learned-contacts-2"]
     assert result.name_for(root / "runs" / "Q3 (new)/../Änderungen 2026") == "learned-nderungen-2026"
+
+
+# Tuning, with a stand-in for the training: tests/test_learning_live.py has a real one.
+
+
+class Trained:
+    """Stands in for `tuning.tune` and `tuning.score`: what is tuned knows the truth, but for `forgot` of the generated pairs."""
+
+    def __init__(self, monkeypatch, forgot=0.0, dies_at=None):
+        self.calls, self.forgot, self.dies_at = [], forgot, dies_at
+        monkeypatch.setattr(tuning, "check", lambda model: None)
+        monkeypatch.setattr(tuning, "tune", self.tune)
+        monkeypatch.setattr(tuning, "score", self.score)
+
+    def tune(self, model, pairs, out, settings, what):
+        if len(self.calls) == self.dies_at:
+            raise KeyboardInterrupt
+        self.calls.append((what, len(pairs)))
+        self.trained = {str(pair[:2]) for pair in pairs}
+        (out / "merged").mkdir(parents=True)
+        (out / "merged" / "config.json").write_text(json.dumps({"tuned": what}))
+        (out / "merged" / "crm_dedup.json").write_text(json.dumps({"base_model": model, "tuning": settings._asdict(), "seconds": 1.0}))
+        return out / "merged"
+
+    def score(self, model, pairs, say):
+        tuned = "tuned" in (Path(model) / "config.json").read_text()
+        found = []
+        for number, (a, b) in enumerate(pairs):
+            if str(a.get("Notes", "")).startswith("person "):
+                assert not tuned or "all" in model or str((a, b)) not in self.trained, "a pair is judged by what has seen it"
+                same = 0.97 if a["Notes"] == b["Notes"] else 0.03
+                found.append([same, 0.0, 1 - same])
+            else:
+                right = LABELS.index(self.truth[str(a), str(b)]) if not tuned or number >= self.forgot * len(pairs) else 0
+                found.append([0.9 if at == right else 0.05 for at in range(3)])
+        return np.array(found)
+
+    @functools.cached_property
+    def truth(self):
+        rows = generate(200, Tuning().seed + 1)
+        return {tuple(map(str, row["input"].values())): row["output"]["decision"] for row in rows}
+
+
+def test_a_tuned_model_that_is_better_is_taken_with_all_that_names_it(root, monkeypatch, capsys):
+    trained = Trained(monkeypatch)
+    answer(RUN, 60)
+    assert main(["learn", "contacts"]) == 0
+    told = capsys.readouterr().out
+    found, model = result.report(RUN), Path("outputs/learned-contacts-merged")
+    assert found["taken"] == "tuned" and found["generated"]["lost"] == 0 and "tuned and calibrated (taken)" in told
+    assert [what for what, _ in trained.calls] == ["part 1 of 3", "part 2 of 3", "part 3 of 3", "with all answers"]
+    assert trained.calls[-1][1] == 60 == sum(60 - count for _, count in trained.calls[:3])
+    assert json.loads((model / "config.json").read_text()) == {"tuned": "with all answers"}
+    manifest, private = json.loads((model / "crm_dedup.json").read_text()), json.loads((model / "private.json").read_text())
+    assert manifest["base_model"] == "a/b" and manifest["tuned_from"] == "shy" and private["trained_on"]["answers"] == 60
+    assert json.loads(Path("outputs/results/learned-contacts/training.json").read_text()) == manifest
+    assert 0 < Calibration.of(str(model)).review_from < 0.5 and not Path("outputs/learned-contacts").exists()
+    assert main(["learn", "contacts"]) == 0 and len(trained.calls) == 4, "nothing is done twice"
+
+
+def test_a_tuned_model_that_forgot_is_refused_and_the_calibration_is_taken(root, monkeypatch, capsys):
+    Trained(monkeypatch, forgot=0.1)
+    answer(RUN, 60)
+    assert main(["learn", "contacts"]) == 0
+    assert "was refused" in capsys.readouterr().out
+    found = result.report(RUN)
+    assert found["taken"] == "calibrated" and found["generated"]["lost"] > 0.01
+    assert json.loads(Path("outputs/learned-contacts-merged/private.json").read_text())["trained_on"] == {"answers": 0, "records": 0}
+
+
+def test_an_interrupted_learning_goes_on_after_the_parts_that_are_done(root, monkeypatch):
+    answer(RUN, 60)
+    first = Trained(monkeypatch, dies_at=2)
+    assert main(["learn", "contacts"]) == 130 and not (RUN / result.FILE).exists() and result.report(RUN) is None
+    second = Trained(monkeypatch)
+    assert main(["learn", "contacts"]) == 0
+    assert [what for what, _ in (*first.calls, *second.calls)] == ["part 1 of 3", "part 2 of 3", "part 3 of 3", "with all answers"]
+
+
+def test_a_tuning_needs_answers_of_both_kinds(root):
+    answer(RUN, 25, same=False)
+    answer(RUN, 3, same=True)
+    found = answered.Answered.of(RUN)
+    assert not found.can_tune(None)
+    with pytest.raises(UserError, match="3 say same"):
+        found.can_tune(True)

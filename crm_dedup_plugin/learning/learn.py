@@ -36,7 +36,7 @@ BEFORE, CALIBRATED, TUNED = "before", "calibrated", "tuned"
 CHECKED = 200  # generated pairs that show whether a tuned model forgot something
 LOST = 0.01  # of macro F1 on them, at the most
 SAMPLE = 256  # candidates that a new model is asked about to place `review_from`
-STARTING, STEP = 25.0, 5.0  # without a GPU: seconds until a training begins; how much longer a row takes than a question
+STARTING, STEP = 25.0, 4.0  # without a GPU: seconds until a training begins; how much longer a row takes than a question
 SPEED = 3.0  # questions a second without a GPU, where the run does not tell
 
 
@@ -60,7 +60,13 @@ def learn(run: Path, options: Options = DEFAULT) -> dict:
     start = Start.of(run)
     if tune:
         tuning.check(start.model)
-    return _Learning(run, answered, start, options.tuning).report(tune, began)
+    made_from = key([start.sha256, start.calibration, answered.rows.tolist(), answered.y.tolist(), answered.pairs, tune and options.tuning])
+    found = result.report(run)
+    if not found or found["made_from"] != made_from or (found["model"] and not result.merged(found["model"]).is_dir()):
+        found = _Learning(run, answered, start, options.tuning).report(tune)
+        found |= {"made_from": made_from, "versions": versions(), "seconds": round(time.monotonic() - began, 1)}
+        write_atomically(run / result.FOLDER / result.REPORT, json.dumps(found, indent=1) + "\n")
+    return found
 
 
 class _Learning:
@@ -72,8 +78,8 @@ class _Learning:
         self.name = result.name_for(run)
         self.scratch = Path("outputs") / self.name  # copies of records lie here while a model is tuned
 
-    def report(self, tune: bool, began: float) -> dict:
-        """Compare, write the result and the report, and return the report."""
+    def report(self, tune: bool) -> dict:
+        """Compare, write the result, and return the report."""
         one, start = self.answered, self.start
         print(self._plan(tune), file=sys.stderr, flush=True)
         raw = self._raw()
@@ -100,10 +106,7 @@ class _Learning:
             "tuning": self.tuning._asdict() if tune else None,
             "threshold_before": start.calibration.threshold,
             **self._result(taken.name, model, fit),
-            "versions": versions(),
-            "seconds": round(time.monotonic() - began, 1),
         }
-        write_atomically(self.run / result.FOLDER / result.REPORT, json.dumps(found, indent=1) + "\n")
         shutil.rmtree(self.scratch, ignore_errors=True)
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,12 @@ REPORT = "report.json"
 LONGEST = 30  # characters of a run's name in that of its model
 
 
+def word(run: Path) -> str:
+    """Return how a command line names a run, or what stands for it where its name would not survive being copied."""
+    text = shlex.quote(run.name if run.parent.name == "runs" else str(run))
+    return text if text.isprintable() and "`" not in text and len(text) < 200 else "RUN"
+
+
 def of(run: Path) -> dict | None:
     """Return what a run has learned, or None: "model" is the name of the model, "from" that of the general one."""
     path = run / FILE
@@ -31,7 +38,7 @@ def model_of(run: Path) -> str | None:
     if not (learned := of(run)):
         return None
     if not merged(learned["model"]).is_dir():
-        cure = f"run `crm-dedup learn {run.name}` again, or give --model {learned['from']}"
+        cure = f"run `crm-dedup learn {word(run)}` again, or give --model {learned['from']}"
         raise UserError(f"{run} has learned {learned['model']}, and {merged(learned['model'])} is gone: {cure}")
     return learned["model"]
 

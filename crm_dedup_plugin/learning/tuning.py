@@ -7,6 +7,7 @@ model knew. All weights are trained; those of a model of more than a billion par
 import contextlib
 import gc
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ CONFIG = Path(__file__).with_name("tuning.yml")
 ROWS, SETTINGS, MERGED, MANIFEST = "train.jsonl", "tuning.yml", "merged", "crm_dedup.json"
 LARGE = 1_000_000_000  # parameters above which an adapter is trained
 ADAPTER = {"adapter": "qlora", "load_in_4bit": True, "lora_r": 32, "lora_alpha": 64, "lora_dropout": 0.0, "lora_target_linear": True}
+ALONE = {"crm_dedup_shared_prefix": False, "micro_batch_size": 1, "gradient_checkpointing": True}  # one row at a time: nothing is padded
 ADAPTER_RATE = 2.0  # times the learning rate of whole weights
 
 
@@ -91,7 +93,7 @@ def configuration(model: str, out: Path, tuning: Tuning) -> dict:
     settings = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     large = parameters(model) > LARGE
     if large:
-        settings |= ADAPTER
+        settings |= ADAPTER | ALONE
     return settings | {
         "base_model": model,
         "datasets": [{"path": str(out / ROWS), "ds_type": "text", "type": "crm_dedup_plugin.training.formatter"}],
@@ -112,8 +114,10 @@ def check(model: str) -> None:
 
     if not Path(model).is_dir():
         raise UserError(f"{model} is no folder: a model of the Hub is tuned from a copy on this machine (`hf download {model} --local-dir FOLDER`)")
-    if parameters(model) > LARGE and not torch.cuda.is_available():
-        raise UserError(f"{model} has {parameters(model) / 1e9:.1f} billion parameters, too many to tune without a GPU: use one, or --no-tuning")
+    if not (size := parameters(model)):
+        raise UserError(f"{model} holds no weights in safetensors, so it cannot be tuned: --no-tuning calibrates it")
+    if size > LARGE and not torch.cuda.is_available():
+        raise UserError(f"{model} has {size / 1e9:.1f} billion parameters, too many to tune without a GPU: use one, or --no-tuning")
 
 
 def parameters(model: str) -> int:
@@ -167,7 +171,9 @@ def _here(what: str, config: Path, settings: dict, target: Path, processes: int)
 
     from crm_dedup_plugin.training.merge import adopt
     from crm_dedup_plugin.training.plugin import DONE
+    from crm_dedup_plugin.training.train import QUIET
 
+    os.environ.update({**QUIET, **os.environ})
     if settings["adapter"]:
         raise UserError(f"{what}: an adapter is trained in a process of its own")
     before = sys.argv

@@ -23,7 +23,7 @@ from crm_dedup_plugin.storage import write_atomically
 HTML, MARKDOWN = "report.html", "report.md"
 WAYS = {"before": "before", "calibrated": "calibrated", "tuned": "tuned and calibrated"}
 DRAWN = ("f1", "auroc", "calibration_error")  # those between 0 and 1
-WIDTH, LEFT, RIGHT, ROW, TOP = 560, 130, 20, 58, 14  # of the picture, in pixels
+WIDTH, LEFT, RIGHT, ROW, TOP = 420, 124, 14, 52, 8  # of the picture, in pixels
 
 
 class Mark(NamedTuple):
@@ -80,7 +80,8 @@ def _checks(found: dict) -> list[str]:
         end = ": the tuned model forgot too much, and was refused." if lost else ": nothing that matters was forgotten."
         said.append(f"On {told['pairs']} generated pairs that it was not trained on: {change}{end}")
     if found["answers"]["changed"]:
-        said.append(f"{many(found['answers']['changed'], 'answer')} left out: the records have changed since.")
+        were = "was" if found["answers"]["changed"] == 1 else "were"
+        said.append(f"{many(found['answers']['changed'], 'answer')} {were} left out: the records have changed since.")
     return said
 
 
@@ -92,7 +93,7 @@ def _next(run: Path, found: dict) -> Iterator[str]:
         yield f"`{again}` decides anew about all pairs with {found['model']}."
     elif found["taken"] == "calibrated":
         yield f"`{again}` decides anew in seconds: no pair is asked about again."
-    review = f"`crm-dedup review {run.name}`"
+    review = f"`crm-dedup review {result.word(run)}`"
     if "tuned" not in found["ways"] and count < ENOUGH:
         yield f"From {ENOUGH} answers on the model itself is tuned: {review} asks for {ENOUGH - count} more."
     else:
