@@ -64,11 +64,10 @@ def odds(model: str | Path, pairs: Sequence[Pair]) -> np.ndarray:
     return log_odds(found)
 
 
-def plan(files: Sequence[Path], settings: bool) -> list[tuple]:
-    """Return all trainings as (file, draw, labels, fold or None, settings), the most important ones first."""
+def plan(files: Sequence[Path], settings: bool, usual: str) -> list[tuple]:
+    """Return all trainings as (file, draw, labels, fold or None, settings), the most important ones first; `usual` names the settings."""
     if settings:
         return [(path, draw, 50, None, name) for name in SETTINGS for path in files for draw in range(3)]
-    usual = next(iter(SETTINGS))
     draws = range(learning_data.DRAWS)
     whole = [(path, draw, count, None, usual) for count in (50, 300, 100, 20) for path in files for draw in draws]
     parts = [(path, draw, count, fold, usual) for count in CROSS_VALIDATED for path in files for draw in draws for fold in range(3)]
@@ -95,6 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sets", type=Path, default=os.environ.get(BENCHMARKS), help=f"a folder of labelled pairs; or set {BENCHMARKS}")
     parser.add_argument("--settings", action="store_true", help="compare settings")
+    parser.add_argument("--setting", type=int, default=0, help="which of the settings, from 0: " + ", ".join(SETTINGS))
     parser.add_argument("--part", default="1/1", help="which part of how many")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no training after so many minutes")
     options = parser.parse_args()
@@ -104,7 +104,7 @@ def main() -> None:
     files = sorted(options.sets.glob("*.jsonl") if options.sets else [])
     known = {path: learning_data.load(path) for path in files}
     before = {path: base_odds(model, path, pairs) for path, pairs in known.items()}
-    for number, (path, draw, count, fold, name) in enumerate(plan(files, options.settings)):
+    for number, (path, draw, count, fold, name) in enumerate(plan(files, options.settings, list(SETTINGS)[options.setting])):
         pairs, z = known[path], before[path]
         mark = "-".join(map(str, (path.stem, draw, count, *(["fold", fold] if fold is not None else []))))
         mark += f"-settings{list(SETTINGS).index(name)}" if options.settings else ""
