@@ -1,12 +1,15 @@
 """The lm-eval tasks on real parts: stock models, real weights, real grammar, hostile records."""
 
+import contextlib
+import io
 import json
 import os
 import random
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
+import harness
 import pytest
 
 from crm_dedup_plugin.evaluation import answers, documents, task
@@ -36,7 +39,7 @@ def hostile_records() -> list[dict]:
 @pytest.fixture(scope="session")
 def hostile_split(tmp_path_factory) -> Path:
     records = hostile_records()
-    pairs = list(zip(records, records[1:] + records[:1], strict=True))
+    pairs = list(zip(records[::2], records[1::2], strict=True))
     rows = [
         {"id": f"h{n}", "slice": f"s{n % 3}", "input": {"record_a": a, "record_b": b}, "output": {"decision": LABELS[n % 3], "reasoning": "."}}
         for n, (a, b) in enumerate(pairs)
@@ -46,7 +49,7 @@ def hostile_split(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def model(base_model):
     """The stock vLLM model of the harness, in this process, started once for all tests."""
     os.environ.update(engine.environment(str(base_model)))
@@ -56,29 +59,34 @@ def model(base_model):
     return VLLM(pretrained=str(base_model), batch_size="auto", **engine.settings())
 
 
-def evaluate(lm, name: str, folder: Path = TASKS, limit: int | None = None, **metadata) -> dict:
-    import lm_eval
-    from lm_eval.tasks import TaskManager
+@pytest.fixture(scope="module")
+def measured(model, hostile_split, tmp_path_factory) -> dict:
+    """What the harness says of two tasks: hostile records, and pairs of another source. It asks the questions of both at once."""
+    rows = [
+        {"pair_id": f"p{n}", "label": n % 2, "record_a": {"Name": "Ann Li", "Zip": 10115 + n}, "record_b": {"Name": "Ann Lee", "Zip": None}}
+        for n in range(6)
+    ]
+    path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return evaluate(model, "crm_dedup", "crm_dedup_pairs", data=str(hostile_split), pairs=str(path))
 
-    manager = TaskManager(include_path=str(folder), metadata=metadata)
-    return lm_eval.simple_evaluate(
-        model=lm, tasks=[name], task_manager=manager, apply_chat_template=True, limit=limit, metadata=metadata, log_samples=True, bootstrap_iters=0
-    )
+
+def evaluate(lm, *names: str, folder: Path = TASKS, limit: int | None = None, **metadata) -> dict:
+    return harness.evaluate(lm, list(names), folder, metadata, apply_chat_template=True, limit=limit, log_samples=True)
 
 
 def answers_of(result: dict, name: str) -> list[str]:
     return [sample["filtered_resps"][0] for sample in result["samples"][name] if sample["doc"]["key"] != documents.CANARY["key"]]
 
 
-def test_hostile_records_get_valid_json_only(model, hostile_split):
-    result = evaluate(model, "crm_dedup", data=str(hostile_split))
-    texts = answers_of(result, "crm_dedup")
+def test_hostile_records_get_valid_json_only(measured, hostile_split):
+    texts = answers_of(measured, "crm_dedup")
     assert len(texts) == len(hostile_split.read_text().splitlines())
     assert all(parse(answer) for answer in texts)
     assert all(answer.startswith('{"decision":"') and '","reasoning":"' in answer for answer in texts), "whitespace between tokens"
-    scores = result["results"]["crm_dedup"]
+    scores = measured["results"]["crm_dedup"]
     assert (scores["valid_json,none"], scores["truncated,none"]) == (1.0, 0.0)
-    items = tuple(sample["valid_json"] for sample in result["samples"]["crm_dedup"])
+    items = tuple(sample["valid_json"] for sample in measured["samples"]["crm_dedup"])
     summary = answers.summarise(answers.screen(items))
     assert summary["macro_f1"]["value"] == pytest.approx(scores["dedup_macro_f1,none"])
     assert summary["reasoning_grounded"]["value"] == pytest.approx(scores["reasoning_grounded,none"])
@@ -94,15 +102,8 @@ def test_without_the_schema_the_canary_fails_the_run(model, hostile_split, tmp_p
         evaluate(model, "crm_dedup_free", folder=tmp_path, data=str(hostile_split), limit=2)
 
 
-def test_pairs_of_any_source(model, tmp_path):
-    rows = [
-        {"pair_id": f"p{n}", "label": n % 2, "record_a": {"Name": "Ann Li", "Zip": 10115 + n}, "record_b": {"Name": "Ann Lee", "Zip": None}}
-        for n in range(6)
-    ]
-    path = tmp_path / "pairs.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    result = evaluate(model, "crm_dedup_pairs", pairs=str(path))
-    scores = result["results"]["crm_dedup_pairs"]
+def test_pairs_of_any_source(measured):
+    scores = measured["results"]["crm_dedup_pairs"]
     for name in ("pair_precision", "pair_recall", "pair_f1", "pair_coverage", "pair_decided_f1", "valid_json", "truncated"):
         assert 0 <= scores[f"{name},none"] <= 1
     assert scores["valid_json,none"] == 1.0
@@ -140,29 +141,28 @@ def test_the_canary_accepts_what_a_grammar_writes(answer):
 
 
 def test_transformers_under_the_same_schema(embedded_model, hostile_split):
-    import lm_eval
-    from lm_eval.tasks import TaskManager
-
-    metadata = {"data": str(hostile_split), "pretrained": str(embedded_model)}
-    result = lm_eval.simple_evaluate(
-        model="hf",
+    result = harness.evaluate(
+        "hf",
+        ["crm_dedup_hf"],
+        metadata={"data": str(hostile_split), "pretrained": str(embedded_model)},
         model_args={"pretrained": str(embedded_model), "dtype": "float32"},
-        tasks=["crm_dedup_hf"],
-        task_manager=TaskManager(include_path=str(TASKS), metadata=metadata),
-        metadata=metadata,
         apply_chat_template=True,
         batch_size=2,
         device="cpu",
-        limit=4,
-        bootstrap_iters=0,
+        limit=3,
     )
     assert result["results"]["crm_dedup_hf"]["valid_json,none"] == 1.0
 
 
-def test_the_plain_command_from_inside_the_folder(embedded_model, hostile_split):
+def test_the_plain_command_from_inside_the_folder(embedded_model, hostile_split, monkeypatch):
+    """What ``python -m lm_eval`` runs, in this process, which has loaded vLLM already."""
+    for name, value in engine.environment(str(embedded_model)).items():
+        monkeypatch.setenv(name, value)
     arguments = {"pretrained": str(embedded_model.resolve()), **engine.settings()}
-    command = [sys.executable, "-m", "lm_eval", "--tasks", "crm_dedup", "--model", "vllm", "--model_args", json.dumps(arguments)]
+    command = ["lm_eval", "--tasks", "crm_dedup", "--model", "vllm", "--model_args", json.dumps(arguments)]
     command += ["--metadata", json.dumps({"data": str(hostile_split)}), "--apply_chat_template", "--limit", "3"]
-    done = subprocess.run(command, cwd=TASKS, env={**os.environ, **engine.environment(str(embedded_model))}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "dedup_macro_f1" in done.stdout and "valid_json" in done.stdout
+    monkeypatch.setattr(sys, "argv", command)
+    engine.allow_another_engine()
+    with contextlib.chdir(TASKS), contextlib.redirect_stdout(io.StringIO()) as out:
+        runpy.run_module("lm_eval", run_name="__main__")
+    assert "dedup_macro_f1" in out.getvalue() and "valid_json" in out.getvalue()
