@@ -1,4 +1,4 @@
-"""The benchmark with real engines and a real server, on a tiny model: every part, and two engines side by side."""
+"""The benchmark with a real engine and a real server, on a tiny model: every part. test_evaluation_probabilities.py has two engines side by side."""
 
 import csv
 import json
@@ -54,23 +54,6 @@ def test_a_benchmark_measures_every_part_and_passes_on_what_vllm_says(workspace)
     before = [path.stat().st_mtime_ns for path in runs]
     assert bench(workspace, *words)[0] == 0
     assert [path.stat().st_mtime_ns for path in runs] == before, "the runs that are there are not repeated"
-
-
-def test_two_engines_share_the_pairs(workspace):
-    words = ("--parts", "offline", "--engines", "2", "--pairs", "5", "--repeats", "1")
-    code, out, err = bench(workspace, *words, "--force")
-    assert code == 0, err
-    result = json.loads((workspace / "outputs" / "results" / "tiny" / "benchmark.json").read_text())
-    (run,) = json.loads((workspace / "outputs" / "tiny-bench" / "offline.json").read_text())["arms"]["full"]
-    assert (result["engines"], result["gpus"], result["pairs"], run["pairs"]) == (2, 0, 5, 5)
-    assert "answers" not in run and 0 < run["engine_seconds"] <= run["seconds"]
-    arms = result["offline"]
-    assert all(0 <= arm["outside_the_engine"] < 1 and 0 < arm["share_of_limit"] < 1 for arm in arms.values())
-    assert arms["full_without_schema"]["output_tokens"] == arms["full"]["output_tokens"] and arms["full"]["valid_json"] == 1.0
-    assert arms["full_uncached"]["cached_tokens"] == 0 < arms["full_cold"]["cached_tokens"] <= arms["full"]["cached_tokens"]
-    assert result["agreement"] is None or result["agreement"]["pairs"] + result["agreement"]["ties"] == 5
-    assert "2 engines side by side" in out and "offline, decision 1/1" in out
-    assert left_behind(workspace) == []
 
 
 def test_what_vllm_says_of_a_context_that_is_too_long_has_a_cure(workspace, tmp_path):

@@ -1,4 +1,4 @@
-"""Deciding about pairs: the matcher, the command, and what people give them. Asks the embedded model; one engine of vLLM checks it."""
+"""Deciding about pairs: the matcher, the command, and what people give them. Asks the embedded model, without vLLM."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from compact_pairs import generate
 
 from crm_dedup_plugin.cli import main
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import embedded, models, pool
+from crm_dedup_plugin.inference import embedded, models
 from crm_dedup_plugin.inference.engine import DECISION, FULL
 from crm_dedup_plugin.inference.transformers_engine import TransformersEngine
 from crm_dedup_plugin.matching import Matcher, pair_file
@@ -98,18 +98,6 @@ def test_the_order_of_questions_makes_no_difference(ready, model):
     assert whole == TransformersEngine(model).ask(FULL, asked[:2]).answers
     for one, other in zip(forward, backward, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
-
-
-def test_vllm_and_transformers_answer_alike(model):
-    """Under the same grammar, with the same weights in the same precision."""
-    asked, engine = pairs(8), TransformersEngine(model)
-    with pool.start(model, {"max_model_len": 2048, "max_num_seqs": 16}) as vllm:
-        for mine, its in zip(engine.ask(DECISION, asked).answers, vllm.ask(DECISION, asked).answers, strict=True):
-            assert mine == pytest.approx(its, abs=2e-3)
-        mine, its = engine.ask(FULL, asked[:2]), vllm.ask(FULL, asked[:2])
-    assert [reply.answer for reply in mine.answers] == [reply.answer for reply in its.answers]
-    assert not any(reply.truncated for reply in [*mine.answers, *its.answers])
-    assert mine.lengths == its.lengths
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,20 @@
 """The probability of a decision is the model's own: that of Transformers, at the token where the answers part."""
 
+import contextlib
 import json
+import multiprocessing
 import os
-import subprocess
-import sys
 from unittest import mock
 
 import pytest
 from compact_pairs import generate
 
-from crm_dedup_plugin.benchmark import offline
-from crm_dedup_plugin.benchmark.plan import Workload
+from crm_dedup_plugin.benchmark import offline, summarise
+from crm_dedup_plugin.benchmark.plan import ARMS, Workload
+from crm_dedup_plugin.evaluation import probabilities
 from crm_dedup_plugin.inference import engine, pool
 from crm_dedup_plugin.inference.engine import DECISION, FULL
+from crm_dedup_plugin.inference.transformers_engine import TransformersEngine
 from crm_dedup_plugin.pair import tokens
 from crm_dedup_plugin.pair.answer import LABELS, dump, parse
 
@@ -37,24 +39,23 @@ ROWS = [row["input"] for row in generate(4)] + [{"record_a": HOSTILE, "record_b"
 
 
 @pytest.fixture(scope="module")
-def measured(base_model, tmp_path_factory) -> list[list[float]]:
-    """The probabilities of ROWS as `crm-dedup kpi` gets them."""
+def measured(embedded_model, tmp_path_factory) -> list[list[float]]:
+    """The probabilities of ROWS as `crm-dedup kpi` gets them, but for the process of its own."""
     folder = tmp_path_factory.mktemp("probabilities")
     file, out = folder / "val.jsonl", folder / "out.json"
     file.write_text("".join(json.dumps({"input": row}) + "\n" for row in [*ROWS, ROWS[0]]), encoding="utf-8")
-    command = [sys.executable, "-m", "crm_dedup_plugin.evaluation.probabilities", str(base_model), str(out), str(file), "--limit", "5"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    with mock.patch.dict(os.environ):
+        probabilities.main([str(embedded_model), str(out), str(file), "--limit", "5"])
     found = json.loads(out.read_text())
     assert list(found) == [str(file)] and len(found[str(file)]) == 5
     return found[str(file)]
 
 
-def test_the_probabilities_are_those_of_transformers(base_model, tokenizer, measured):
+def test_the_probabilities_are_those_of_transformers(embedded_model, tokenizer, measured):
     import torch
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(base_model, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(embedded_model, dtype=torch.float32)
     start, firsts = tokens.decision_ids(tokenizer)
     for row, found in zip(ROWS, measured, strict=True):
         ids = tokens.prompt_ids(tokenizer, row["record_a"], row["record_b"]) + start
@@ -79,20 +80,59 @@ class Recorder:
         return batch
 
 
-def test_the_benchmark_measures_the_same_probabilities_in_the_same_order_on_two_engines(base_model, measured, tmp_path):
-    answer = {"decision": "DUPLICATE", "reasoning": "Same."}
-    (tmp_path / "test.jsonl").write_text("".join(json.dumps({"input": row, "output": answer}) + "\n" for row in [*ROWS, ROWS[0]]))
-    work = Workload(str(base_model), str(tmp_path / "test.jsonl"), repeats=1, max_tokens=4, arms=("decision",))
-    options = {"kv_cache_memory_bytes": 2**30, "max_model_len": 4096}
-    with mock.patch.dict(os.environ), pool.start(work.model, options, engines=2) as engines:
-        recorder = Recorder(engines)
-        found = offline.measure(recorder, work, report=lambda _: None)
-    (full,) = (batch for kind, batch in recorder.asked if kind == FULL)
-    (decision,) = (batch for kind, batch in recorder.asked if kind == DECISION)
-    assert full.lengths == [4] * 5 and [reply.truncated for reply in full.answers] == [True] * 5
-    assert [row == pytest.approx(expected, abs=1e-4) for row, expected in zip(decision.answers, measured, strict=True)] == [True] * 5
+@pytest.fixture(scope="module")
+def benchmark(embedded_model, tmp_path_factory) -> tuple[dict[str, list], dict, dict]:
+    """A benchmark of ROWS on two engines: their answers by what was asked, what was written of the runs, and what is reported of them."""
+    folder, answer = tmp_path_factory.mktemp("engines"), {"decision": "DUPLICATE", "reasoning": "Same."}
+    (folder / "test.jsonl").write_text("".join(json.dumps({"input": row, "output": answer}) + "\n" for row in [*ROWS, ROWS[0]]))
+    options = {"max_model_len": 4096, "max_num_seqs": 8}
+    work = Workload(str(embedded_model), str(folder / "test.jsonl"), repeats=1, engines=2, engine=options)
+    recorders, start = [], pool.start
+
+    @contextlib.contextmanager
+    def recorded(*arguments):
+        with start(*arguments) as engines:
+            recorders.append(Recorder(engines))
+            yield recorders[-1]
+
+    with mock.patch.dict(os.environ, {"VLLM_CPU_KVCACHE_SPACE": "1"}), mock.patch.object(pool, "start", recorded):
+        offline.run(work, folder / "offline.json")
+    (recorder,) = recorders
+    batches = {kind: [batch for asked, batch in recorder.asked if asked == kind and len(batch.answers) == 5] for kind in (FULL, DECISION)}
+    assert [len(found) for found in batches.values()] == [3, 3], "with a warm cache, a cold one and none"
+    runs = json.loads((folder / "offline.json").read_text())
+    return batches, runs, summarise.assemble(work, {"offline": runs}, summarise.inputs(work), price=None)
+
+
+def test_two_engines_measure_the_same_probabilities_in_the_same_order(measured, benchmark):
+    for batch in benchmark[0][DECISION]:
+        assert [row == pytest.approx(expected, abs=1e-4) for row, expected in zip(batch.answers, measured, strict=True)] == [True] * 5
     assert len({tuple(round(value, 3) for value in row) for row in measured}) == 5, "pairs whose order could be told apart"
-    assert {key: found["arms"]["decision"][0][key] for key in ("pairs", "output_tokens")} == {"pairs": 5, "output_tokens": 5}
+
+
+def test_two_engines_share_the_pairs_of_a_benchmark(benchmark):
+    _, runs, result = benchmark
+    (run,) = runs["arms"]["full"]
+    assert "answers" not in run and 0 < run["engine_seconds"] <= run["seconds"]
+    assert (result["engines"], result["gpus"], result["pairs"], run["pairs"]) == (2, 0, 5, 5)
+    arms = result["offline"]
+    assert set(arms) == set(ARMS)
+    assert all(0 <= arm["outside_the_engine"] < 1 and 0 < arm["share_of_limit"] < 1 for arm in arms.values())
+    assert arms["full_without_schema"]["output_tokens"] == arms["full"]["output_tokens"] and arms["full"]["valid_json"] == 1.0
+    assert arms["decision"]["output_tokens"] == 1
+    assert arms["full_uncached"]["cached_tokens"] == 0 < arms["full_cold"]["cached_tokens"] <= arms["full"]["cached_tokens"]
+    assert result["agreement"]["pairs"] + result["agreement"]["ties"] == 5
+    assert multiprocessing.active_children() == []
+
+
+def test_vllm_and_transformers_answer_alike(embedded_model, measured, benchmark):
+    """Under the same grammar, with the same weights in the same precision."""
+    engine, asked = TransformersEngine(str(embedded_model)), [(row["record_a"], row["record_b"]) for row in ROWS]
+    for mine, its in zip(engine.ask(DECISION, asked).answers, measured, strict=True):
+        assert mine == pytest.approx(its, abs=2e-3)
+    mine, its = engine.ask(FULL, asked[:2]), benchmark[0][FULL][0]
+    assert mine.answers == its.answers[:2] and mine.lengths == its.lengths[:2]
+    assert not any(reply.truncated for reply in its.answers) and all(reply.answer for reply in its.answers)
 
 
 def test_very_small_probabilities_still_sum_to_one():
