@@ -34,7 +34,8 @@ def write_model(folder: Path, tokenizer, favourites: dict[str, int]) -> None:
     """Write a model that always likes the same tokens best: with quotation marks, its reasonings are over at once."""
     from transformers import AutoModelForCausalLM
 
-    tiny_models.build("mistral7b", folder, tokenizer, head_dim=64)
+    # SmolLM2's own architecture: vLLM takes as long to look into another one, once on each machine, as to start.
+    tiny_models.build("mistral7b", folder, tokenizer, head_dim=64, kind="LlamaConfig")
     model = AutoModelForCausalLM.from_pretrained(folder)
     for name, weights in model.named_parameters():
         if name.endswith(("o_proj.weight", "down_proj.weight", "lm_head.weight")):

@@ -29,12 +29,15 @@ OVERRIDES = {
 }
 
 
-def build(name: str, folder: Path, tokenizer, head_dim: int = 16, **saving) -> Path:
-    """Write the twin of `name` with random weights and `tokenizer` to `folder`; vLLM without a GPU wants heads of 32 or more."""
+def build(name: str, folder: Path, tokenizer, head_dim: int = 16, kind: str = "", **saving) -> Path:
+    """Write the twin of `name` with random weights and `tokenizer` to `folder`; `kind` names another configuration class.
+
+    vLLM without a GPU wants heads of 32 or more.
+    """
     import torch
     import transformers
 
-    kind, tied, tokens = TWINS[name]
+    own, tied, tokens = TWINS[name]
     torch.manual_seed(7)
     tokenizer.save_pretrained(folder)
     if tokens:
@@ -46,7 +49,7 @@ def build(name: str, folder: Path, tokenizer, head_dim: int = 16, **saving) -> P
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": head_dim}
     ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     rest = {"vocab_size": len(tokenizer), "tie_word_embeddings": tied, "max_position_embeddings": 4096}
-    config = getattr(transformers, kind)(**sizes, **heads, **ids, **rest)
+    config = getattr(transformers, kind or own)(**sizes, **heads, **ids, **rest)
     model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     model.save_pretrained(folder, **saving)
     return folder
