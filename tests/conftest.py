@@ -25,17 +25,14 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_WAIT_POLICY": "PASSIVE",  # on a busy machine, threads that wait actively make a step ten times slower
 }
-# Files that start vLLM, lm-eval or a training; the longest first.
+# Files that start vLLM or a training; the longest first.
 LIVE = (
     "test_benchmark_live.py",
-    "test_evaluation_tasks.py",
     "test_evaluation.py",
+    "test_evaluation_probabilities.py",
     "test_training.py",
     "test_learning_live.py",
-    "test_evaluation_chat.py",
-    "test_evaluation_probabilities.py",
     "test_resume.py",
-    "test_decide.py",
     "test_serve.py",
 )
 os.environ.update(QUIET)  # before the first import of torch, Axolotl or the Hub's client: they read it only then
