@@ -3,6 +3,7 @@
 # With --small (`make demo ARGS=--small`) it takes every step with a few pairs: a check of the path, not of the model.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+unset PYTHONDONTWRITEBYTECODE  # a dozen processes import the same packages: the first keeps what it compiles
 crm_dedup=.venv/bin/crm-dedup
 
 name=demo steps=105 decay=35 rows=150 data=data/splits

@@ -8,6 +8,7 @@ HYPOTHESIS_PROFILE=thorough looks at ten times as many examples.
 import atexit
 import itertools
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,9 @@ LIVE = (
     "test_serve.py",
 )
 os.environ.update(QUIET)  # before the first import of torch, Axolotl or the Hub's client: they read it only then
+# Dozens of processes import the same thousands of modules: whichever is the first keeps what it has compiled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 hypothesis.settings.register_profile("fast", max_examples=50, deadline=None)
