@@ -10,6 +10,7 @@ import time
 import types
 from collections import Counter
 
+import deaf_engine
 import pytest
 from compact_pairs import generate
 from hypothesis import given
@@ -345,17 +346,10 @@ def test_the_question_over_the_wire_is_the_one_of_training(tmp_path):
     assert json.loads((tmp_path / "pairs.jsonl").read_text(encoding="utf-8")) == {"prompt": prompt.build(*pair), "output_tokens": 9}
 
 
-def deaf(pipe) -> None:
-    """Stand in for an engine that does not end when asked to."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    pipe.send("ready")
-    time.sleep(60)
-
-
 def test_engines_that_do_not_end_when_asked_are_all_ended_after_one_wait(monkeypatch):
     monkeypatch.setattr(process, "GRACE", 1)
     engines = pool.Pool()
-    engines.launch(4, deaf)
+    engines.launch(4, deaf_engine.serve)
     assert [pipe.recv() for pipe in engines.pipes] == ["ready"] * 4
     began = time.monotonic()
     engines.end()
