@@ -1,17 +1,22 @@
 """A training run that is killed: nothing half-made stays behind, and the next run goes on from the last checkpoint."""
 
+import contextlib
+import os
 import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import psutil
 import pytest
 import tiny_models
 import yaml
 
-COMMAND = [sys.executable, "-m", "crm_dedup_plugin", "train", "tiny"]
+from crm_dedup_plugin.cli import main
+
+COMMAND = ["train", "tiny"]
 STEPS = 60
 
 
@@ -28,9 +33,11 @@ def workplace(tmp_path, tokenizer) -> Path:
     return tmp_path
 
 
-def test_a_killed_run_goes_on_and_ends_whole(workplace):
+def test_a_killed_run_goes_on_and_ends_whole(workplace, capsys):
+    """The command is killed in a process of its own, then runs in this one; Axolotl always has its own."""
     outputs = workplace / "outputs"
-    first = subprocess.Popen(COMMAND, cwd=workplace, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    command, streams = [sys.executable, "-m", "crm_dedup_plugin", *COMMAND], {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    first = subprocess.Popen(command, cwd=workplace, start_new_session=True, **streams)
     deadline = time.monotonic() + 240
     while not (outputs / "tiny" / "checkpoint-20" / "trainer_state.json").is_file():
         assert first.poll() is None and time.monotonic() < deadline, "no checkpoint came"
@@ -41,15 +48,15 @@ def test_a_killed_run_goes_on_and_ends_whole(workplace):
     assert len(started) >= 2 and not psutil.wait_procs(started, timeout=30)[1], "the training went on without its command"
     assert not (outputs / "tiny-merged").exists()
 
-    second = subprocess.run(COMMAND, cwd=workplace, capture_output=True, text=True)
-    assert second.returncode == 0, second.stderr[-3000:]
-    told = re.search(rf"^training: continuing after step (\d+) of {STEPS}$", second.stdout, re.MULTILINE)
+    with contextlib.chdir(workplace), mock.patch.dict(os.environ):
+        second = main(COMMAND), *capsys.readouterr()
+        third = main(COMMAND), *capsys.readouterr()
+    code, out, err = second
+    assert code == 0, err[-3000:]
+    told = re.search(rf"^training: continuing after step (\d+) of {STEPS}$", out, re.MULTILINE)
     assert told and int(told[1]) > 10, "the second run began anew"
-    assert re.search(rf"^training: step {STEPS} of {STEPS}, loss \d+\.\d+, 0:00:00 left$", second.stdout, re.MULTILINE)
-    assert len(second.stdout.splitlines() + second.stderr.splitlines()) < 30, "people see a few lines"
-    assert (outputs / "tiny" / "train.log").stat().st_size > len(second.stdout) and (outputs / "tiny" / "merge.log").is_file()
+    assert re.search(rf"^training: step {STEPS} of {STEPS}, loss \d+\.\d+, 0:00:00 left$", out, re.MULTILINE)
+    assert len(out.splitlines() + err.splitlines()) < 30, "people see a few lines"
+    assert (outputs / "tiny" / "train.log").stat().st_size > len(out) and (outputs / "tiny" / "merge.log").is_file()
     assert {path.name for path in (outputs / "tiny-merged").iterdir()} >= {"model.safetensors", "tokenizer.json", "chat_template.jinja"}
-
-    third = subprocess.run(COMMAND, cwd=workplace, capture_output=True, text=True)
-    assert third.returncode == 0
-    assert "up to date" in third.stdout
+    assert third[0] == 0 and "up to date" in third[1]
