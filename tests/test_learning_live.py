@@ -9,9 +9,7 @@ import tiny_models
 from crm_dedup_plugin.learning import Tuning, score, tune
 from crm_dedup_plugin.matching.probability import log_odds
 
-PAIRS = [
-    ({"Name": f"Ann {number}", "City": "Leeds"}, {"Name": f"{'Ann' if number % 2 else 'Zoe'} {number}"}, number % 2 == 1) for number in range(24)
-]
+PAIRS = [({"Name": f"Ann {at}", "City": "Leeds"}, {"Name": f"{'Ann' if at % 8 else 'Zoe'} {at}"}, at % 8 > 0) for at in range(24)]
 
 
 def test_a_model_learns_from_decisions_alone(tmp_path, tokenizer, monkeypatch):

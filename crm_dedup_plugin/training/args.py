@@ -18,6 +18,10 @@ class CrmDedupArgs(BaseModel):
         default=False,
         description="Without a GPU, train in fp32 instead of refusing. Only for small models.",
     )
+    crm_dedup_amx: bool = Field(
+        default=False,
+        description="Without a GPU, multiply in bf16 as on a GPU, where the processor has AMX: weights and optimizer stay in fp32.",
+    )
     crm_dedup_decision_weight: float = Field(
         default=1.0,
         gt=0,
