@@ -30,7 +30,7 @@ from baselines import boosting, splink
 from baselines.pairs import Pairs
 
 ODDS, OUT = Path("outputs/learning/odds"), Path("outputs/learning/rivals.json")
-SEED = 7
+SEED, EVEN = 7, 0.5
 FAMILIES = ("splink_",)  # sets whose names begin alike are one family
 
 
@@ -49,6 +49,13 @@ def regression():
     return make_pipeline(SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
 
 
+def learned(make: Callable, inputs: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what gives the probability of one entity, from the features that vary among these labels."""
+    known = np.flatnonzero([len(np.unique(column[~np.isnan(column)])) > 1 for column in inputs.T])
+    model = make().fit(inputs[:, known], y)
+    return lambda asked: model.predict_proba(asked[:, known])[:, 1]
+
+
 class Set:
     """A public set with what the rivals see of it."""
 
@@ -58,6 +65,7 @@ class Set:
         self.records = Pairs(
             [pair.record_a for pair in self.pairs], [pair.record_b for pair in self.pairs], self.y.tolist(), [None] * len(self.pairs)
         )
+        self.before: dict[str, np.ndarray | None] = {}  # what the other families teach, by the kind of classifier
         self.features = boosting.features(self.records)
         self.z = np.array(json.loads((ODDS / f"{path.stem}-before.json").read_text(encoding="utf-8"))["z"])
         try:
@@ -72,15 +80,17 @@ def told(one: Set, others: list[Set], labels: np.ndarray, test: np.ndarray) -> I
     taught = {"boosting": boosted, "logistic regression": regression}
     for name, make in taught.items():
         if both(y):
-            yield name, make().fit(one.features[labels], y).predict(one.features[test])
+            yield name, learned(make, one.features[labels], y)(one.features[test]) >= EVEN
     for name, make in taught.items():
-        general = make().fit(np.concatenate([other.features for other in others]), np.concatenate([other.y for other in others]))
-        before = general.predict_proba(one.features)[:, 1]
+        before = one.before.setdefault(name, None)
+        if before is None:
+            general = learned(make, np.concatenate([other.features for other in others]), np.concatenate([other.y for other in others]))
+            before = one.before[name] = np.clip(general(one.features), 1e-6, 1 - 1e-6)
         if not both(y):
-            yield f"{name}, from other families", before[test] >= 0.5
+            yield f"{name}, from other families", before[test] >= EVEN
         else:
-            more = np.column_stack([one.features, np.log(np.clip(before, 1e-6, 1) / np.clip(1 - before, 1e-6, 1))])
-            yield f"{name}, from other families", make().fit(more[labels], y).predict(more[test])
+            more = np.column_stack([one.features, np.log(before / (1 - before))])
+            yield f"{name}, from other families", learned(make, more[labels], y)(more[test]) >= EVEN
     if one.weights is not None:
         threshold = 0.0 if not both(y) else best(one.weights[labels], y)
         yield "Splink", one.weights[test] >= threshold
