@@ -8,11 +8,12 @@ JOBS ?= $(shell n=$$(nproc); echo $$((n > 4 ? 4 : n)))
 crm-dedup := .venv/bin/crm-dedup
 models := $(basename $(notdir $(wildcard axolotl_configs/*.yml)))
 
-.PHONY: help setup demo match prep compare test lint clean
+.PHONY: help setup demo match review prep compare test lint clean
 help:
 	@echo "Start here"
 	@echo "  make setup          install everything into .venv (a minute); PYTHON names another Python than the first that works"
 	@echo "  make match FILE=contacts.csv   find the duplicates in a CRM export and write a merge plan to runs/"
+	@echo "  make review RUN=contacts   answer what waits for a person, on a page in your browser"
 	@echo "  make demo           run the whole workflow once with SmolLM2-135M, on any machine (30 minutes without a GPU)"
 	@echo "The workflow, for MODEL one of: $(models)"
 	@echo "  make prep           check data/all.jsonl and split it; without that file, generate a demo set"
@@ -36,6 +37,10 @@ demo: setup
 match: setup
 	@$(if $(FILE),,echo "error: name the export: make match FILE=contacts.csv" >&2; exit 2)
 	@$(crm-dedup) match $(FILE) $(ARGS)
+
+review: setup
+	@$(if $(RUN),,echo "error: name the run: make review RUN=contacts" >&2; exit 2)
+	@$(crm-dedup) review $(RUN) $(ARGS)
 
 prep: setup
 	@$(crm-dedup) prepare $(ARGS)

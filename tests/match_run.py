@@ -52,7 +52,8 @@ def make(run: Path, files: dict[str, list[dict]], groups: list[list[int]], pairs
 def _candidates(run: Path, pairs: Pairs, records: int) -> None:
     rule = {"name": "e-mail", "pairs": len(pairs), "new": len(pairs), "largest": 4, "kind": "contact", "cut_blocks": 1, "cut_pairs": 6}
     report = {"pairs": len(pairs), "per_record": len(pairs) / max(records, 1), "rules": [rule], "left_out": 0, "without_keys": 0}
-    table = pa.table({"a": [a for a, _ in pairs], "b": [b for _, b in pairs]}, pa.schema([("a", "int64"), ("b", "int64")]))
+    columns = {"a": [a for a, _ in pairs], "b": [b for _, b in pairs], "rules": ["e-mail"] * len(pairs)}
+    table = pa.table(columns, pa.schema([("a", "int64"), ("b", "int64"), ("rules", "string")]))
     _stage(run, "candidates", {"candidates.parquet": table}, report)
 
 

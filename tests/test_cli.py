@@ -21,7 +21,7 @@ from crm_dedup_plugin.pair.prompt import ask
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULE = [sys.executable, "-m", "crm_dedup_plugin"]
-COMMANDS = ("synth", "prepare", "prompt", "schema", "fetch", "train", "average", "kpi", "bench", "table", "compare", "push")
+COMMANDS = ("synth", "prepare", "prompt", "schema", "fetch", "train", "average", "kpi", "bench", "table", "compare", "review", "push")
 BARE = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))

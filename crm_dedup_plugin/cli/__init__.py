@@ -5,7 +5,7 @@ import sys
 import traceback
 
 from crm_dedup_plugin import __version__
-from crm_dedup_plugin.cli import data, learn, match, measure, publish, train, use
+from crm_dedup_plugin.cli import data, learn, match, measure, publish, review, train, use
 from crm_dedup_plugin.cli.parser import Program
 from crm_dedup_plugin.errors import UserError
 
@@ -63,6 +63,6 @@ def _explained(error: Exception) -> str:
 def program() -> Program:
     """Return the parser with all commands, in the order of a pair's life."""
     made = Program("crm-dedup", "Teach small language models to deduplicate CRM records.", __version__)
-    for stage in (data, train, measure, use, match, learn, publish):
+    for stage in (data, train, measure, use, match, review, learn, publish):
         stage.add(made)
     return made

@@ -12,10 +12,13 @@ def segments(a: str, b: str) -> tuple[list[Segment], list[Segment]]:
     """Return both values in parts, each with whether the other value lacks it; of a blank there are none, and the other one is whole."""
     if not a or not b or a == b:
         return ([Segment(a, False)] if a else []), ([Segment(b, False)] if b else [])
-    if Indel.normalized_similarity(a, b) < _ALIKE:
+    one, other = a.lower(), b.lower()
+    if one == other or len(one) != len(a) or len(other) != len(b):
+        one, other = a, b  # capitals count only where nothing else differs
+    if Indel.normalized_similarity(one, other) < _ALIKE:
         return [Segment(a, True)], [Segment(b, True)]
     left, right = [False] * len(a), [False] * len(b)
-    steps = list(Indel.opcodes(a, b))
+    steps = list(Indel.opcodes(one, other))
     for number, step in enumerate(steps):
         between = 0 < number < len(steps) - 1 and step.src_end - step.src_start < _SHORT
         if step.tag != "equal" or between:

@@ -44,6 +44,7 @@ def model(state: State, a: int, b: int) -> Model | None:
     duplicate = found.probabilities[0]
     says = _SAYS[found.label] if found.label != LABELS[0] or duplicate >= state.material.threshold else "unsure"
     told = next((text for least, text in _WORDS if duplicate >= least), "almost certainly different")
+    told = "not sure" if found.label == LABELS[1] else told
     reason = state.material.reasons.get((a, b)) or state.material.reasons.get((b, a)) or ""
     return Model(found.label, *found.probabilities, told, printable(reason, 300), says)
 
