@@ -36,7 +36,7 @@ def folds(entity: Sequence[int], y: Sequence[bool], seed: int = 7) -> np.ndarray
     """
     entity, y = np.asarray(entity), np.asarray(y, bool)
     parts = PARTS_OF_FEW if len(y) < FEW else PARTS
-    if len(np.unique(entity)) < parts:
+    if min(len(np.unique(entity)), max(y.sum(), len(y) - y.sum())) < parts:
         raise UserError(
             "the answers are about records that all belong together, so nothing learned from them could be checked: answer about others too"
         )

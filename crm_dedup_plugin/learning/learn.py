@@ -19,7 +19,7 @@ from crm_dedup_plugin.dataset.synth.generate import generate
 from crm_dedup_plugin.evaluation.metrics import evaluate
 from crm_dedup_plugin.learning import compare, result, tuning
 from crm_dedup_plugin.learning.answered import Answered
-from crm_dedup_plugin.learning.calibrate import Fit, calibrate, probabilities, review_from
+from crm_dedup_plugin.learning.calibrate import Fit, Prior, calibrate, of_tuned, probabilities, review_from
 from crm_dedup_plugin.learning.compare import Way
 from crm_dedup_plugin.learning.kept import Kept, key
 from crm_dedup_plugin.learning.start import Start, candidates
@@ -83,17 +83,17 @@ class _Learning:
         one, start = self.answered, self.start
         print(self._plan(tune), file=sys.stderr, flush=True)
         raw = self._raw()
-        ways = {way.name: way for way in (self._before(raw), self._calibrated(CALIBRATED, log_odds(raw)))}
+        ways = {way.name: way for way in (self._before(raw), self._calibrated(CALIBRATED, log_odds(raw), start.prior))}
         if tune:
             held_out = self._held_out()
-            ways[TUNED] = self._calibrated(TUNED, held_out)
+            ways[TUNED] = self._calibrated(TUNED, held_out, of_tuned(start.prior))
         taken, comparisons = compare.choose(one.y, list(ways.values()), one.entity)
         model, generated = Path(start.model), None
         if taken.name == TUNED:
             model, generated = self._tuned()
         if generated and generated["lost"] > LOST:
             taken, _ = compare.choose(one.y, [ways[BEFORE], ways[CALIBRATED]], one.entity)
-        fit = calibrate(held_out if taken.name == TUNED else log_odds(raw), one.y, start.prior)
+        fit = calibrate(held_out, one.y, of_tuned(start.prior)) if taken.name == TUNED else calibrate(log_odds(raw), one.y, start.prior)
         found = {
             "answers": {"same": int(one.y.sum()), "different": int((~one.y).sum()), "unsure": one.unsure, "changed": one.changed},
             "entities": len(np.unique(one.entity)),
@@ -122,7 +122,7 @@ class _Learning:
         if torch.cuda.is_available():
             return f"{said}: {parts} tunings to check, then one with all answers"
         speed = run_folder.report(self.run, "decide").get("pairs_per_second") or SPEED
-        rows = len(one.y) * (1 + self.tuning.share) * self.tuning.passes * parts  # (parts - 1) / parts of them in each, and all at the end
+        rows = len(one.y) * (1 + self.tuning.share) * self.tuning.passes * (parts + 1)
         asked = len(one.y) + 2 * CHECKED + SAMPLE
         seconds = (rows * STEP + asked) / speed + STARTING * (parts + 1)
         return f"{said}: {parts} tunings to check, then one with all answers; about {clock(seconds)} without a GPU, and it can be interrupted"
@@ -139,8 +139,8 @@ class _Learning:
         merged = (calibration.labels(rows) == 0) & (rows[:, 0] >= calibration.threshold)
         return Way(BEFORE, probabilities(log_odds(raw), self.start.prior), merged)
 
-    def _calibrated(self, name: str, z: np.ndarray) -> Way:
-        p = compare.held_out(z, self.answered.y, self.answered.fold, self.start.prior)
+    def _calibrated(self, name: str, z: np.ndarray, prior: Prior) -> Way:
+        p = compare.held_out(z, self.answered.y, self.answered.fold, prior)
         return Way(name, p, p >= deciding.SURE)
 
     def _held_out(self) -> np.ndarray:
@@ -151,15 +151,17 @@ class _Learning:
             own = one.fold == number
             training = [pair for pair, out in zip(one.labelled, own, strict=True) if not out]
             pairs = [pair for pair, out in zip(one.pairs, own, strict=True) if out]
+            # As many steps as with all answers: with fewer, a model is another one.
+            settings = self.tuning._replace(passes=round(self.tuning.passes * len(own) / len(training), 2))
             place, what = self.scratch / f"part-{number + 1}", f"part {number + 1} of {len(parts)}"
 
-            def work(training=training, pairs=pairs, place=place, what=what) -> list:
-                model = tuning.tune(self.start.model, training, place, self.tuning, what)
+            def work(training=training, pairs=pairs, place=place, what=what, settings=settings) -> list:
+                model = tuning.tune(self.start.model, training, place, settings, what)
                 found = tuning.score(str(model), pairs, _say(what, len(pairs))).tolist()
                 shutil.rmtree(place)
                 return found
 
-            made_from = [self.start.sha256, tuning.made_from(training, self.tuning), pairs]
+            made_from = [self.start.sha256, tuning.made_from(training, settings), pairs]
             z[own] = log_odds(self.kept(f"part-{number + 1}", made_from, work))
         return z
 

@@ -38,8 +38,8 @@ ADAPTER_RATE = 2.0  # times the learning rate of whole weights
 class Tuning(NamedTuple):
     """How a model is tuned. AdamW; the learning rate rises in `warmup` steps and then falls linearly to nothing."""
 
-    passes: int = 4  # over all rows
-    learning_rate: float = 1e-4
+    passes: float = 4  # over all rows
+    learning_rate: float = 2e-4
     share: float = 1 / 3  # generated pairs for each labelled one
     seed: int = 7  # of the generated pairs and of the order of rows
     batch: int = 16  # rows a step

@@ -28,14 +28,14 @@ OUT = Path("outputs/learning/odds")
 BATCH = 64
 CROSS_VALIDATED = (50,)
 SETTINGS = {
-    "4 passes at 1e-4": Tuning(),
+    "4 passes at 1e-4": Tuning(learning_rate=1e-4),
     "4 passes at 5e-5": Tuning(learning_rate=5e-5),
     "4 passes at 2e-4": Tuning(learning_rate=2e-4),
     "8 passes at 5e-5": Tuning(passes=8, learning_rate=5e-5),
     "12 passes at 3e-5": Tuning(passes=12, learning_rate=3e-5),
-    "12 passes at 1e-4": Tuning(passes=12),
-    "4 passes at 1e-4, no generated pairs": Tuning(share=0),
-    "4 passes at 1e-4, twice as many generated pairs": Tuning(share=2 / 3),
+    "12 passes at 1e-4": Tuning(passes=12, learning_rate=1e-4),
+    "4 passes at 1e-4, no generated pairs": Tuning(learning_rate=1e-4, share=0),
+    "4 passes at 1e-4, twice as many generated pairs": Tuning(learning_rate=1e-4, share=2 / 3),
 }
 
 
@@ -94,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sets", type=Path, default=os.environ.get(BENCHMARKS), help=f"a folder of labelled pairs; or set {BENCHMARKS}")
     parser.add_argument("--settings", action="store_true", help="compare settings")
-    parser.add_argument("--setting", type=int, default=0, help="which of the settings, from 0: " + ", ".join(SETTINGS))
+    parser.add_argument("--setting", type=int, default=2, help="which of the settings, from 0: " + ", ".join(SETTINGS))
     parser.add_argument("--part", default="1/1", help="which part of how many")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no training after so many minutes")
     options = parser.parse_args()
