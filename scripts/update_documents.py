@@ -31,6 +31,7 @@ import attack_targets
 import decide_speed
 import embedded_reduction
 import engine_settings
+import learning_tables
 import mask_cost
 import match_tables
 import scale_out
@@ -106,6 +107,10 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "matching": lambda results: match_tables.quality(results / "matching.json"),
     "blocking": lambda results: match_tables.blocking(results / "matching.json"),
     "match scale": lambda results: match_tables.scale(results / "match_scale.json"),
+    "learned": lambda results: learning_tables.sentence(results / "learning.json"),
+    "learning curve": lambda results: learning_tables.curve(results / "learning.json"),
+    "learning by set": lambda results: learning_tables.by_set(results / "learning.json"),
+    "learning settings": lambda results: learning_tables.settings(results / "learning.json"),
     "tries": lambda results: engine_settings.tables(results / "tuning.json"),
 }
 

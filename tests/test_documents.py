@@ -55,7 +55,8 @@ def test_a_block_that_nobody_writes_is_an_error(tmp_path):
 
 def test_every_block_can_be_written_and_the_headline_is_small():
     blocks = {name: write(ROOT / "results") for name, write in update_documents.BLOCKS.items()}
-    assert all("| " in text and "None" not in text for text in blocks.values())
+    assert not any("None" in text for text in blocks.values())
+    assert [name for name, text in blocks.items() if "| " not in text] == ["learned"], "all others are tables"
     lines = blocks["headline"].splitlines()
     assert len(lines) == 2 + len(quality.MODELS | quality.BASELINES) and max(map(len, lines)) < 200
 
