@@ -32,7 +32,7 @@ class Source(NamedTuple):
 
     path: str
     profile: str  # name of a profile
-    crm: str  # whose merge the plan speaks of: "hubspot", "salesforce", "dynamics", "pipedrive", or "" for a cleaned file
+    crm: str  # whose merge the plan speaks of: "hubspot", "salesforce", "dynamics", "pipedrive", "zoho", or "" for a cleaned file
     kind: str  # "contact" or "account"
     columns: list[Column]
 

@@ -61,7 +61,7 @@ def planned(source: Source, members: Sequence[Member], rules: Mapping[str, str],
     `chosen` holds columns, each with the row whose value a person wants to survive; rows of other groups are ignored.
     A CRM merges by ids: a file without a column of ids has no steps, and records without an id are merged by hand.
     """
-    crm = crm_merges.NONE if source.column_of_ids is None else crm_merges.ZOHO if source.profile.casefold().startswith("zoho") else source.crm
+    crm = crm_merges.NONE if source.column_of_ids is None else source.crm
     kind = crm_merges.LEAD if "lead" in source.profile.casefold() else source.kind
     fields = survive(members, source.columns, rules, chosen)
     primary = members[0].values

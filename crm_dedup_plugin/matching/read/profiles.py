@@ -14,7 +14,7 @@ from crm_dedup_plugin.policy.vocabulary import load
 FOLDER = Path(__file__).parents[1] / "profiles"
 GENERIC = "spreadsheet"  # what a file is read by that no other profile recognises
 CONTACT, ACCOUNT = KINDS = ("contact", "account")
-CRMS = ("hubspot", "salesforce", "dynamics", "pipedrive", "none")
+CRMS = ("hubspot", "salesforce", "dynamics", "pipedrive", "zoho", "none")
 RULES = ("primary", "most_complete", "last_changed", "oldest", "longest", "most_frequent", "all")
 ORDERS = ("day_first", "month_first")
 DEFAULT = "default"  # the entry of `survivors` for all other columns
