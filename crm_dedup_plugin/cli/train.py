@@ -23,9 +23,11 @@ def add(program: Program) -> None:
 
 
 def _run_fetch(options) -> None:
+    from crm_dedup_plugin import process
     from crm_dedup_plugin.training.base_model import TARGET, fetch
 
-    source = fetch()
+    with process.silent():
+        source = fetch()
     print(f"{TARGET}: {source['model']} from {source['from']}")
 
 
