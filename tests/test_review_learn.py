@@ -211,7 +211,7 @@ def test_the_second_match_asks_nothing_again(way, embedded_model):
     assert model_digest("outputs/learned-contacts-merged") == model_digest(str(embedded_model)), "the weights are the same"
     assert way.second.shards == way.first.shards
     assert way.second.asked == len(way.second.inside - way.first.inside), "only pairs inside of new groups, which were no candidates"
-    assert way.second.explained and "no pair is decided by the model again, but those that wait now get its reason" in way.learned
+    assert way.second.explained and "The model decides no pair again; it only writes reasons for pairs that now wait" in way.learned
     assert not way.second.inside & set(deciding.candidates(RUN))
     assert way.again == way.second._replace(said=way.again.said, asked=0, explained=0), "a third time changes nothing"
 

@@ -92,7 +92,7 @@ def _next(run: Path, found: dict) -> Iterator[str]:
     if found["taken"] == "tuned":
         yield f"`{again}` decides anew about all pairs with {found['model']}."
     elif found["taken"] == "calibrated":
-        yield f"`{again}` uses it: no pair is decided by the model again, but those that wait now get its reason."
+        yield f"`{again}` uses the calibration. The model decides no pair again; it only writes reasons for pairs that now wait."
     review = f"`crm-dedup review {result.word(run)}`"
     if "tuned" not in found["ways"] and count < ENOUGH:
         yield f"From {ENOUGH} answers on the model itself is tuned: {review} asks for {ENOUGH - count} more."
