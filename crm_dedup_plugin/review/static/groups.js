@@ -78,6 +78,12 @@ export class Groups {
     this.draw();
   }
 
+  /** Show the list as it is now, and the first group where there was none: the last answer may have made it. */
+  async catchUp() {
+    await this.list.reload();
+    if (!this.group && !this.busy && this.list.items.length) await this.open(null, false);
+  }
+
   async refresh() {
     try { await this.list.reload(); } catch (error) { trouble(error.message); }
     if (this.group && !this.busy) await this.open(this.group.row, false);

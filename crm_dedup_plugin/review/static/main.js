@@ -16,7 +16,7 @@ let lost = false, soon = 0;
 function changed(change) {
   told(change.progress);
   clearTimeout(soon);
-  soon = setTimeout(() => (find("groups").hidden ? pairs : groups).list.reload().catch(error => trouble(error.message)), PATIENCE);
+  soon = setTimeout(() => (find("groups").hidden ? pairs.list.reload() : groups.catchUp()).catch(error => trouble(error.message)), PATIENCE);
 }
 
 function told(found) {
