@@ -22,9 +22,11 @@ from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.learning import Tuning, tune
 from crm_dedup_plugin.matching.probability import log_odds
 from crm_dedup_plugin.pair.files import Pair
+from crm_dedup_plugin.provenance import versions
 from crm_dedup_plugin.storage import write_atomically
 
 OUT = Path("outputs/learning/odds")
+ENVIRONMENT = "environment.json"  # beside the log-odds: where they come from
 BATCH = 64
 CROSS_VALIDATED = (50,)
 SETTINGS = {
@@ -74,6 +76,13 @@ def plan(files: Sequence[Path], settings: bool, usual: str) -> list[tuple]:
     return whole + parts
 
 
+def machine() -> str:
+    """Return the name of the GPU, or how many cores there are without one."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} cores without a GPU"
+
+
 def train(model: Path, pairs: Sequence[Pair], chosen: np.ndarray, asked: np.ndarray, tuning: Tuning) -> np.ndarray:
     """Return the log-odds of the pairs `asked` after a tuning on the pairs `chosen`."""
     with tempfile.TemporaryDirectory(prefix="curve-") as work:
@@ -101,6 +110,7 @@ def main() -> None:
     own, parts = map(int, options.part.split("/"))
     OUT.mkdir(parents=True, exist_ok=True)
     model, began = embedded.folder(), time.monotonic()
+    write_atomically(OUT / ENVIRONMENT, json.dumps({"machine": machine(), "versions": versions()}, indent=1) + "\n")
     files = sorted(options.sets.glob("*.jsonl") if options.sets else [])
     known = {path: learning_data.load(path) for path in files}
     before = {path: base_odds(model, path, pairs) for path, pairs in known.items()}

@@ -4,6 +4,7 @@ Reads what `learning_curve.py` and `learning_rivals.py` wrote, and writes ``resu
 """
 
 import argparse
+import importlib.metadata
 import json
 import os
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from crm_dedup_plugin.evaluation.documents import BENCHMARKS
 from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.learning import Prior, calibrate
 from crm_dedup_plugin.matching.probability import Calibration
-from crm_dedup_plugin.provenance import digest, versions
+from crm_dedup_plugin.provenance import digest
 from crm_dedup_plugin.reporting import figures
 from crm_dedup_plugin.storage import save_figure, write_atomically
 
@@ -136,7 +137,8 @@ def main() -> None:
         "model": f"embedded {embedded.CHECKSUM.read_text(encoding='utf-8')[:16]}",
         "seed": learning_curve.Tuning().seed,
         "data": {path.name: digest([path]) for path in files},
-        "versions": versions(),
+        "trained": json.loads((learning_curve.OUT / learning_curve.ENVIRONMENT).read_text(encoding="utf-8")),
+        "rivals": {package: importlib.metadata.version(package) for package in ("scikit-learn", "rapidfuzz", "splink")},
         "command": "scripts/experiments/learning_curve.py, learning_rivals.py, then learning_curve_summary.py",
         "settings": settings(sorted(options.settings.glob("*.jsonl"))),
         "curve": entries,
