@@ -113,6 +113,6 @@ def workers_of(child: subprocess.Popen, count: int) -> list[psutil.Process]:
         with contextlib.suppress(psutil.Error):
             found = [one for one in psutil.Process(child.pid).children(recursive=True) if "spawn_main" in " ".join(one.cmdline())]
             if len(found) == count:
-                return sorted(found, key=lambda one: one.pid)
+                return sorted(found, key=lambda one: one.create_time())  # numbers of processes start again at 32,768
         time.sleep(0.2)
     raise AssertionError(f"no engines: {child.communicate(timeout=9) if child.poll() is not None else ''}")

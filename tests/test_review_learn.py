@@ -176,6 +176,7 @@ def way(embedded_model, browser, tmp_path_factory):
 
 def test_the_first_match_is_the_embedded_models_and_too_careful(way):
     assert way.first.decided["model"] == "embedded" and "using learned" not in way.first.said
+    assert "\nreview: crm-dedup review contacts\n" in way.first.said, "it says how to go on"
     pairs = len(deciding.candidates(RUN))
     assert sum(way.first.decided["decisions"].values()) == way.first.decided["pairs"] == pairs == way.first.asked - len(way.first.inside)
     assert not any("was calibrated" in page for page in way.first.pages.values())
