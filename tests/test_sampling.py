@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_dedup_plugin.matching.estimate import LEAST, estimate, share_of
+from crm_dedup_plugin.matching.probability import log_odds
 from crm_dedup_plugin.matching.sampling import (
     EVERY,
     FIRST,
@@ -19,7 +20,6 @@ from crm_dedup_plugin.matching.sampling import (
     Answered,
     Sampler,
     fit,
-    log_odds,
     sigmoid,
     strata,
     tickets_of,
@@ -199,7 +199,7 @@ def test_a_line_is_fitted_to_answers_that_are_all_alike():
         (intercept, slope), covariance = fit(np.linspace(-5, 5, 30), np.full(30, said))
         assert np.isfinite([intercept, slope]).all() and slope > 0 and (np.linalg.eigvalsh(covariance) > 0).all()
         assert (intercept > 0) == bool(said)
-    assert log_odds(np.array([0.5, 0.0]), np.array([0.5, 1.0])).tolist()[0] == 0.0
+    assert log_odds(np.array([[0.5, 0.0, 0.5], [0.0, 0.0, 1.0]])).tolist()[0] == 0.0
 
 
 def test_the_next_question_comes_at_once():

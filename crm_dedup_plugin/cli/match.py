@@ -69,7 +69,6 @@ def _learned(run: Path) -> str:
 @quiet()
 def _run_match(options) -> None:
     from crm_dedup_plugin.inference.engine import arguments
-    from crm_dedup_plugin.learning.result import word
     from crm_dedup_plugin.matching import pipeline, run_folder
     from crm_dedup_plugin.matching.matcher import Matcher
     from crm_dedup_plugin.reporting import match_report
@@ -85,4 +84,4 @@ def _run_match(options) -> None:
         if options.until == LAST:
             print(f"report: {match_report.write(run)}\nplan:   {run_folder.folder(run, 'plan')}")
             if found["group"]["review"]:
-                print(f"review: crm-dedup review {word(run)}")
+                print(f"review: crm-dedup review {run_folder.word(run)}")

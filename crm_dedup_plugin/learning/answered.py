@@ -9,7 +9,6 @@ import numpy as np
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.learning.folds import entities, folds
-from crm_dedup_plugin.learning.result import word
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.answers import Answers
 from crm_dedup_plugin.matching.progress import many
@@ -65,7 +64,7 @@ class Answered(NamedTuple):
 
 def _require(run: Path, same: int, different: int, changed: int) -> None:
     """Raise UserError where answers are too few, with how many are missing."""
-    review = f"`crm-dedup review {word(run)}` asks for more"
+    review = f"`crm-dedup review {run_folder.word(run)}` asks for more"
     lost = f" ({many(changed, 'more answer')} {'is' if changed == 1 else 'are'} about records that have changed since)" if changed else ""
     if not same + different:
         raise UserError(f"{run} holds no answer that says same or different{lost}: {review}")

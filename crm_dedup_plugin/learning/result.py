@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import shutil
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.probability import LEARNED as CALIBRATION
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.provenance import BESIDE, PRIVATE
@@ -19,12 +19,6 @@ from crm_dedup_plugin.training.train import MANIFEST, write_report
 FILE, FOLDER = "learned.json", "learned"  # in a run: which model it learned, and how that was found
 REPORT = "report.json"
 LONGEST = 30  # characters of a run's name in that of its model
-
-
-def word(run: Path) -> str:
-    """Return how a command line names a run, or what stands for it where its name would not survive being copied."""
-    text = shlex.quote(run.name if run.parent.name == "runs" else str(run))
-    return text if text.isprintable() and "`" not in text and len(text) < 200 else "RUN"
 
 
 def of(run: Path) -> dict | None:
@@ -38,7 +32,7 @@ def model_of(run: Path) -> str | None:
     if not (learned := of(run)):
         return None
     if not merged(learned["model"]).is_dir():
-        cure = f"run `crm-dedup learn {word(run)}` again, or give --model {learned['from']}"
+        cure = f"run `crm-dedup learn {run_folder.word(run)}` again, or give --model {learned['from']}"
         raise UserError(f"{run} has learned {learned['model']}, and {merged(learned['model'])} is gone: {cure}")
     return learned["model"]
 

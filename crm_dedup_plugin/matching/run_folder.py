@@ -9,6 +9,7 @@ So a stage whose report is there is done, and one whose key has changed starts a
 import contextlib
 import fcntl
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,6 +57,16 @@ def stage(run: Path, name: str, made_from: dict, work: Callable[[Path], dict]) -
 def write_report(run: Path, name: str, found: dict) -> None:
     """Write what a stage found, or more about a stage that is finished: `report` returns it from now on."""
     write_atomically(folder(run, name) / REPORT, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
+def word(run: Path) -> str:
+    """Return how a command line names a run, or what stands for it where its name would not survive being copied."""
+    return copyable(shlex.quote(run.name if run.parent.name == "runs" else str(run)), "RUN")
+
+
+def copyable(text: str, otherwise: str) -> str:
+    """Return a part of a command as it is shown to be copied; `otherwise` where it would not survive that."""
+    return text if text.isprintable() and "`" not in text and len(text) < 200 else otherwise
 
 
 @contextlib.contextmanager

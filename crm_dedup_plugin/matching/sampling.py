@@ -169,8 +169,3 @@ def fit(z: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """Return probabilities from log-odds."""
     return 0.5 * (1 + np.tanh(np.asarray(x) / 2))
-
-
-def log_odds(duplicate: np.ndarray, no_match: np.ndarray) -> np.ndarray:
-    """Return the log-odds (n,) of being a duplicate from the probabilities of DUPLICATE and NO_MATCH."""
-    return np.log(np.maximum(duplicate, 1e-12, dtype=float)) - np.log(np.maximum(no_match, 1e-12, dtype=float))

@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from crm_dedup_plugin.learning import result
 from crm_dedup_plugin.learning.answered import ENOUGH
+from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.reporting import tables
@@ -93,7 +94,7 @@ def _next(run: Path, found: dict) -> Iterator[str]:
         yield f"`{again}` decides anew about all pairs with {found['model']}."
     elif found["taken"] == "calibrated":
         yield f"`{again}` uses the calibration. The model decides no pair again; it only writes reasons for pairs that now wait."
-    review = f"`crm-dedup review {result.word(run)}`"
+    review = f"`crm-dedup review {run_folder.word(run)}`"
     if "tuned" not in found["ways"] and count < ENOUGH:
         yield f"From {ENOUGH} answers on the model itself is tuned: {review} asks for {ENOUGH - count} more."
     else:

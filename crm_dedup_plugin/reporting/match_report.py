@@ -177,8 +177,7 @@ def _there(run: Path) -> Iterable[tuple[str, str, str]]:
 def command(run: Path, files: list[str]) -> str:
     """Return the command that goes on with a run, or what stands for it where its names would not survive being copied."""
     name = [] if run.name == Path(files[0]).stem else ["--run", run.name if run.parent.name == "runs" else str(run)]
-    text = shlex.join(["crm-dedup", "match", *files, *name])
-    return text if text.isprintable() and "`" not in text and len(text) < 200 else "crm-dedup match FILE --run NAME"
+    return run_folder.copyable(shlex.join(["crm-dedup", "match", *files, *name]), "crm-dedup match FILE --run NAME")
 
 
 def _share(value: float) -> str:

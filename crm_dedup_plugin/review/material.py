@@ -29,10 +29,7 @@ class Material(NamedTuple):
     @classmethod
     def of(cls, run: Path) -> Self:
         """Return what a run holds; raises UserError where its plan is not made."""
-        for stage in run_folder.STAGES[:-1]:
-            found = run_folder.report(run, stage)
-            if stage == "decide":
-                threshold = found["threshold"]
+        threshold = {stage: run_folder.report(run, stage) for stage in run_folder.STAGES[:-1]}["decide"]["threshold"]
         records, decided = Records(run), Decided.of(run)
         told = {pair: one["reasoning"] or "" for pair, one in deciding.reasons(run).items()}
         return cls(records, decided, _inside(run), threshold, order_of(records), _kinds(run, decided, len(records.ids)), told)

@@ -20,7 +20,7 @@ from crm_dedup_plugin.review.session import Session
 
 PORT, NEXT = 8765, 20  # the first port, and how many are tried
 NOTED = ".review"  # in the folder of a run: who reviews it, and at which address; only its owner can read it
-BEFORE = ("read", "candidates", "decide", "group", "plan")
+BEFORE = run_folder.STAGES[:-1]  # what must be done
 EXPORTS = (".csv", ".tsv", ".xlsx", ".xls", ".parquet")
 
 

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from crm_dedup_plugin.matching import answers
-from crm_dedup_plugin.matching.grouping.decided import DUPLICATE, NO_MATCH, POSSIBLE, Decided
+from crm_dedup_plugin.matching.grouping.decided import NO_MATCH, POSSIBLE, Decided
 from crm_dedup_plugin.matching.grouping.local import Local, Part
 from crm_dedup_plugin.matching.grouping.missing import keys
 from crm_dedup_plugin.matching.grouping.reviewed import Reviewed
 from crm_dedup_plugin.matching.grouping.tables import WHY, waiting
-from crm_dedup_plugin.matching.sampling import CHOSEN, Answered, Sampler, log_odds, tickets_of
+from crm_dedup_plugin.matching.probability import log_odds
+from crm_dedup_plugin.matching.sampling import CHOSEN, Answered, Sampler, tickets_of
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.review.material import UNKNOWN, Material
 from crm_dedup_plugin.review.shapes import Given, Rows
@@ -46,7 +47,7 @@ class State:
         sources, records = material.records.sources, material.records
         names = [f"{sources[source].path}\0{id}" for source, id in zip(records.source_of, records.ids, strict=True)]
         tickets = tickets_of(names, self.pairs, seed)
-        self.sampler = Sampler(self.pairs, log_odds(probabilities[:, DUPLICATE], probabilities[:, NO_MATCH]), self.merged, material.kinds, tickets)
+        self.sampler = Sampler(self.pairs, log_odds(probabilities), self.merged, material.kinds, tickets)
         self._maybe = np.flatnonzero(labels != NO_MATCH)
         codes = keys(self.pairs, self.size)
         self._order = np.argsort(codes)
