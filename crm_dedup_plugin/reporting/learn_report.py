@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +16,7 @@ from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.reporting import tables
 from crm_dedup_plugin.reporting.learn_sentences import MEASURES, better, learned
 from crm_dedup_plugin.reporting.match_report import command
-from crm_dedup_plugin.reporting.templates import environment, plain, printable
+from crm_dedup_plugin.reporting.templates import environment, printable
 from crm_dedup_plugin.storage import write_atomically
 
 HTML, MARKDOWN = "report.html", "report.md"
@@ -44,8 +42,6 @@ def write(run: Path) -> str:
     context = _context(run, found)
     for name, form in ((HTML, "html"), (MARKDOWN, "md")):
         reader = environment(autoescape=form == "html")
-        reader.filters["value"] = plain
-        reader.globals["sha256"] = lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         write_atomically(folder / name, reader.get_template(f"learn_report.{form}").render(context))
     heads, rows = context["heads"], context["rows"]
     lines = [tabulate(rows, ["", *heads], tablefmt="simple"), "", *context["summary"], *(f"- {line}" for line in context["next"])]

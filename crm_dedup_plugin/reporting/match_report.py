@@ -5,7 +5,6 @@ The page asks nobody for anything: no script, no font, no picture from elsewhere
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import shlex
 import time
@@ -20,7 +19,7 @@ from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy.fields import CONCEPTS
 from crm_dedup_plugin.reporting import learn_sentences, match_examples, match_fields, match_figures, match_tables
-from crm_dedup_plugin.reporting.templates import environment, plain, printable
+from crm_dedup_plugin.reporting.templates import environment, printable
 from crm_dedup_plugin.storage import write_atomically
 
 HTML, MARKDOWN = "report.html", "report.md"
@@ -74,8 +73,7 @@ def render(run: Path) -> dict[str, str]:
     context, pages = _context(run), {}
     for name, form in ((HTML, "html"), (MARKDOWN, "md")):
         reader = environment(autoescape=form == "html")
-        reader.filters |= {"number": "{:,}".format, "share": _share, "value": plain}
-        reader.globals |= {"sha256": _sha256}
+        reader.filters |= {"number": "{:,}".format, "share": _share}
         pages[name] = reader.get_template(f"match_report.{form}").render(context)
     return pages
 
@@ -187,7 +185,3 @@ def _share(value: float) -> str:
     ('100%', '99.9%', '99.4%', '0.1%', '0%')
     """
     return f"{value:.0%}" if value in (0, 1) else f"{min(max(value, 0.001), 0.999):.1%}"
-
-
-def _sha256(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

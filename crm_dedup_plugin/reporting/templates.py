@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import unicodedata
 from pathlib import Path
 
@@ -25,8 +27,14 @@ def environment(autoescape: bool = False) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.filters |= {"clean": clean, "rich": rich, "md": markdown}
+    found.filters |= {"clean": clean, "rich": rich, "md": markdown, "value": plain}
+    found.globals["sha256"] = sha256
     return found
+
+
+def sha256(text: str) -> str:
+    """Return the hash of a style or a script, as a content security policy names it."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def clean(text: str) -> str:
