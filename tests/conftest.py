@@ -8,6 +8,7 @@ HYPOTHESIS_PROFILE=thorough looks at ten times as many examples.
 import atexit
 import itertools
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ QUIET = {
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
+    "CRM_DEDUP_PRECISION": "float32",  # so that engines can be compared to the fourth digit
     "WANDB_MODE": "disabled",
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_WAIT_POLICY": "PASSIVE",  # on a busy machine, threads that wait actively make a step ten times slower
@@ -36,6 +38,8 @@ LIVE = (
     "test_resume.py",
     "test_serve.py",
 )
+# A shell that runs the tests in the background hands an ignored SIGINT on, and all that the tests start would inherit it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.update(QUIET)  # before the first import of torch, Axolotl or the Hub's client: they read it only then
 # Dozens of processes import the same thousands of modules: whichever is the first keeps what it has compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -300,10 +300,7 @@ def test_ctrl_c_leaves_without_a_traceback(tmp_path):
     fifo, out = tmp_path / "all.jsonl", tmp_path / "out"
     os.mkfifo(fifo)
     command = [*MODULE, "prepare", "--data", str(fifo), "--out", str(out)]
-    # A shell that runs the tests in the background hands an ignored SIGINT on.
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
-    )
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     writer = None
     while writer is None and process.poll() is None:
         with contextlib.suppress(OSError):  # there is no reader yet; once there is, the command is in the middle of its work

@@ -12,7 +12,7 @@ from compact_pairs import generate
 from crm_dedup_plugin.benchmark import offline, summarise
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.evaluation import probabilities
-from crm_dedup_plugin.inference import engine, pool
+from crm_dedup_plugin.inference import engine, grammar, pool
 from crm_dedup_plugin.inference.engine import DECISION, FULL
 from crm_dedup_plugin.inference.transformers_engine import TransformersEngine
 from crm_dedup_plugin.pair import tokens
@@ -133,8 +133,31 @@ def test_vllm_and_transformers_answer_alike(embedded_model, measured, benchmark)
     for mine, its in zip(engine.ask(DECISION, asked).answers, measured, strict=True):
         assert mine == pytest.approx(its, abs=2e-3)
     mine, its = engine.ask(FULL, asked[:2]), benchmark[0][FULL][0]
+    assert its.again == 0, "a trained model writes freely what the grammar leads to"
     assert mine.answers == its.answers[:2] and mine.lengths == its.lengths[:2]
     assert not any(reply.truncated for reply in its.answers) and all(reply.answer for reply in its.answers)
+
+
+def test_an_untrained_model_is_soon_asked_under_the_grammar_alone(base_model):
+    asked = [(row["record_a"], row["record_b"]) for row in ROWS]
+    with mock.patch.dict(os.environ), pool.start(str(base_model), {"max_model_len": 4096, "max_num_seqs": 8}) as one:
+        found = [one.ask(FULL, asked, 64) for _ in range(2)]
+    assert one.fluent is False and [batch.again for batch in found] == [len(ROWS), 0]
+    assert found[0].answers == found[1].answers and found[0].lengths == found[1].lengths
+    assert all(reply.answer or reply.truncated for reply in found[0].answers)
+
+
+def test_what_the_grammar_would_have_written_is_told_from_the_rest(tokenizer):
+    checker, whole = grammar.Checker(tokenizer, len(tokenizer)), tokens.answer_ids(tokenizer, dump("POSSIBLE", 'Ann "Æ" \n 漢字 🙂'))
+    assert checker.accepts(whole) and checker.accepts(whole[:-1])
+    assert not checker.accepts(whole[:-2]), "no end"
+    assert not checker.accepts([*whole, *whole]) and not checker.accepts([])
+    for text in (' {"decision":"POSSIBLE","reasoning":"a"}', '{"decision":"MAYBE","reasoning":"a"}', '{"decision": "POSSIBLE","reasoning":"a"}'):
+        assert not checker.accepts(tokenizer(text, add_special_tokens=False)["input_ids"])
+    assert not checker.accepts(tokens.answer_ids(tokenizer, '{"decision":"POSSIBLE","reasoning":"%s"}' % ("ab" * 121)))
+    hidden = [*whole[:-4], tokenizer.convert_tokens_to_ids("<|im_start|>"), *whole[-4:]]
+    assert tokenizer.decode(hidden, skip_special_tokens=True) == tokenizer.decode(whole, skip_special_tokens=True)
+    assert not checker.accepts(hidden), "a special token, which no text shows"
 
 
 def test_very_small_probabilities_still_sum_to_one():

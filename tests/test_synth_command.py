@@ -89,12 +89,15 @@ def test_an_interrupted_run_says_that_it_starts_again_and_leaves_nothing_behind(
     if before:
         out.write_text(before)
     command = [sys.executable, "-m", "crm_dedup_plugin", "synth", "--n", "500000", "--out", str(out), "--force"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    partial, deadline = tmp_path / ".all.jsonl.part", time.monotonic() + 120
-    while not (partial.exists() and partial.stat().st_size) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        partial, deadline = tmp_path / ".all.jsonl.part", time.monotonic() + 120
+        while not (partial.exists() and partial.stat().st_size) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        try:
+            said = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert said.splitlines()[-1] == "interrupted: run the same command again to start over; nothing was written"
     assert [path.name for path in tmp_path.iterdir()] == ([out.name] if before else [])

@@ -3,23 +3,28 @@
 The evaluation, the benchmark and every other use of a model take their settings from here. To ask a model, open a `pool`.
 """
 
+import itertools
 import json
 import math
 import os
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.inference import devices
 from crm_dedup_plugin.pair import answer, tokens
 
 CONTEXT = 8192
 SEED = 7
 FULL, FREE, DECISION = "full", "free", "decision"  # what an engine can be asked for
+SLICE = 512  # prompts that are sent together, while the next ones are tokenised
+TRIAL = 64  # the first answers, which show whether a model keeps to the schema by itself
+FREE_TOKENS = 192  # of an answer without the grammar; the answers of trained models have about 27
 
 Pair = tuple[dict, dict]
 
@@ -28,8 +33,8 @@ def settings() -> dict:
     """Return the arguments of vLLM's engine; every prompt fits its context."""
     import torch
 
-    # Without a GPU, compiling takes longer than the whole evaluation, and bfloat16 is slow on most processors.
-    machine = {} if torch.cuda.is_available() else {"enforce_eager": True, "dtype": "float32"}
+    # Without a GPU, compiling takes longer than the whole evaluation.
+    machine = {} if torch.cuda.is_available() else {"enforce_eager": True, "dtype": devices.precision()}
     return {"max_model_len": CONTEXT, "seed": SEED, **machine}
 
 
@@ -92,7 +97,8 @@ class Batch:
     prompt_tokens: int
     cached_tokens: int  # prompt tokens that came from the prefix cache
     seconds: float  # from the records to the answers, tokenising and parsing included
-    engine_seconds: float  # those in which vLLM was at work
+    engine_seconds: float  # those in which vLLM was at work; most prompts are tokenised meanwhile
+    again: int = 0  # answers that the grammar did not accept as they were, and that were asked again under it
 
     def counts(self) -> dict:
         """Return the sums over all pairs and the times, without the answers."""
@@ -113,12 +119,16 @@ class Engine:
         from vllm import LLM
         from vllm.sampling_params import StructuredOutputsParams
 
+        from crm_dedup_plugin.inference.grammar import Checker
+
         allow_another_engine()
         self.llm = LLM(model=model, enable_prefix_caching=True, **settings() | (options or {}))
         self.grammar = StructuredOutputsParams(json=schema)
         self.tokenizer = self.llm.get_tokenizer()
         self.start, self.firsts = tokens.decision_ids(self.tokenizer)
         config = self.llm.llm_engine.vllm_config
+        self.checker = Checker(self.tokenizer, config.model_config.get_vocab_size(), schema)
+        self.fluent: bool | None = None  # whether most answers fit the schema without the grammar; None until the first are there
         self.facts = {
             "dtype": str(config.model_config.dtype).removeprefix("torch."),
             "block_size": config.cache_config.block_size,
@@ -136,11 +146,15 @@ class Engine:
         """
         if not pairs:
             return Batch([], [], 0, 0, 0.0, 0.0)
-        params, start = self._sampling(kind, limits, read_cache), self.start if kind == DECISION else []
-        began = time.perf_counter()
-        prompts = [{"prompt_token_ids": ids + start} for ids in tokens.batch_prompt_ids(self.tokenizer, pairs)]
-        sent = time.perf_counter()
-        requests = self.llm.generate(prompts, params, use_tqdm=False)
+        began, sent = time.perf_counter(), []
+        slices = self._prompts(pairs, self.start if kind == DECISION else [], sent)
+        first = next(slices)
+        started = time.perf_counter()
+        slices = itertools.chain([first], slices)
+        if kind == FULL:
+            requests, again = self._whole(slices, sent, limits, read_cache)
+        else:
+            requests, again = self._generate(slices, self._sampling(kind, limits, read_cache)), 0
         received = time.perf_counter()
         outputs = [request.outputs[0] for request in requests]
         answers = [self._probabilities(output) if kind == DECISION else _reply(output) for output in outputs]
@@ -148,10 +162,11 @@ class Engine:
         return Batch(
             answers,
             lengths=[len(output.token_ids) for output in outputs],
-            prompt_tokens=sum(len(prompt["prompt_token_ids"]) for prompt in prompts),
+            prompt_tokens=sum(len(prompt["prompt_token_ids"]) for prompt in sent),
             cached_tokens=sum(request.num_cached_tokens or 0 for request in requests),
             seconds=ended - began,
-            engine_seconds=received - sent,
+            engine_seconds=received - started,
+            again=again,
         )
 
     def reset_cache(self, pair: Pair | None = None) -> None:
@@ -167,6 +182,49 @@ class Engine:
     def peak_memory(self) -> int:
         """Return the bytes in use: those reserved on the GPUs, or without a GPU the most that this process has held."""
         return gpu_memory(self.facts["gpus"]) or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def _prompts(self, pairs: Sequence[Pair], start: list[int], made: list[dict]) -> Iterator[list[dict]]:
+        """Yield the prompts in slices, and add them to `made`; the first slice is a trial where nothing is known of the model."""
+        ends = [*range(TRIAL if self.fluent is None else SLICE, len(pairs), SLICE), len(pairs)]
+        for begin, end in itertools.pairwise([0, *ends]):
+            part = [{"prompt_token_ids": ids + start} for ids in tokens.batch_prompt_ids(self.tokenizer, pairs[begin:end])]
+            made += part
+            yield part
+
+    def _generate(self, slices: Iterable[list[dict]], params) -> list:
+        """Return vLLM's outputs for all prompts; it works on the first slices while the next ones are made."""
+        ids = []
+        try:
+            for part in slices:
+                ids += self.llm.enqueue(part, params[len(ids) :][: len(part)] if isinstance(params, list) else params, use_tqdm=False)
+        except ValueError:  # what was sent must not turn up among the answers to the next question
+            self.llm.llm_engine.abort_request(ids)
+            raise
+        return self.llm.wait_for_completion(use_tqdm=False)
+
+    def _whole(self, slices: Iterator[list[dict]], sent: list[dict], limit: int, read_cache: bool) -> tuple[list, int]:
+        """Return the outputs under the grammar, most of which are written without it, and how many had to be asked again.
+
+        Decoding is greedy: an answer that the grammar accepts is the one that it would have led to, and filling its masks takes half
+        of the time. What it does not accept is asked again under it, as is everything where a model needs it for most answers.
+        """
+        strict, free = (self._sampling(FULL, tokens, read_cache) for tokens in (limit, min(limit, FREE_TOKENS)))
+        free.structured_outputs = None
+        found = []
+        if self.fluent is None:
+            found = self._generate([next(slices)], free)
+            self.fluent = sum(map(self._accepted, found)) * 2 >= len(found)
+        tried = len(found)
+        found += self._generate(slices, free if self.fluent else strict)
+        tried = len(found) if self.fluent else tried
+        failed = [at for at, request in enumerate(found[:tried]) if not self._accepted(request)]
+        for at, request in zip(failed, self._generate([[sent[at] for at in failed]], strict) if failed else [], strict=True):
+            found[at] = request
+        return found, len(failed)
+
+    def _accepted(self, request) -> bool:
+        output = request.outputs[0]
+        return output.finish_reason == "stop" and self.checker.accepts(output.token_ids)
 
     def _sampling(self, kind: str, limits: int | Sequence[int], read_cache: bool):
         from vllm import SamplingParams

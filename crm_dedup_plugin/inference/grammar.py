@@ -1,7 +1,7 @@
 """The grammar of an answer for Transformers, as vLLM enforces it: ``generate(logits_processor=[SchemaProcessor(lambda: MODEL)])``."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import llguidance.hf
 import numpy as np
@@ -18,9 +18,21 @@ def known_tokens(tokenizer, vocabulary: int) -> LLTokenizer:
     return llguidance.hf.from_tokenizer(tokenizer, vocabulary, tokens.end_of_turn_id(tokenizer))
 
 
-def matcher(known: LLTokenizer) -> LLMatcher:
+def matcher(known: LLTokenizer, schema: dict = GRAMMAR) -> LLMatcher:
     """Return the grammar at the beginning of an answer."""
-    return LLMatcher(known, LLMatcher.grammar_from_json_schema(GRAMMAR))
+    return LLMatcher(known, LLMatcher.grammar_from_json_schema(schema))
+
+
+class Checker:
+    """Tells whether the grammar of `schema` accepts an answer that was written without it, token by token."""
+
+    def __init__(self, tokenizer, vocabulary: int, schema: dict = GRAMMAR):
+        self.beginning, self.end = matcher(known_tokens(tokenizer, vocabulary), schema), tokens.end_of_turn_id(tokenizer)
+
+    def accepts(self, ids: Sequence[int]) -> bool:
+        """Tell whether the tokens, with or without the one that ends the turn, are a whole answer; takes microseconds."""
+        whole = [*ids] if self.end in ids[-1:] else [*ids, self.end]
+        return self.beginning.validate_tokens(whole) == len(whole)
 
 
 def allowed(at: LLMatcher, width: int) -> torch.Tensor:

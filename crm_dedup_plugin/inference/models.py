@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError, advise
-from crm_dedup_plugin.inference import embedded
+from crm_dedup_plugin.inference import devices, embedded
 from crm_dedup_plugin.training import base_model
 
 WEIGHTS = "*.safetensors"
@@ -69,13 +69,15 @@ def _require_template(model: str) -> None:
 
 
 def _check_memory(model: str, weights: int) -> None:
-    """Raise UserError where the weights do not fit into memory without a GPU; there they are computed with in 4 bytes each."""
+    """Raise UserError where the `weights`, in bytes of their files, do not fit into memory without a GPU."""
     import psutil
     import torch
 
     if not weights or torch.cuda.is_available():
         return
-    needed, free = int(weights * (1 if _is_float32(model) else 2) * 1.2), psutil.virtual_memory().available
+    sizes = {"bfloat16": 2, "float32": 4}
+    wider = sizes[devices.precision()] / sizes["float32" if _is_float32(model) else "bfloat16"]
+    needed, free = int(weights * max(wider, 1) * 1.2), psutil.virtual_memory().available
     if needed > free:
         raise UserError(
             f"{model} needs about {needed / 2**30:.0f} GiB of memory without a GPU and {free / 2**30:.0f} are free: "

@@ -62,6 +62,7 @@ def merge(batches: Sequence[Batch], seconds: float) -> Batch:
         cached_tokens=sum(batch.cached_tokens for batch in batches),
         seconds=seconds,
         engine_seconds=statistics.mean(batch.engine_seconds for batch in batches),
+        again=sum(batch.again for batch in batches),
     )
 
 

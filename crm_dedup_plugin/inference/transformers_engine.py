@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from crm_dedup_plugin.inference import devices
 from crm_dedup_plugin.inference.engine import DECISION, SEED, Batch, Pair, Reply, normalised
 from crm_dedup_plugin.pair import answer, tokens
 
@@ -19,7 +20,7 @@ def load(model: str, random_weights: bool = False):
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     gpu = torch.cuda.is_available()
-    settings = {"dtype": torch.bfloat16 if gpu else torch.float32}
+    settings = {"dtype": getattr(torch, devices.precision())}
     torch.manual_seed(SEED)
     with torch.device("cuda" if gpu else "cpu"):
         if random_weights:

@@ -24,11 +24,12 @@ class LLM:
         time.sleep(DELAY)
         self.model, self.settings = model, settings
         config = {
-            "model_config": SimpleNamespace(dtype="torch.float32"),
+            "model_config": SimpleNamespace(dtype="torch.float32", get_vocab_size=lambda: len(self.get_tokenizer())),
             "cache_config": SimpleNamespace(block_size=16),
             "scheduler_config": SimpleNamespace(max_num_seqs=settings.get("max_num_seqs", 256)),
         }
         self.llm_engine = SimpleNamespace(vllm_config=SimpleNamespace(**config))
+        self.waiting: list[tuple] = []
 
     def get_tokenizer(self):
         from transformers import PreTrainedTokenizerFast  # imported in half the time of AutoTokenizer
@@ -38,9 +39,14 @@ class LLM:
     def reset_prefix_cache(self) -> bool:
         return True
 
-    def generate(self, prompts, params, use_tqdm=False) -> list:
+    def enqueue(self, prompts, params, use_tqdm=False) -> list[str]:
         params = params if isinstance(params, list) else [params] * len(prompts)
-        return [self.answer(len(prompt["prompt_token_ids"]), one) for prompt, one in zip(prompts, params, strict=True)]
+        self.waiting += zip(prompts, params, strict=True)
+        return [""] * len(prompts)
+
+    def wait_for_completion(self, use_tqdm=False) -> list:
+        waiting, self.waiting = self.waiting, []
+        return [self.answer(len(prompt["prompt_token_ids"]), params) for prompt, params in waiting]
 
     def answer(self, length: int, params: SamplingParams):
         chosen = getattr(params, "logprob_token_ids", [])
