@@ -22,6 +22,7 @@ NONE, REVIEW, ALL = EXPLAIN = ("none", "review", "all")
 AUTO, TRANSFORMERS, VLLM = BACKENDS = ("auto", "transformers", "vllm")
 FEW = 16  # pairs that Transformers answers sooner than vLLM starts
 CPU_FEW = 48  # the same without a GPU, and of whole answers only: for one token Transformers is at least as fast there
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Decision(NamedTuple):
@@ -144,4 +145,4 @@ def _explained(model: str):
 def to_line(decision: Decision, **names: object) -> str:
     """Return a decision as one line of JSON, after the names that tell which pair it is about."""
     rounded = {label: round(probability, 4) for label, probability in decision.probabilities.items()}
-    return json.dumps({**names, **decision._asdict(), "probabilities": rounded}, ensure_ascii=False)
+    return _encode({**names, **decision._asdict(), "probabilities": rounded})

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.matching.matcher import Matcher, to_line
+from crm_dedup_plugin.matching.matcher import Decision, Matcher, to_line
 from crm_dedup_plugin.matching.progress import shown
 from crm_dedup_plugin.pair.files import MAX_ERRORS, DataError, Pair, each_pair
 from crm_dedup_plugin.provenance import PROMPT_VERSION, model_digest
@@ -73,22 +73,29 @@ def _answer(
     say = shown("decide", "lines", total, answered) if total else lambda _: None
     if done:
         print(f"continuing after {len(done):,} lines", file=sys.stderr, flush=True)
-    chunks = _chunks(islice(each_pair(source, origin), answered, None), _chunk_size())
-    for chunk in _ahead(chunks) if total else chunks:  # a pipe is not read ahead: who writes to it may wait for answers
-        decisions = iter(matcher.decide_many((one.records for one in chunk if isinstance(one, Pair)), explain))
-        lines = []
-        for one in chunk:
-            if isinstance(one, DataError):
-                errors.append(str(one))
-                lines.append(json.dumps({"line": one.line, "error": str(one)}, ensure_ascii=False))
-            else:
-                lines.append(to_line(next(decisions), line=one.line, **({"id": one.id} if one.id else {})))
-        write(lines)
-        answered += len(chunk)
+    gpu = _has_gpu()
+    chunks = _chunks(islice(each_pair(source, origin), answered, None), GPU_CHUNK if gpu else CHUNK)
+    decided = _decided(matcher, _ahead(chunks) if total else chunks, explain)  # a pipe is not read ahead: who writes to it may wait for answers
+    for found in _ahead(decided) if total and gpu else decided:  # without a GPU, Ctrl-C would have to wait for the next chunk
+        errors += [str(one) for one, _ in found if isinstance(one, DataError)]
+        write([_line(*pair) for pair in found])
+        answered += len(found)
         say(answered)
     if not answered:
         raise DataError(f"{origin}: no pairs in it: add one JSON object a line")
     return errors, answered
+
+
+def _decided(matcher: Matcher, chunks: Iterable[list[Pair | DataError]], explain: str) -> Iterator[list[tuple[Pair | DataError, Decision | None]]]:
+    for chunk in chunks:
+        decisions = iter(matcher.decide_many((one.records for one in chunk if isinstance(one, Pair)), explain))
+        yield [(one, next(decisions) if isinstance(one, Pair) else None) for one in chunk]
+
+
+def _line(one: Pair | DataError, decision: Decision | None) -> str:
+    if isinstance(one, DataError):
+        return json.dumps({"line": one.line, "error": str(one)}, ensure_ascii=False)
+    return to_line(decision, line=one.line, **({"id": one.id} if one.id else {}))
 
 
 def _require_no(errors: list[str], answered: int) -> None:
@@ -134,15 +141,15 @@ def _chunks(items: Iterable[Pair | DataError], size: int) -> Iterator[list[Pair 
 
 
 def _ahead(chunks: Iterator[list]) -> Iterator[list]:
-    """Yield the chunks; the next one is read while the model is asked about this one."""
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(next, chunks, None)
+    """Yield the chunks; the next one is made in a thread while this one is used."""
+    with ThreadPoolExecutor(1) as maker:
+        coming = maker.submit(next, chunks, None)
         while chunk := coming.result():
-            coming = reader.submit(next, chunks, None)
+            coming = maker.submit(next, chunks, None)
             yield chunk
 
 
-def _chunk_size() -> int:
+def _has_gpu() -> bool:
     import torch
 
-    return GPU_CHUNK if torch.cuda.is_available() else CHUNK
+    return torch.cuda.is_available()

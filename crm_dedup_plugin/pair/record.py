@@ -54,7 +54,7 @@ def normalise(record: dict) -> tuple[Record, list[str]]:
         if name and value:
             texts.setdefault(name, value)
     fields = Record((name, value[:MAX_FIELD_CHARS].rstrip()) for name, value in texts.items())
-    if _size(fields) > MAX_RECORD_BYTES - len("{}"):
+    if _most(fields) > MAX_RECORD_BYTES and _size(fields) > MAX_RECORD_BYTES - len("{}"):
         fields = _cut(fields)
     return fields, [name for name, value in texts.items() if fields.get(name, "") != value]
 
@@ -91,6 +91,11 @@ def _fit(name: str, value: str, room: int) -> str:
 def _size(fields: dict[str, str]) -> int:
     """Return the bytes of JSON that some fields add to a record."""
     return len(_dump(fields).encode()) - len("{}")
+
+
+def _most(fields: dict[str, str]) -> int:
+    """Return the most bytes of JSON that a record could need, in a fraction of the time: six a character, for an escape."""
+    return 2 + sum(6 * (len(name) + len(value)) + len('"":"",') for name, value in fields.items())
 
 
 def _dump(fields: dict[str, str]) -> str:
