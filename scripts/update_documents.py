@@ -31,6 +31,7 @@ import attack_targets
 import decide_speed
 import embedded_reduction
 import engine_settings
+import free_first
 import learning_tables
 import mask_cost
 import match_tables
@@ -103,6 +104,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "training": lambda results: training_speed.table(results / "training_speed.json"),
     "embedded": quality.embedded,
     "reduction": lambda results: embedded_reduction.table(results / "embedded_reduction.json"),
+    "free first": lambda results: free_first.table(results / "free_first.json"),
     "decide speed": lambda results: decide_speed.table(results / "decide_speed.json"),
     "matching": lambda results: match_tables.quality(results / "matching.json"),
     "blocking": lambda results: match_tables.blocking(results / "matching.json"),

@@ -14,7 +14,7 @@ from compact_pairs import generate
 
 from crm_dedup_plugin.cli import main
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import embedded, models
+from crm_dedup_plugin.inference import devices, embedded, models
 from crm_dedup_plugin.inference.engine import DECISION, FULL
 from crm_dedup_plugin.inference.transformers_engine import TransformersEngine
 from crm_dedup_plugin.matching import Matcher, pair_file
@@ -79,6 +79,18 @@ def test_the_order_of_two_records_makes_no_difference(ready):
     one, other = ready.decide(ANN, ANNE), ready.decide(ANNE, ANN)
     assert (one.decision, one.reasoning) == (other.decision, other.reasoning)
     assert one.probabilities == pytest.approx(other.probabilities, rel=1e-5), "but for rounding, as the second prompt is read from a cache"
+
+
+def test_a_processor_decides_alike_in_sixteen_bits(ready, model, monkeypatch):
+    monkeypatch.setenv("CRM_DEDUP_PRECISION", "bfloat16")
+    asked = pairs(6)
+    with Matcher(backend="transformers") as other:
+        for found, expected in zip(other.decide_many(asked, "none"), ready.decide_many(asked, "none"), strict=True):
+            assert list(found.probabilities.values()) == pytest.approx(list(expected.probabilities.values()), abs=0.05)
+            assert found.decision == expected.decision
+    monkeypatch.setenv("CRM_DEDUP_PRECISION", "int3")
+    with pytest.raises(UserError, match="CRM_DEDUP_PRECISION=int3: set it to bfloat16 or float32"), Matcher(backend="transformers") as wrong:
+        wrong.decide(ANN, ANNE)
 
 
 def test_only_what_a_person_will_read_is_explained(ready):
@@ -161,6 +173,19 @@ def test_what_was_answered_before_an_interruption_is_kept(command, ready, tmp_pa
     assert [len(chunk) for chunk in asked] == [2, 2, 1, 1]
     assert [json.loads(line)["line"] for line in out.read_text().splitlines()] == [1, 2, 3, 4, 5, 6]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "pairs.jsonl"]
+
+
+def test_with_a_gpu_the_answers_are_written_in_the_same_order_while_the_model_goes_on(command, tmp_path, monkeypatch):
+    (tmp_path / "pairs.jsonl").write_text("\n".join([*lines(7), "{}", *lines(2)]))
+    words, found = ("--explain", "none", tmp_path / "pairs.jsonl", "--out"), []
+    for gpus in ([], ["0"]):
+        monkeypatch.setattr(devices, "visible_gpus", lambda gpus=gpus: gpus)
+        monkeypatch.setattr(pair_file, "GPU_CHUNK", 3)
+        out = tmp_path / f"{len(gpus)}.jsonl"
+        code, _, said = command(*words, out)
+        assert code == 3 and "1 of 10 lines could not be used" in said
+        found.append(out.read_text())
+    assert found[0] == found[1] and [json.loads(line)["line"] for line in found[0].splitlines()] == list(range(1, 11))
 
 
 def test_other_pairs_start_afresh(command, tmp_path):

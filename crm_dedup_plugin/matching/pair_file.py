@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.inference import devices
 from crm_dedup_plugin.matching.matcher import Decision, Matcher, to_line
 from crm_dedup_plugin.matching.progress import shown
 from crm_dedup_plugin.pair.files import MAX_ERRORS, DataError, Pair, each_pair
@@ -73,7 +74,7 @@ def _answer(
     say = shown("decide", "lines", total, answered) if total else lambda _: None
     if done:
         print(f"continuing after {len(done):,} lines", file=sys.stderr, flush=True)
-    gpu = _has_gpu()
+    gpu = bool(devices.visible_gpus())
     chunks = _chunks(islice(each_pair(source, origin), answered, None), GPU_CHUNK if gpu else CHUNK)
     decided = _decided(matcher, _ahead(chunks) if total else chunks, explain)  # a pipe is not read ahead: who writes to it may wait for answers
     for found in _ahead(decided) if total and gpu else decided:  # without a GPU, Ctrl-C would have to wait for the next chunk
@@ -147,9 +148,3 @@ def _ahead(chunks: Iterator[list]) -> Iterator[list]:
         while chunk := coming.result():
             coming = maker.submit(next, chunks, None)
             yield chunk
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
