@@ -49,7 +49,7 @@ step "3/6 train and merge, $steps steps (105 take up to 15 minutes on two cores)
 # Every pair once, in small steps, with a learning rate that falls late: this teaches most in a few minutes.
 $crm_dedup train smollm2-135m --name "$tuned" --num_epochs=1 --max_steps=$steps --micro_batch_size=8 --lora_r=16 --lora_alpha=32 \
   --lr_scheduler_kwargs__num_decay_steps=$decay --warmup_ratio=0.05 --save_steps=25 --crm_dedup_decision_weight=1 \
-  --pad_to_multiple_of=8 --dataloader_num_workers=2 --crm_dedup_amx=true
+  --pad_to_multiple_of=8 --dataloader_num_workers=2
 step "4/6 measure the base model"
 logged kpi-base $crm_dedup kpi "$base" --model outputs/smollm2-135m-base --tasks crm_dedup "${limit[@]}"
 step "5/6 measure the fine-tuned model; also with the records swapped and with instructions hidden in them"

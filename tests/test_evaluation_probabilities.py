@@ -138,13 +138,20 @@ def test_vllm_and_transformers_answer_alike(embedded_model, measured, benchmark)
     assert not any(reply.truncated for reply in its.answers) and all(reply.answer for reply in its.answers)
 
 
-def test_an_untrained_model_is_soon_asked_under_the_grammar_alone(base_model):
+def test_an_untrained_model_is_soon_asked_under_the_grammar_alone(base_model, monkeypatch):
     asked = [(row["record_a"], row["record_b"]) for row in ROWS]
-    with mock.patch.dict(os.environ), pool.start(str(base_model), {"max_model_len": 4096, "max_num_seqs": 8}) as one:
+    long = {f"notes {at}": "漢字" * 40 for at in range(12)}
+    with mock.patch.dict(os.environ), pool.start(str(base_model), {"max_model_len": 2048, "max_num_seqs": 8}) as one:
         found = [one.ask(FULL, asked, 64) for _ in range(2)]
+        before = one.ask(DECISION, asked).answers
+        monkeypatch.setattr(engine, "SLICE", 1)
+        with pytest.raises(Exception, match="2048"):  # once the first pair is on its way
+            one.ask(DECISION, [asked[1], (long, {**long, "name": "Ann"})])
+        after = one.ask(DECISION, asked).answers
     assert one.fluent is False and [batch.again for batch in found] == [len(ROWS), 0]
     assert found[0].answers == found[1].answers and found[0].lengths == found[1].lengths
     assert all(reply.answer or reply.truncated for reply in found[0].answers)
+    assert [row == pytest.approx(other, abs=1e-3) for row, other in zip(after, before, strict=True)] == [True] * len(ROWS)
 
 
 def test_what_the_grammar_would_have_written_is_told_from_the_rest(tokenizer):

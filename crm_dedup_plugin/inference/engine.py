@@ -197,8 +197,8 @@ class Engine:
         try:
             for part in slices:
                 ids += self.llm.enqueue(part, params[len(ids) :][: len(part)] if isinstance(params, list) else params, use_tqdm=False)
-        except ValueError:  # what was sent must not turn up among the answers to the next question
-            self.llm.llm_engine.abort_request(ids)
+        except Exception:  # what was sent must not turn up among the answers to the next question
+            self.llm.llm_engine.abort_request(ids, internal=True)
             raise
         return self.llm.wait_for_completion(use_tqdm=False)
 
