@@ -1,6 +1,6 @@
-"""Measure what people usually try first, on the same splits and with the same metrics: ``.venv/bin/python scripts/measure_baselines.py``.
+"""Measure what people usually try first, and the policy, with the same splits and metrics: ``.venv/bin/python scripts/measure_baselines.py``.
 
-Writes ``results/baseline-NAME/metrics.json`` for majority, strings, boosting and splink. Needs ``make prep`` and
+Writes ``results/baseline-NAME/metrics.json`` for majority, strings, boosting, splink and policy. Needs ``make prep`` and
 ``.venv/bin/pip install scikit-learn rapidfuzz splink anyascii nicknames``.
 """
 
@@ -26,7 +26,8 @@ from crm_dedup_plugin.provenance import digest
 from crm_dedup_plugin.reporting import tables
 from crm_dedup_plugin.storage import write_atomically
 
-NAMES = ("majority", "strings", "boosting", "splink")
+NAMES = ("majority", "strings", "boosting", "splink", "policy")
+UNTRAINED = {"strings", "policy"}  # they need no `train`
 SPLITS, UNSEEN, LISTS, RESULTS = Path("data/splits"), Path("data/unseen.jsonl"), Path("data/lists-held-out.jsonl"), Path("results")
 SEED = 7
 
@@ -52,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 def measure(name: str, data: dict[str, Pairs], seed: int) -> dict:
     """Fit one baseline on `train`, with its choices made on `val`, and return its metrics on everything else."""
     module, began = _module(name), time.monotonic()
-    fitted = module.fit(data["train"], data["val"], seed)
+    fitted = module.fit(data.get("train"), data["val"], seed)
     result = three_way(fitted, data["test"], seed)
     tasks = {"crm_dedup_unseen": three_way(fitted, data["unseen"], seed)} if "unseen" in data else {}
     public = fitted.decide(data["public"]) if "public" in data else None
@@ -66,6 +67,7 @@ def measure(name: str, data: dict[str, Pairs], seed: int) -> dict:
         "seconds": round(time.monotonic() - began, 1),
         "versions": {library: importlib.metadata.version(library) for library in module.LIBRARIES},
         "parameters": fitted.parameters,
+        "note": fitted.note,
     }
 
 
@@ -113,11 +115,9 @@ def merges(verdicts: Verdicts, pairs: Pairs, seed: int) -> dict:
 
 
 def links(verdicts: Verdicts, pairs: Pairs, held_out: Verdicts, lists: Pairs, seed: int) -> dict | None:
-    """Return what a threshold from `lists` links of the public pairs, as for a model; None without scores."""
-    if verdicts.scores is None:
-        return None
+    """Return what a threshold from `lists` links of the public pairs, as for a model; None without scores and probabilities."""
     found, chosen = (one.scores if one.probabilities is None else linking.score(one.probabilities) for one in (verdicts, held_out))
-    return linking.measure(pairs.gold, found, pairs.slices, lists.gold, chosen, seed)
+    return None if found is None else linking.measure(pairs.gold, found, pairs.slices, lists.gold, chosen, seed)
 
 
 def _module(name: str):
@@ -166,7 +166,8 @@ def _data(options: argparse.Namespace) -> dict[str, Pairs]:
 
 
 def _splits(options: argparse.Namespace) -> dict[str, Path]:
-    return {name: options.splits / f"{name}.jsonl" for name in ("train", "val", "test")}
+    names = ("val", "test") if UNTRAINED.issuperset(options.only) else ("train", "val", "test")
+    return {name: options.splits / f"{name}.jsonl" for name in names}
 
 
 def _inputs(options: argparse.Namespace) -> dict[str, str]:

@@ -15,7 +15,7 @@ from crm_dedup_plugin.reporting.tables import quality as quality_table
 from crm_dedup_plugin.reporting.tables import table as _table
 
 _SHOWN = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
-MODELS, BASELINES, OTHERS, SEEDS = (_SHOWN[key] for key in ("models", "baselines", "others", "seeds"))
+MODELS, BASELINES, RULES, OTHERS, SEEDS = (_SHOWN[key] for key in ("models", "baselines", "rules", "others", "seeds"))
 MEAN, UNSEEN = "mean of three", "macro F1, unseen kinds"
 LINKED, MERGED = "public pairs: F1 of links, mean of files", "public pairs: F1 of merges, mean of files"
 DASH = "-"
@@ -60,7 +60,7 @@ def compared(found: dict[str, dict]) -> str:
     ours = found["fine-tuned"]["macro_f1"]["value"]
     better = [f"{title} ({found[title]['macro_f1']['value']:.2f})" for title in BASELINES if found[title]["macro_f1"]["value"] > ours]
     if not better:
-        return f"Its macro F1 ({ours:.2f}) is above that of all three baselines."
+        return f"Its macro F1 ({ours:.2f}) is above those of {' and '.join(BASELINES)}."
     return f"**On these pairs {' and '.join(better)} {'is' if len(better) == 1 else 'are'} better than the fine-tuned model ({ours:.2f}).**"
 
 
@@ -90,7 +90,7 @@ def few(found: dict[str, dict]) -> str:
 
 def full(results: Path) -> str:
     """Return what the model that was trained on the generated set reaches, on its kinds of pairs, on unseen ones, and on each public benchmark."""
-    found, trained = measured(results), training(results)
+    found, trained = measured(results) | metrics(results, RULES), training(results)
     tuned = found["fine-tuned"] = spanned(found["fine-tuned"], [*metrics(results, SEEDS).values()])
     calibration, unseen = tuned["calibration"], tuned["tasks"]["crm_dedup_unseen"]
     merges = calibration["merge_at_99"]
@@ -130,7 +130,7 @@ def embedded(results: Path) -> str:
 def goals(results: Path) -> str:
     """Return each aim next to what was reached, by this and by other ways of training, and the weakest slices."""
     found = measured(results)
-    tuned, boosting, best = found["fine-tuned"], found["boosting"], _best_of_others(found)
+    tuned, boosting, best = found["fine-tuned"], found["boosting"], _best_of_others(results)
     ways = [tuned, *metrics(results, OTHERS).values()]
 
     def ahead(result: dict) -> str:
@@ -165,7 +165,7 @@ def goals(results: Path) -> str:
 def public(results: Path) -> str:
     """Return the links in each public file: of the fine-tuned model, with other seeds, of the mean of all, and of the best baseline there."""
     found = measured(results)
-    tuned, best = found["fine-tuned"], _best_of_others(found)
+    tuned, best = found["fine-tuned"], _best_of_others(results)
     more = metrics(results, SEEDS) | {MEAN: found[MEAN]}
     merged, rows = tuned["tasks"]["crm_dedup_public"]["slices"], []
     for name, mine in tuned["linking"]["slices"].items():
@@ -181,11 +181,11 @@ def _slices(result: dict) -> dict[str, dict]:
     return (result.get("linking") or result["tasks"]["crm_dedup_public"])["slices"]
 
 
-def _best_of_others(found: dict[str, dict]) -> dict[str, tuple[str, float]]:
-    """Return for each public file the baseline that does best there, and its F1: of links or of merges, whichever is higher."""
+def _best_of_others(results: Path) -> dict[str, tuple[str, float]]:
+    """Return for each public file the baseline, or the rules, that do best there, and the F1: of links or of merges, whichever is higher."""
     best: dict[str, tuple[str, float]] = {}
-    for title in BASELINES:
-        for kind, part in (("links", found[title]["linking"]), ("merges", found[title]["tasks"]["crm_dedup_public"])):
+    for title, result in metrics(results, BASELINES | RULES).items():
+        for kind, part in (("links", result["linking"]), ("merges", result["tasks"]["crm_dedup_public"])):
             for name, one in part["slices"].items():
                 best[name] = max(best.get(name, ("", -1.0)), (f"{title}, {kind}", one["f1"]["value"]), key=lambda pair: pair[1])
     return best
@@ -224,9 +224,9 @@ def spanned(first: object, others: Sequence) -> object:
 
 
 def hardness(results: Path) -> str:
-    """Return what the baselines reach on the full generated set, on unseen pairs and on public ones."""
-    rows, four = [], {name.removeprefix("baseline-"): name for name in ("baseline-majority", *BASELINES.values())}
-    for name, found in metrics(results, four).items():
+    """Return what the baselines and the rules reach on the full generated set, on unseen pairs and on public ones."""
+    rows, names = [], ("baseline-majority", *(BASELINES | RULES).values())
+    for name, found in metrics(results, {name.removeprefix("baseline-"): name for name in names}).items():
         noted = [part["accuracy"]["value"] for key, part in found["slices"].items() if key.startswith("note_")]
         plain = [part["accuracy"]["value"] for key, part in found["slices"].items() if not key.startswith("note_")]
         shares = [number(what, found) for what in ("macro F1", UNSEEN, MERGED, LINKED)]

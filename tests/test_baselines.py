@@ -14,10 +14,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from baselines import boosting, majority, pairs, splink, strings  # noqa: E402
+from baselines import boosting, majority, pairs, policy, splink, strings  # noqa: E402
 from baselines.columns import columns, date  # noqa: E402
 
-from crm_dedup_plugin.evaluation import calibration, documents, metrics  # noqa: E402
+from crm_dedup_plugin.dataset.synth.generate import Settings, generate  # noqa: E402
+from crm_dedup_plugin.evaluation import calibration, documents, linking, metrics  # noqa: E402
 from crm_dedup_plugin.pair.answer import LABELS  # noqa: E402
 
 SYLLABLES = "ba do ke li mu na po ra se ti vo zu".split()
@@ -87,7 +88,7 @@ def results(command, splits, tmp_path_factory) -> dict[str, dict]:
     rows, lists = labelled[:60], write(folder, lists=labelled[60:]) / "lists.jsonl"
     benchmarks = write(folder / "benchmarks", club=rows[:30], shop=rows[30:])
     unseen = write(folder, unseen=planted(30, 4)) / "unseen.jsonl"
-    names = ("majority", "strings", "boosting")
+    names = ("majority", "strings", "boosting", "policy")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metrics, "RESAMPLES", 100)
         patch.setattr(calibration, "RESAMPLES", 100)
@@ -148,13 +149,42 @@ def test_splink_weighs_agreement(data, monkeypatch):
     assert fitted.decide(turned).scores.tolist() == [verdicts.scores[row] for row in order]
 
 
+def test_the_policy_is_right_on_generated_pairs_by_construction(tmp_path):
+    generated = [*generate(30), *generate(30, settings=Settings(unseen=True))]
+    made = pairs.load(write(tmp_path, made=generated) / "made.jsonl")
+    assert policy.fit(None, made, 7).decide(made).decisions == made.gold
+
+
+def test_a_possible_of_the_policy_counts_half_for_links():
+    ann = {"FirstName": "Ann", "LastName": "Lee", "Email": "ann.lee@gmail.com"}
+    others = [{**ann, "FirstName": "Anne"}, {"FirstName": "Ann", "LastName": "Lee"}, {"FirstName": "Tom", "LastName": "Moss"}]
+    few = pairs.Pairs([ann] * 3, others, list(LABELS), [None] * 3)
+    verdicts = policy.fit(None, few, 7).decide(few)
+    assert verdicts.decisions == list(LABELS) and verdicts.scores is None
+    assert linking.score(verdicts.probabilities).tolist() == [1.0, 0.5, 0.0]
+
+
+def test_what_learns_nothing_needs_no_training_split(command, splits, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(metrics, "RESAMPLES", 100)
+    monkeypatch.setattr(calibration, "RESAMPLES", 100)
+    rest = tmp_path / "splits"
+    rest.mkdir()
+    for name in ("val", "test"):
+        (rest / f"{name}.jsonl").write_bytes((splits / f"{name}.jsonl").read_bytes())
+    assert command("--splits", rest, "--results", tmp_path, "--only", "strings", "policy") == 0
+    result = json.loads((tmp_path / "baseline-policy" / "metrics.json").read_text())
+    assert "train_sha256" not in result["inputs"] and result["parameters"] == {} and result["note"] == policy.NOTE
+    assert command("--splits", rest, "--results", tmp_path, "--only", "majority", "policy") == 1
+    assert "train.jsonl does not exist" in capsys.readouterr().err
+
+
 def test_the_result_has_the_form_of_the_others(results):
     keys = {
         *metrics.SCORE_NAMES,
-        *"pairs confusion slices model inputs seed seconds command versions parameters flip_rate tasks calibration linking".split(),
+        *"pairs confusion slices model inputs seed seconds command versions parameters note flip_rate tasks calibration linking".split(),
     }
     for name, result in results.items():
-        assert set(result) == keys | ({"auroc"} if name != "majority" else set())
+        assert set(result) == keys | ({"auroc"} if name in ("strings", "boosting") else set())
         assert set(result["inputs"]) == {"data_sha256", "train_sha256", "val_sha256", "unseen_sha256", "lists_sha256"}
         assert set(result["tasks"]) == {"crm_dedup_unseen", "crm_dedup_public"}
         public = result["tasks"]["crm_dedup_public"]
@@ -166,14 +196,14 @@ def test_the_result_has_the_form_of_the_others(results):
 
 
 def test_public_pairs_are_linked_by_a_threshold_of_other_pairs(results):
-    assert results["majority"]["linking"] is None
+    assert results["majority"]["linking"] is None and results["policy"]["linking"]["threshold"] in (0, 0.5, 1)
     found = results["boosting"]["linking"]
     assert found["held_out"]["pairs"] == 60 and set(found["slices"]) == {"club", "shop"} and found["slices"]["club"]["auroc"] > 0.95
     assert found["mean_f1"]["value"] > 0.9 >= results["strings"]["linking"]["mean_f1"]["value"] - 0.1
 
 
 def test_what_could_be_merged_without_a_person_is_measured(results):
-    assert results["majority"]["calibration"] is None
+    assert results["majority"]["calibration"] is results["policy"]["calibration"] is None
     scored, probable = results["strings"]["calibration"], results["boosting"]["calibration"]
     assert {"pairs", "validation_pairs", "merge_at_99", "precision_recall"} == scored.keys() < probable.keys()
     assert {"threshold", "merged", "precision", "coverage"} == scored["merge_at_99"].keys() < probable["merge_at_99"].keys()

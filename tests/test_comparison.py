@@ -255,6 +255,19 @@ def test_other_versions_are_marked_not_left_out():
     assert not any(notes.values())
 
 
+def test_what_has_to_be_known_of_a_result_stands_below_the_table(tmp_path):
+    write(tmp_path, "mine", quality())
+    write(tmp_path, "baseline-rules", {**baseline(0), "note": "the labels are its own"})
+    html, markdown = (path.read_text() for path in compare(places=[tmp_path]))
+    assert "| baseline-rules [1] " in markdown and "[1] the labels are its own." in markdown and "the labels are its own" in html
+
+
+def test_no_two_of_many_rows_look_alike():
+    for row in (quality(), baseline()):
+        found = looks(rows(*((f"row-{number}", row) for number in range(8))))
+        assert len(set(found.values())) == 8
+
+
 @pytest.mark.parametrize(("changed", "message"), [({"model_sha256": "old"}, "of another model"), ({"data_sha256": "old"}, "of other pairs")])
 def test_a_stale_benchmark_is_not_used(tmp_path, changed, message):
     stale = speed(pairs=777.0)

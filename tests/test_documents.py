@@ -96,6 +96,16 @@ def test_the_demo_keeps_its_promise():
     assert tuned["valid_json"] == 1.0
 
 
+def test_the_policy_is_shown_as_the_documents_say():
+    rules, tuned = result("baseline-policy"), result("smollm2-135m")
+    assert rules["inputs"]["data_sha256"] == tuned["inputs"]["data_sha256"] and rules["pairs"] == tuned["pairs"]
+    assert rules["accuracy"]["low"] == rules["tasks"]["crm_dedup_unseen"]["accuracy"]["low"] == 1, "right by construction"
+    assert rules["linking"]["threshold"] == 0.5, "POSSIBLE is linked"
+    assert "| policy, links " in quality.public(ROOT / "results"), "best on some sets"
+    heads = [line for line in quality.full(ROOT / "results").splitlines() if "fine-tuned " in line and line.startswith("| ")]
+    assert len(heads) == 2 and all("| policy " in line for line in heads)
+
+
 def test_the_model_beats_the_baselines_on_the_same_pairs():
     tuned = result("smollm2-135m")
     for name in ("strings", "boosting", "splink"):

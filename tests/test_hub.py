@@ -90,12 +90,14 @@ def test_calibration_and_benchmark_are_shown_where_they_were_measured(root):
 def test_baselines_on_the_same_pairs_stand_beside_it_and_other_results_do_not(root):
     measured = json.loads(Path("outputs/results/tiny/metrics.json").read_text())
     better = {**measured, "macro_f1": {"value": 0.99, "low": 0.98, "high": 1.0}, "inputs": {"data_sha256": measured["inputs"]["data_sha256"]}}
+    write(root / "results/baseline-rules/metrics.json", json.dumps({**better, "note": "the labels are its own"}))
     write(root / "results/baseline-boosting/metrics.json", json.dumps(better))
     write(root / "results/baseline-old/metrics.json", json.dumps({**better, "inputs": {"data_sha256": "0"}}))
     write(root / "results/some-customer/metrics.json", json.dumps(better))
     text = dry()
     assert text.index("| boosting ") < text.index("| **this model** ")
     assert "some-customer" not in text and "| old " not in text
+    assert "is the better choice on these pairs. Of rules: the labels are its own.\n" in text
 
 
 def test_the_snippet_runs_against_a_chat_completions_server(root):

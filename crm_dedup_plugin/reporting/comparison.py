@@ -158,6 +158,7 @@ def _row(folder: Path) -> Row:
         metrics = read(
             folder / METRICS, Metrics, f"run {advise('kpi', name)} (of a baseline `scripts/measure_baselines.py`) again, or remove the folder"
         )
+        notes += [metrics.note] if metrics.note else []
     if (folder / BENCHMARK).is_file():
         benchmark = read(folder / BENCHMARK, Benchmark, f"run {advise('bench', name)} again, or remove the file")
     if benchmark and metrics and not benchmark.random_weights:

@@ -75,8 +75,9 @@ def looks(rows: Sequence[Row]) -> dict[str, Look]:
         number = numbers[row.baseline]
         numbers[row.baseline] += 1
         colors = GREYS if row.baseline else COLORS
-        dashes = DASHES[1:][number % 4] if row.baseline else DASHES[number // len(colors) % len(DASHES)]
-        result[row.name] = Look(colors[number % len(colors)], MARKERS[(number + number // len(colors)) % len(MARKERS)], dashes)
+        turned = number + number // len(colors)
+        dashes = DASHES[1:][turned % 4] if row.baseline else DASHES[number // len(colors) % len(DASHES)]
+        result[row.name] = Look(colors[number % len(colors)], MARKERS[turned % len(MARKERS)], dashes)
     return result
 
 

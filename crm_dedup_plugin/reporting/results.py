@@ -128,6 +128,7 @@ class Metrics(Part):
     valid_json: Fraction | None = None
     calibration: Calibration | None = None
     versions: dict[str, str] = {}
+    note: str | None = None  # what readers of its numbers have to know
 
 
 class Hardware(Part):

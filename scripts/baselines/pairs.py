@@ -48,10 +48,11 @@ class Verdicts(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """A baseline that is ready to decide, and the parameters that it chose."""
+    """A baseline that is ready to decide, the parameters that it chose, and what readers of its scores have to know."""
 
     decide: Callable[[Pairs], Verdicts]
     parameters: dict
+    note: str | None = None
 
 
 def load(path: Path, cure: str = "run `make prep` first", gold: Callable[[Pair], str | int] = lambda pair: pair.label) -> Pairs:
