@@ -21,7 +21,7 @@ from crm_dedup_plugin.benchmark import offline, online, roofline, run, summarise
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import devices, engine, pool, server
-from crm_dedup_plugin.inference.engine import Batch, Reply
+from crm_dedup_plugin.inference.batch import Batch, Reply
 from crm_dedup_plugin.pair import prompt, tokens
 from crm_dedup_plugin.pair.answer import GRAMMAR, Answer, dump
 from crm_dedup_plugin.reporting import speed_figures, speed_tables

@@ -25,7 +25,8 @@ from review_run import ROOT, reviewing
 from scipy.special import softmax
 
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.inference.engine import DECISION, Batch, Reply
+from crm_dedup_plugin.inference.batch import Batch, Reply
+from crm_dedup_plugin.inference.engine import DECISION
 from crm_dedup_plugin.matching import answers, deciding
 from crm_dedup_plugin.matching.matcher import Matcher
 from crm_dedup_plugin.matching.probability import Calibration

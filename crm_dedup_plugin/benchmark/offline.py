@@ -17,7 +17,8 @@ from crm_dedup_plugin.benchmark.plan import ARMS, Workload
 from crm_dedup_plugin.benchmark.roofline import mps
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import pool
-from crm_dedup_plugin.inference.engine import DECISION, FREE, FULL, Batch, Engine, Reply
+from crm_dedup_plugin.inference.batch import Batch, Reply
+from crm_dedup_plugin.inference.engine import DECISION, FREE, FULL, Engine
 from crm_dedup_plugin.pair.answer import GRAMMAR, LABELS, SCHEMA
 from crm_dedup_plugin.storage import write_atomically
 

@@ -11,12 +11,11 @@ import resource
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import devices
+from crm_dedup_plugin.inference.batch import Batch, Reply
 from crm_dedup_plugin.pair import answer, tokens
 
 CONTEXT = 8192
@@ -79,37 +78,6 @@ def allow_another_engine() -> None:
     """
     if ffi := sys.modules.get("llvmlite.binding.ffi"):
         ffi.lib._fntab["__dict__"] = {}
-
-
-class Reply(NamedTuple):
-    """A whole answer (None if it does not fit the schema), and whether it was cut off at its limit of tokens."""
-
-    answer: answer.Answer | None
-    truncated: bool
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The answers to some pairs, in the order of the pairs, with what they cost."""
-
-    answers: list  # for DECISION, three probabilities in the order of `LABELS`; otherwise a `Reply`
-    lengths: list[int]  # output tokens of each answer
-    prompt_tokens: int
-    cached_tokens: int  # prompt tokens that came from the prefix cache
-    seconds: float  # from the records to the answers, tokenising and parsing included
-    engine_seconds: float  # those in which vLLM was at work; most prompts are tokenised meanwhile
-    again: int = 0  # answers that the grammar did not accept as they were, and that were asked again under it
-
-    def counts(self) -> dict:
-        """Return the sums over all pairs and the times, without the answers."""
-        return {
-            "pairs": len(self.answers),
-            "seconds": self.seconds,
-            "engine_seconds": self.engine_seconds,
-            "prompt_tokens": self.prompt_tokens,
-            "output_tokens": sum(self.lengths),
-            "cached_tokens": self.cached_tokens,
-        }
 
 
 class Engine:

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from crm_dedup_plugin import process
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import devices
-from crm_dedup_plugin.inference.engine import Batch, Engine, Pair, environment, gpu_memory
+from crm_dedup_plugin.inference.batch import Batch
+from crm_dedup_plugin.inference.engine import Engine, Pair, environment, gpu_memory
 from crm_dedup_plugin.pair.answer import GRAMMAR, MAX_ANSWER_TOKENS
 
 

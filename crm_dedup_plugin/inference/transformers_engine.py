@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from crm_dedup_plugin.inference import devices
-from crm_dedup_plugin.inference.engine import DECISION, SEED, Batch, Pair, Reply, normalised
+from crm_dedup_plugin.inference.batch import Batch, Reply
+from crm_dedup_plugin.inference.engine import DECISION, SEED, Pair, normalised
 from crm_dedup_plugin.pair import answer, tokens
 
 

@@ -19,7 +19,8 @@ from tabulate import tabulate
 from crm_dedup_plugin.benchmark.roofline import detect
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import engine, models, pool
-from crm_dedup_plugin.inference.engine import FULL, Batch
+from crm_dedup_plugin.inference.batch import Batch
+from crm_dedup_plugin.inference.engine import FULL
 from crm_dedup_plugin.pair.files import read_pairs
 from crm_dedup_plugin.provenance import digest, versions
 
