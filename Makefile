@@ -14,7 +14,7 @@ help:
 	@echo "  make setup          install everything into .venv (a minute); PYTHON names another Python than the first that works"
 	@echo "  make match FILE=contacts.csv   find the duplicates in a CRM export and write a merge plan to runs/"
 	@echo "  make review RUN=contacts   answer what waits for a person, on a page in your browser"
-	@echo "  make demo           run the whole workflow once with SmolLM2-135M, on any machine (35 minutes without a GPU)"
+	@echo "  make demo           run the whole workflow once with SmolLM2-135M, on any machine (half an hour without a GPU)"
 	@echo "The workflow, for MODEL one of: $(models)"
 	@echo "  make prep           check data/all.jsonl and split it; without that file, generate a demo set"
 	@echo "  make train-MODEL    train the model and merge the adapter into it"
