@@ -3,6 +3,7 @@
 The evaluation, the benchmark and every other use of a model take their settings from here. To ask a model, open a `pool`.
 """
 
+import functools
 import itertools
 import json
 import math
@@ -87,15 +88,13 @@ class Engine:
         from vllm import LLM
         from vllm.sampling_params import StructuredOutputsParams
 
-        from crm_dedup_plugin.inference.grammar import Checker
-
         allow_another_engine()
         self.llm = LLM(model=model, enable_prefix_caching=True, **settings() | (options or {}))
         self.grammar = StructuredOutputsParams(json=schema)
         self.tokenizer = self.llm.get_tokenizer()
         self.start, self.firsts = tokens.decision_ids(self.tokenizer)
         config = self.llm.llm_engine.vllm_config
-        self.checker = Checker(self.tokenizer, config.model_config.get_vocab_size(), schema)
+        self.schema, self.vocabulary = schema, config.model_config.get_vocab_size()
         self.fluent: bool | None = None  # whether most answers fit the schema without the grammar; None until the first are there
         self.facts = {
             "dtype": str(config.model_config.dtype).removeprefix("torch."),
@@ -184,11 +183,17 @@ class Engine:
             self.fluent = sum(map(self._accepted, found)) * 2 >= len(found)
         tried = len(found)
         found += self._generate(slices, free if self.fluent else strict)
-        tried = len(found) if self.fluent else tried
-        failed = [at for at, request in enumerate(found[:tried]) if not self._accepted(request)]
+        failed = [at for at, request in enumerate(found) if (self.fluent or at < tried) and not self._accepted(request)]
         for at, request in zip(failed, self._generate([[sent[at] for at in failed]], strict) if failed else [], strict=True):
             found[at] = request
         return found, len(failed)
+
+    @functools.cached_property
+    def checker(self):
+        """Made for the first whole answer: it takes a second, and one token needs none."""
+        from crm_dedup_plugin.inference.grammar import Checker
+
+        return Checker(self.tokenizer, self.vocabulary, self.schema)
 
     def _accepted(self, request) -> bool:
         output = request.outputs[0]

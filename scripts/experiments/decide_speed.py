@@ -4,9 +4,7 @@ Both ask the same engine about the same pairs, one after the other, several time
 the pairs from a file and writes its answers to another. Keeps ``results/decide_speed.json``, one entry a model and machine.
 """
 
-import argparse
 import json
-import shlex
 import statistics
 import sys
 import tempfile
@@ -16,13 +14,10 @@ from pathlib import Path
 import result_entries
 from tabulate import tabulate
 
-from crm_dedup_plugin.benchmark.roofline import detect
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import engine
 from crm_dedup_plugin.inference.engine import DECISION
 from crm_dedup_plugin.matching import Matcher, pair_file
 from crm_dedup_plugin.pair.files import read_pairs
-from crm_dedup_plugin.provenance import digest, versions
 
 RESULTS = Path("results/decide_speed.json")
 
@@ -61,19 +56,12 @@ def table(results: Path) -> str:
 
 def main() -> None:
     """Read the options, measure, and keep the entry."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
-    parser.add_argument("model", help="as crm-dedup decide takes it")
-    parser.add_argument("--data", type=Path, default=Path("data/splits/test.jsonl"))
-    parser.add_argument("--pairs", type=int, default=5000)
-    parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
+    options = result_entries.asked_options(__doc__.split("\n")[0], 5000)
     rates = measure(options.model, options.data, options.pairs, options.repeats)
     middle = {way: statistics.median(found) for way, found in rates.items()}
-    entry = {"model": options.model, "pairs": options.pairs, "pairs_per_second": rates, "decide_of_arm": middle["decide"] / middle["arm"]}
-    entry |= {"hardware": detect()._asdict(), "data_sha256": digest([options.data]), "versions": versions(), "seed": engine.SEED}
-    entry |= {"command": f"scripts/experiments/decide_speed.py {shlex.join(sys.argv[1:])}"}
-    result_entries.keep(RESULTS, entry, lambda one: (one["model"], one["hardware"]["name"]))
-    print(json.dumps(middle), f"decide reaches {entry['decide_of_arm']:.1%} of the arm")
+    found = {"pairs": options.pairs, "pairs_per_second": rates, "decide_of_arm": middle["decide"] / middle["arm"]}
+    result_entries.keep_asked(RESULTS, Path(__file__).name, options, found)
+    print(json.dumps(middle), f"decide reaches {found['decide_of_arm']:.1%} of the arm")
 
 
 if __name__ == "__main__":

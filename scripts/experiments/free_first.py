@@ -5,10 +5,8 @@ in turn; in 16 bits, answers that are nearly as probable as another change with 
 too. Keeps ``results/free_first.json``, one entry a model and machine.
 """
 
-import argparse
 import itertools
 import json
-import shlex
 import statistics
 import sys
 from pathlib import Path
@@ -16,13 +14,11 @@ from pathlib import Path
 import result_entries
 from tabulate import tabulate
 
-from crm_dedup_plugin.benchmark.roofline import detect
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import engine, models, pool
 from crm_dedup_plugin.inference.batch import Batch
 from crm_dedup_plugin.inference.engine import FULL
 from crm_dedup_plugin.pair.files import read_pairs
-from crm_dedup_plugin.provenance import digest, versions
 
 RESULTS = Path("results/free_first.json")
 
@@ -69,16 +65,9 @@ def table(results: Path) -> str:
 
 def main() -> None:
     """Read the options, measure, and keep the entry."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
-    parser.add_argument("model", help="as crm-dedup decide takes it")
-    parser.add_argument("--data", type=Path, default=Path("data/splits/test.jsonl"))
-    parser.add_argument("--pairs", type=int, default=5001)
-    parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
+    options = result_entries.asked_options(__doc__.split("\n")[0], 5001)
     found = measure(options.model, options.data, options.pairs, options.repeats)
-    entry = {"model": options.model, **found, "hardware": detect()._asdict(), "data_sha256": digest([options.data]), "versions": versions()}
-    entry |= {"seed": engine.SEED, "command": f"scripts/experiments/free_first.py {shlex.join(sys.argv[1:])}"}
-    result_entries.keep(RESULTS, entry, lambda one: (one["model"], one["hardware"]["name"]))
+    result_entries.keep_asked(RESULTS, Path(__file__).name, options, found)
     print(json.dumps(found))
 
 
