@@ -11,6 +11,8 @@ from pathlib import Path
 
 PROMPT_VERSION = "2.0"  # raise it with the question, the schema or the way an answer is read (`pair`)
 TASK_VERSION = "2.1"  # raise it with what the lm-eval tasks ask or how they score; lm_eval_tasks/README.md lists the changes
+MANIFEST = "crm_dedup.json"  # says in a model folder how it was trained
+FAMILIES = "families"  # its key with the families of real sources that the model has learnt from
 PRIVATE = "private.json"  # says of a model folder that it was trained on records of real people
 BESIDE = ("calibration.json", PRIVATE)  # files of a model folder that change nothing of what it computes
 PACKAGES = ("axolotl", "bitsandbytes", "llguidance", "lm_eval", "peft", "torch", "transformers", "vllm")
@@ -37,6 +39,12 @@ def private_records(model: Path) -> int:
     """Return on how many records of real people a model folder says that it was trained; 0 where it says nothing."""
     path = model / PRIVATE
     return json.loads(path.read_text(encoding="utf-8"))["trained_on"]["records"] if path.is_file() else 0
+
+
+def families(model: str) -> list[str]:
+    """Return the families of real sources that a model folder says it has learnt from."""
+    path = Path(model) / MANIFEST
+    return json.loads(path.read_text(encoding="utf-8")).get(FAMILIES, []) if path.is_file() else []
 
 
 def versions() -> dict[str, str]:

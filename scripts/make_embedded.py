@@ -3,8 +3,12 @@
 The mean of several LoRA adapters has the sum of their ranks. For each matrix, the change that comes nearest to it at a lower
 rank is found by singular value decomposition, where near means: on the activations of real prompts (as in "ASVD", Yuan et al. 2023).
 It is kept in 8 bits, which allows twice the rank in the same space, and the rank matters more.
-Writes crm_dedup_plugin/inference/adapter/. Then `crm-dedup kpi embedded` measures the result, and
-``python scripts/make_embedded.py --calibrate`` adds the calibration that it found.
+
+    python scripts/make_embedded.py outputs/A outputs/B --as-adapter outputs/reduced     an adapter that training can go on from
+    .venv/bin/crm-dedup train smollm2-135m --name reduced-trained --lora_model_dir=outputs/reduced --max_steps=250
+    python scripts/make_embedded.py outputs/reduced-trained                              writes crm_dedup_plugin/inference/adapter/
+
+Then `crm-dedup kpi embedded` measures the result, and ``python scripts/make_embedded.py --calibrate`` adds the calibration that it found.
 """
 
 import argparse
@@ -19,11 +23,12 @@ from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.pair import tokens
 from crm_dedup_plugin.pair.answer import LABELS, dump
 from crm_dedup_plugin.pair.files import read_pairs
-from crm_dedup_plugin.provenance import PROMPT_VERSION, digest, model_digest, versions
+from crm_dedup_plugin.provenance import FAMILIES, MANIFEST, PROMPT_VERSION, digest, model_digest, versions
 from crm_dedup_plugin.storage import RESULTS
 from crm_dedup_plugin.training import base_model
 
-PREFIX, WEIGHTS = "base_model.model.", "adapter_model.safetensors"
+PREFIX, WEIGHTS, SETTINGS, HISTORY = "base_model.model.", "adapter_model.safetensors", "adapter_config.json", "training.json"
+BEGAN = "--lora_model_dir="  # the option of a training that goes on from an adapter
 LIMIT = 12 * 10**6  # bytes in the package
 DAMPING = 1e-2  # of the mean variance: directions that no prompt uses are not quite free
 
@@ -32,7 +37,7 @@ def mean_change(adapters: Sequence[Path]) -> dict[str, tuple[torch.Tensor, torch
     """Return the mean change of each matrix in two factors, (out, n) and (n, in), n being the sum of the ranks."""
     found: dict[str, list] = {}
     for folder in adapters:
-        settings, tensors = json.loads((folder / "adapter_config.json").read_text()), load_file(folder / WEIGHTS)
+        settings, tensors = json.loads((folder / SETTINGS).read_text()), load_file(folder / WEIGHTS)
         scale = settings["lora_alpha"] / settings["r"] / len(adapters)
         for key in (name for name in tensors if name.endswith("lora_A.weight")):
             up = tensors[key.replace("lora_A", "lora_B")].float() * scale
@@ -54,10 +59,10 @@ def inputs(model, prompts: Sequence[list[int]], skip: int, names: Sequence[str])
     hooks = [model.get_submodule(name).register_forward_pre_hook(watch(name)) for name in names]
     with torch.inference_mode():
         for ids in prompts:
-            model(torch.tensor([ids]))
+            model(torch.tensor([ids], device=model.device))
     for hook in hooks:
         hook.remove()
-    return sums
+    return {name: total.cpu() for name, total in sums.items()}
 
 
 def reduce(up: torch.Tensor, down: torch.Tensor, moment: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor, float]:
@@ -98,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("adapters", nargs="*", type=Path, help="folders of LoRA adapters of one base model")
     parser.add_argument("--calibrate", action="store_true", help="take over what outputs/results/embedded/metrics.json says, and nothing else")
+    parser.add_argument("--as-adapter", type=Path, metavar="FOLDER", help="write a LoRA adapter there, and leave that of the package as it is")
     parser.add_argument("--rank", type=int, default=38, help="rank of the changes (default: %(default)s, the highest that fits into 12 MB)")
     parser.add_argument("--data", type=Path, default=Path("data/splits/train.jsonl"), help="pairs whose prompts tell what matters")
     parser.add_argument("--prompts", type=int, default=96, help="how many of them (default: %(default)s)")
@@ -111,30 +117,22 @@ def main() -> None:
     model = AutoModelForCausalLM.from_pretrained(base_model.TARGET, dtype=torch.float32)
     factors = mean_change(options.adapters)
     change(model, factors)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     prompts, same = prompts_of(tokenizer, options.data, options.prompts)
     moments = inputs(model, prompts, same, list(factors))
-    made, kept = {}, []
-    for name, (up, down) in factors.items():
-        up, down, share = reduce(up, down, moments[name], options.rank)
-        for part, matrix, way in (("up", up, 0), ("down", down, 1)):
-            made[f"{name}.{part}"], made[f"{name}.{part}_scale"] = in_8_bits(matrix, way)
-        kept.append(share)
+    reduced = {name: reduce(up, down, moments[name], options.rank) for name, (up, down) in factors.items()}
+    kept = [share for *_, share in reduced.values()]
     print(f"rank {options.rank} keeps {sum(kept) / len(kept):.4f} of the energy on average, {min(kept):.4f} at least")
-    write(made, options, kept)
+    changes = {name: (up, down) for name, (up, down, _) in reduced.items()}
+    (write_adapter if options.as_adapter else write)(changes, options, history(options, kept))
 
 
-def write(tensors: dict[str, torch.Tensor], options: argparse.Namespace, kept: Sequence[float]) -> None:
-    """Write the changes, their checksum and their history."""
-    target = embedded.FILES
-    target.mkdir(exist_ok=True)
-    save_file(tensors, embedded.WEIGHTS)
-    if (size := embedded.WEIGHTS.stat().st_size) > LIMIT:
-        raise SystemExit(f"error: --rank {options.rank} makes {size / 10**6:.1f} MB, and {LIMIT / 10**6:.0f} are allowed: give a lower rank")
-    sha256 = digest([embedded.WEIGHTS])
-    embedded.CHECKSUM.write_text(f"{sha256}  {embedded.WEIGHTS.name}\n")
-    history = {
-        "fingerprint": sha256[:16],
-        "adapter_sha256": sha256,
+def history(options: argparse.Namespace, kept: Sequence[float]) -> dict:
+    """Return what the changes were made from, and what those were made from that training went on from."""
+    trained = [json.loads((Path(f"{folder}-merged") / MANIFEST).read_text(encoding="utf-8")) for folder in options.adapters]
+    began = [Path(given.removeprefix(BEGAN)) / HISTORY for one in trained for given in one["overrides"] if given.startswith(BEGAN)]
+    earlier = [json.loads(path.read_text(encoding="utf-8")) for path in began]
+    return {
         "config": "axolotl_configs/smollm2-135m.yml",
         "base_model": base_model.HUB_ID,
         "adapters": {folder.name: digest([folder / WEIGHTS]) for folder in options.adapters},
@@ -143,10 +141,40 @@ def write(tensors: dict[str, torch.Tensor], options: argparse.Namespace, kept: S
         "prompts": options.prompts,
         "data_sha256": digest([options.data]),
         "prompt_version": PROMPT_VERSION,
+        FAMILIES: sorted({family for one in (*trained, *earlier) for family in one[FAMILIES]}),
         "note": options.note,
         "versions": versions(),
+        **({"began_with": earlier} if earlier else {}),
     }
-    (target / "training.json").write_text(json.dumps(history, indent=2) + "\n")
+
+
+def write_adapter(changes: dict[str, tuple[torch.Tensor, torch.Tensor]], options: argparse.Namespace, history: dict) -> None:
+    """Write the changes as a LoRA adapter, which training can go on from."""
+    target = options.as_adapter
+    target.mkdir(parents=True, exist_ok=True)
+    parts = {
+        f"{PREFIX}{name}.lora_{part}.weight": matrix.contiguous() for name, (up, down) in changes.items() for part, matrix in (("A", down), ("B", up))
+    }
+    save_file(parts, target / WEIGHTS, metadata={"format": "pt"})
+    settings = json.loads((options.adapters[0] / SETTINGS).read_text(encoding="utf-8"))
+    (target / SETTINGS).write_text(json.dumps({**settings, "r": options.rank, "lora_alpha": options.rank}, indent=2) + "\n")
+    (target / HISTORY).write_text(json.dumps(history, indent=2) + "\n")
+
+
+def write(changes: dict[str, tuple[torch.Tensor, torch.Tensor]], options: argparse.Namespace, history: dict) -> None:
+    """Write the changes in 8 bits, their checksum and their history."""
+    target, tensors = embedded.FILES, {}
+    for name, (up, down) in changes.items():
+        for part, matrix, way in (("up", up, 0), ("down", down, 1)):
+            tensors[f"{name}.{part}"], tensors[f"{name}.{part}_scale"] = in_8_bits(matrix, way)
+    target.mkdir(exist_ok=True)
+    save_file(tensors, embedded.WEIGHTS)
+    if (size := embedded.WEIGHTS.stat().st_size) > LIMIT:
+        raise SystemExit(f"error: --rank {options.rank} makes {size / 10**6:.1f} MB, and {LIMIT / 10**6:.0f} are allowed: give a lower rank")
+    sha256 = digest([embedded.WEIGHTS])
+    embedded.CHECKSUM.write_text(f"{sha256}  {embedded.WEIGHTS.name}\n")
+    history = {"fingerprint": sha256[:16], "adapter_sha256": sha256, **history}
+    (target / HISTORY).write_text(json.dumps(history, indent=2) + "\n")
     (target / "README.md").write_text(card(history, size))
 
 

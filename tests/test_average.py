@@ -9,6 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from crm_dedup_plugin import cli
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.provenance import FAMILIES, MANIFEST
+from crm_dedup_plugin.provenance import families as families_of
 from crm_dedup_plugin.training.average import average
 
 
@@ -46,6 +48,13 @@ def test_every_weight_is_the_mean_and_all_else_the_first_ones(capsys):
     history = json.loads(Path("outputs/results/mean/training.json").read_text())
     assert history == json.loads(Path("outputs/mean-merged/crm_dedup.json").read_text())
     assert history["seconds"] == 31.5 and list(history["averaged"]) == ["m0", "m1", "m2"]
+
+
+def test_a_mean_has_learnt_from_all_that_its_parents_have():
+    for name, families in (("m0", ["oar", "splink"]), ("m1", ["chicago", "oar"]), ("m2", [])):
+        manifest = trained(name, weights(0)) / MANIFEST
+        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), FAMILIES: families}))
+    assert families_of(str(average("mean", ["m0", "m1", "m2"]))) == ["chicago", "oar", "splink"]
 
 
 def test_a_mean_takes_the_place_of_an_older_one():

@@ -22,8 +22,7 @@ from crm_dedup_plugin.matching import matcher as matching
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.record import RecordError
-from crm_dedup_plugin.provenance import model_digest
-from crm_dedup_plugin.training.train import MANIFEST
+from crm_dedup_plugin.provenance import MANIFEST, model_digest
 
 ANN = {"Name": "Ann Lee", "Email": "ann.lee@lee.example", "Phone": "+1 555 010 2030"}
 ANNE = {"Full Name": "Anne Lee", "E-Mail": "ann.lee@lee.example", "Mobile": "555-010-2030"}

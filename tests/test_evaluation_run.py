@@ -14,6 +14,7 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import answers, calibration, documents, evaluate, fingerprint, metrics
 from crm_dedup_plugin.pair.answer import LABELS, dump
 from crm_dedup_plugin.pair.files import Pair, read_pairs
+from crm_dedup_plugin.provenance import FAMILIES, MANIFEST
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = {"crm_dedup": "", "crm_dedup_swapped": "swapped", "crm_dedup_shuffled": "shuffled", "crm_dedup_injected": "injected"}
@@ -166,6 +167,22 @@ def test_unseen_and_public_pairs_join_where_they_are(workplace, monkeypatch):
     assert result["tasks"]["crm_dedup_public"]["pairs"] == 6 and result["tasks"]["crm_dedup_public"]["mean_f1"]["value"] == 1
     assert result["tasks"]["crm_dedup_unseen"]["macro_f1"]["value"] == 1
     assert set(result["inputs"]["files_sha256"]) == {"val.jsonl", "unseen.jsonl", "one.jsonl", "two.jsonl"}
+
+
+def test_a_model_is_not_measured_on_files_of_families_that_it_has_learnt_from(workplace, monkeypatch, capsys):
+    Path("public").mkdir()
+    row = {"pair_id": "1", "label": 1, "record_a": {"name": "Ann"}, "record_b": {"name": "Ann"}}
+    for name in ("splink_one", "oar_two", "oar_three"):
+        (Path("public") / f"{name}.jsonl").write_text(f"{json.dumps(row)}\n" * 2)
+    monkeypatch.setenv(documents.BENCHMARKS, "public")
+    workplace.decide = lambda doc: doc["gold"].replace("1", "DUPLICATE")
+    (Path("model") / MANIFEST).write_text(json.dumps({FAMILIES: ["oar"]}))
+    assert list(workplace.kpi()["tasks"]["crm_dedup_public"]["slices"]) == ["splink_one"]
+    (Path("model") / MANIFEST).write_text(json.dumps({FAMILIES: ["oar", "splink"]}))
+    assert "crm_dedup_public" not in workplace.kpi()["tasks"]
+    assert "the public pairs are left out: the model has learnt from the families of all public files (oar, splink)" in capsys.readouterr().out
+    with pytest.raises(UserError, match="leave out --tasks crm_dedup_public"):
+        workplace.kpi(tasks=["crm_dedup_public"])
 
 
 def test_public_pairs_are_linked_by_a_threshold_of_held_out_lists(workplace, monkeypatch, capsys):

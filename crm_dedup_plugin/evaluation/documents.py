@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-from crm_dedup_plugin.dataset import perturb
+from crm_dedup_plugin.dataset import families, perturb
 from crm_dedup_plugin.pair import prompt
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.files import Pair, read_pairs
@@ -54,25 +55,31 @@ def pairs(pairs: str | None = None, **_) -> list[dict]:
     return [_document(Path(pairs), number, pair) for number, pair in enumerate(read_pairs(pairs, cure=cure, labels=(0, 1)))]
 
 
-def public(benchmarks: str | None = None, per_file: int | None = None, **_) -> list[dict]:
-    """Return the labelled pairs of all files in the folder `benchmarks`, a slice a file, at most `per_file` of each."""
+def public(benchmarks: str | None = None, per_file: int | None = None, without: Sequence[str] = (), **_) -> list[dict]:
+    """Return the labelled pairs of all files in the folder `benchmarks`, a slice a file, at most `per_file` of each.
+
+    Files of the families `without` are left out: the model has learnt from them.
+    """
     documents = []
-    for path in benchmark_files(benchmarks):
+    for path in benchmark_files(benchmarks, without):
         found = list(enumerate(read_pairs(path, labels=(0, 1))))
         Random(path.stem).shuffle(found)
         documents += [_document(path, number, pair, path.stem) for number, pair in found[:per_file]]
     return documents
 
 
-def benchmark_files(folder: str | None = None) -> list[Path]:
-    """Return the files of labelled pairs in `folder`, or in that of the environment; raises ValueError if there are none."""
+def benchmark_files(folder: str | None = None, without: Sequence[str] = ()) -> list[Path]:
+    """Return the files of labelled pairs in `folder`, or in that of the environment, but those of the families `without`.
+
+    Raises ValueError if there are no files in the folder.
+    """
     folder = folder or os.environ.get(BENCHMARKS)
     paths = sorted(Path(folder).glob("*.jsonl")) if folder else []
     if not paths:
         raise ValueError(
             f'no benchmarks in {str(folder)!r}: give a folder of *.jsonl files with {BENCHMARKS}=FOLDER or --metadata \'{{"benchmarks": "FOLDER"}}\''
         )
-    return paths
+    return [path for path in paths if not families.of_file(path, without)]
 
 
 def _decided(path: Path | str, cure: str, perturbation: str = "") -> list[dict]:

@@ -24,7 +24,7 @@ from crm_dedup_plugin.evaluation.answers import ATTACKS, FLIPS, REASONING, Item
 from crm_dedup_plugin.inference import engine, models
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.files import read_pairs
-from crm_dedup_plugin.provenance import versions
+from crm_dedup_plugin.provenance import families, versions
 from crm_dedup_plugin.storage import RESULTS, write_atomically
 
 MAIN, PUBLIC = "crm_dedup", "crm_dedup_public"
@@ -61,14 +61,16 @@ def evaluate(
         raise UserError(f"{data} does not exist: run `make prep` first")
     if model.startswith("outputs/") and not (Path(model) / "config.json").is_file():
         raise UserError(f"{model} does not exist: run {advise('train', name)} first")
-    tasks = _tasks(tasks)
+    tasks, seen = _tasks(tasks, families(model)), families(model)
     linkable = probabilities and PUBLIC in tasks and not (limit or per_file)
     lists = [documents.LISTS] if linkable and documents.LISTS.is_file() else []
     if linkable and not lists:
         cure = f"crm-dedup synth --lists --n 4000 --seed 9 --out data/{documents.LISTS.name}"
         print(f"the public pairs are not linked, because there are no held-out lists: run `{cure}` to make them")
-    files = [*_files(tasks, data, probabilities), *lists]
-    metadata = {"data": os.path.relpath(data)} | ({"per_file": per_file} if per_file else {})
+    benchmarks = documents.benchmark_files(without=seen) if PUBLIC in tasks else []
+    files = [*_files(tasks, data, probabilities), *benchmarks, *lists]
+    metadata = {"data": os.path.relpath(data), "per_file": per_file, "without": seen}
+    metadata = {key: value for key, value in metadata.items() if value}
     options = [*(("--limit", str(limit + 1)) if limit else ()), *extra]  # the canary comes first
     used = fingerprint.describe(model, tasks, data, files, [*options, *([f"per_file={per_file}"] if per_file else [])])
     target = RESULTS / name / "metrics.json"
@@ -80,11 +82,11 @@ def evaluate(
     kept = Path("outputs") / f"{name}-kpi.json"
     items, seconds = _ask(command, model, tasks, kept, used, force)
     began = time.monotonic()
-    benchmarks = documents.benchmark_files() if lists else []
-    found = _probabilities(model, [data, _validation(data), *lists, *benchmarks], limit) if probabilities else {}
+    linked = benchmarks if lists else []
+    found = _probabilities(model, [data, _validation(data), *lists, *linked], limit) if probabilities else {}
     result = summarise(items) | {
         "calibration": calibrate(found[data], found[_validation(data)], _validation(data), items[MAIN]) if probabilities else None,
-        "linking": link(found, documents.LISTS, benchmarks) if lists else None,
+        "linking": link(found, documents.LISTS, linked) if lists else None,
         "model": model,
         "inputs": used,
         "seed": engine.SEED,
@@ -175,14 +177,21 @@ def _ask(
     return {task: tuple(Item(*item) for item in part) for task, part in found["items"].items()}, found["seconds"]
 
 
-def _tasks(asked: Sequence[str] | None) -> list[str]:
-    """Return the tasks to run: `crm_dedup` and those asked for, or all whose data are there."""
+def _tasks(asked: Sequence[str] | None, seen: Sequence[str]) -> list[str]:
+    """Return the tasks to run: `crm_dedup` and those asked for, or all whose data are there; the model has learnt from the families `seen`."""
+    there = bool(os.environ.get(documents.BENCHMARKS))
+    unseen = there and bool(documents.benchmark_files(without=seen))
+    if there and not unseen and (not asked or PUBLIC in asked):
+        said = f"the model has learnt from the families of all public files ({', '.join(seen)}), so none of them can measure it"
+        if asked:
+            raise UserError(f"{said}: leave out --tasks {PUBLIC}")
+        print(f"the public pairs are left out: {said}")
     if asked:
         known = documents.task_names()
         if unknown := sorted(set(asked) - set(known)):
             raise UserError(f"no task {', '.join(unknown)}: use some of {', '.join(known)}")
         return list(dict.fromkeys((MAIN, *asked)))
-    extra = ("crm_dedup_unseen",) * documents.UNSEEN.is_file() + (PUBLIC,) * bool(os.environ.get(documents.BENCHMARKS))
+    extra = ("crm_dedup_unseen",) * documents.UNSEEN.is_file() + (PUBLIC,) * unseen
     return [MAIN, *RATES, *extra]
 
 
@@ -194,7 +203,7 @@ def _files(tasks: Sequence[str], data: Path, probabilities: bool) -> list[Path]:
     for path, cure in needed.items():
         if not path.is_file():
             raise UserError(f"{path} does not exist: run {cure}")
-    return [*needed, *(documents.benchmark_files() if PUBLIC in tasks else [])]
+    return list(needed)
 
 
 def _validation(data: Path) -> Path:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.provenance import digest
+from crm_dedup_plugin.provenance import MANIFEST, digest
 from crm_dedup_plugin.training import base_model
-from crm_dedup_plugin.training.train import MANIFEST, write_report
+from crm_dedup_plugin.training.train import write_report
 
 if TYPE_CHECKING:
     import torch

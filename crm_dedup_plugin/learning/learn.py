@@ -29,7 +29,7 @@ from crm_dedup_plugin.matching.probability import Calibration, log_odds
 from crm_dedup_plugin.matching.progress import clock, shown
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
-from crm_dedup_plugin.provenance import model_digest, private_records, versions
+from crm_dedup_plugin.provenance import FAMILIES, families, model_digest, private_records, versions
 from crm_dedup_plugin.storage import write_atomically
 
 BEFORE, CALIBRATED, TUNED = "before", "calibrated", "tuned"
@@ -192,6 +192,7 @@ class _Learning:
             base = Path(self.start.model) / tuning.MANIFEST
             known = json.loads(base.read_text(encoding="utf-8")) if base.is_file() else {"base_model": self.start.name}
             history = {**trained, "base_model": known["base_model"], "tuned_from": self.start.name, "fingerprint": key(trained)}
+            history[FAMILIES] = families(self.start.model)
         trained_on = {"answers": len(self.answered.y), "records": len(np.unique(self.answered.rows))} if tuned else {"answers": 0, "records": 0}
         trained_on["records"] += private_records(Path(self.start.model))
         result.write(self.name, model if tuned else Path(self.start.model), calibration, {"trained_on": trained_on, "calibrated_on": counts}, history)

@@ -12,9 +12,9 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.probability import LEARNED as CALIBRATION
 from crm_dedup_plugin.matching.probability import Calibration
-from crm_dedup_plugin.provenance import BESIDE, PRIVATE
+from crm_dedup_plugin.provenance import BESIDE, MANIFEST, PRIVATE
 from crm_dedup_plugin.storage import write_atomically
-from crm_dedup_plugin.training.train import MANIFEST, write_report
+from crm_dedup_plugin.training.train import write_report
 
 FILE, FOLDER = "learned.json", "learned"  # in a run: which model it learned, and how that was found
 REPORT = "report.json"

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError, advise
-from crm_dedup_plugin.provenance import BESIDE, PRIVATE, private_records
+from crm_dedup_plugin.provenance import BESIDE, FAMILIES, MANIFEST, PRIVATE, families, private_records
 from crm_dedup_plugin.storage import write_atomically
-from crm_dedup_plugin.training.train import MANIFEST, write_report
+from crm_dedup_plugin.training.train import write_report
 
 
 def average(name: str, parents: Sequence[str]) -> Path:
@@ -38,6 +38,7 @@ def average(name: str, parents: Sequence[str]) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     history = {**trained[parents[0]], "fingerprint": " ".join(one["fingerprint"] for one in trained.values()), "averaged": trained}
     history["seconds"] = round(sum(one["seconds"] for one in trained.values()), 1)
+    history[FAMILIES] = sorted({family for folder in folders for family in families(str(folder))})
     text = json.dumps(history, indent=2) + "\n"
     try:
         shutil.copytree(folders[0], partial, ignore=shutil.ignore_patterns("*.safetensors", MANIFEST, *BESIDE))

@@ -27,7 +27,8 @@ def merge(config: Path, base_model: str, output_dir: Path, target: Path, overrid
     """Write the merged model of `output_dir` to `target` (safetensors, tokenizer, chat template), whole or not at all."""
     merged, log = output_dir / "merged", output_dir / "merge.log"
     shutil.rmtree(merged, ignore_errors=True)
-    if code := process.run([sys.executable, "-m", "axolotl.cli.merge_lora", str(config), *overrides], log):
+    trained = f"--lora_model_dir={output_dir}"  # by default Axolotl would merge the adapter that the training began with, if there was one
+    if code := process.run([sys.executable, "-m", "axolotl.cli.merge_lora", str(config), *overrides, trained], log):
         raise UserError(
             f"the merge {process.how_it_ended(code)}; the adapter is safe in {output_dir}: run the same command again to merge it. "
             f"The last lines of {log}:\n{process.tail(log)}"

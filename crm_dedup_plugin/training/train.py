@@ -17,12 +17,12 @@ from pathlib import Path
 import yaml
 
 from crm_dedup_plugin import process
+from crm_dedup_plugin.dataset.families import learnt_from
 from crm_dedup_plugin.errors import CONFIGS, UserError
-from crm_dedup_plugin.provenance import PRIVATE, digest, private_records, versions
+from crm_dedup_plugin.provenance import FAMILIES, MANIFEST, PRIVATE, digest, private_records, versions
 from crm_dedup_plugin.storage import RESULTS, write_atomically
 from crm_dedup_plugin.training import base_model
 
-MANIFEST = "crm_dedup.json"
 OUT_OF_MEMORY = re.compile(r"out of memory|OutOfMemory|Cannot allocate memory")
 QUIET = {
     "AXOLOTL_DO_NOT_TRACK": "1",
@@ -67,7 +67,8 @@ def train(model: str, overrides: Sequence[str] = (), force: bool = False, name: 
         "config": str(config),
         "overrides": given,
         "base_model": settings["base_model"],
-        "train_sha256": digest([Path(settings["datasets"][0]["path"])]),
+        "train_sha256": digest([data := Path(settings["datasets"][0]["path"])]),
+        FAMILIES: learnt_from(data),
         **done,
         "versions": versions(),
     }

@@ -1,0 +1,135 @@
+"""Numbers and tables of `held_out_families.py`: every set by models that have learnt nothing of its family.
+
+Threshold and best threshold are of F1. Intervals are over pairs and trainings together: each resample draws pairs, and one training.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+from tabulate import tabulate
+
+from crm_dedup_plugin.dataset.families import of_file
+from crm_dedup_plugin.evaluation import documents, linking
+from crm_dedup_plugin.storage import write_atomically
+
+RESULTS = Path("results/families.json")
+LISTS = documents.LISTS.stem
+RESAMPLES, SEED = 500, 7
+RARE = 0.05  # the share of pairs of one entity among a user's candidates may be as low
+CLOSE = 0.005  # of F1: as good as the best of the others
+
+
+class Scored(NamedTuple):
+    """What one training says: the log-odds of each set, its labels, the threshold from the lists, and where it comes from."""
+
+    odds: dict[str, np.ndarray]
+    labels: dict[str, np.ndarray]
+    threshold: float
+    about: dict
+
+
+def load(path: Path) -> Scored:
+    """Return what `held_out_families.py` kept."""
+    with np.load(path) as file:
+        odds, labels = ({key.partition(" ")[2]: file[key] for key in file if key.startswith(kind)} for kind in ("odds", "labels"))
+    return Scored(odds, labels, linking.best_threshold(labels[LISTS], odds[LISTS]), json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
+
+
+def auroc(labels: np.ndarray, odds: np.ndarray) -> float:
+    """Return the area under the ROC curve."""
+    return float(roc_auc_score(labels, odds))
+
+
+def f1(labels: np.ndarray, said: np.ndarray, prevalence: float | None = None) -> float:
+    """Return F1; with `prevalence`, pairs of two entities count as if those of one were that share of all."""
+    right, missed, wrong = (labels & said).sum(), (labels & ~said).sum(), (~labels & said).sum()
+    weight = 1.0 if prevalence is None else labels.sum() / max((~labels).sum(), 1) * (1 - prevalence) / prevalence
+    return float(2 * right / max(2 * right + missed + wrong * weight, 1e-12))
+
+
+def best_f1(labels: np.ndarray, odds: np.ndarray) -> float:
+    """Return F1 at the threshold that is best for these very pairs."""
+    return f1(labels, odds >= linking.best_threshold(labels, odds))
+
+
+NUMBERS: dict[str, Callable[[np.ndarray, np.ndarray, float], float]] = {
+    "auroc": lambda labels, odds, threshold: auroc(labels, odds),
+    "f1": lambda labels, odds, threshold: f1(labels, odds >= threshold),
+    "best_f1": lambda labels, odds, threshold: best_f1(labels, odds),
+    "rare_f1": lambda labels, odds, threshold: f1(labels, odds >= threshold, RARE),
+}
+
+
+def held_out(scored: list[Scored], stem: str) -> list[Scored]:
+    """Return the trainings that have learnt nothing of the family of a set."""
+    return [one for one in scored if not of_file(Path(stem), one.about["families"])]
+
+
+def measure(trainings: list[Scored], stem: str) -> dict[str, dict]:
+    """Return each number of a set: the mean over trainings, their least and most, and an interval."""
+    rng, found = np.random.default_rng(SEED), {}
+    labels = trainings[0].labels[stem].astype(bool)
+    draws = [(rng.integers(0, len(labels), len(labels)), trainings[rng.integers(len(trainings))]) for _ in range(RESAMPLES)]
+    draws = [(at, one) for at, one in draws if 0 < labels[at].sum() < len(at)]
+    for name, number in NUMBERS.items():
+        each = [number(labels, one.odds[stem], one.threshold) for one in trainings]
+        drawn = [number(labels[at], one.odds[stem][at], one.threshold) for at, one in draws]
+        low, high = np.percentile(drawn, (2.5, 97.5))
+        found[name] = {"value": float(np.mean(each)), "low": float(low), "high": float(high), "least": min(each), "most": max(each)}
+    return found
+
+
+def ahead(ours: list[Scored], theirs: list[Scored], stem: str) -> dict[str, float]:
+    """Return by how much our F1 is above theirs on the same pairs, with an interval over pairs and trainings."""
+    rng, labels = np.random.default_rng(SEED), ours[0].labels[stem].astype(bool)
+    drawn = []
+    for _ in range(RESAMPLES):
+        at = rng.integers(0, len(labels), len(labels))
+        mine, other = ours[rng.integers(len(ours))], theirs[rng.integers(len(theirs))]
+        drawn.append(f1(labels[at], mine.odds[stem][at] >= mine.threshold) - f1(labels[at], other.odds[stem][at] >= other.threshold))
+    return {"value": float(np.mean(drawn)), "low": float(np.percentile(drawn, 2.5)), "high": float(np.percentile(drawn, 97.5))}
+
+
+def summarise(folder: Path) -> None:
+    """Write ``results/families.json`` from the scores in `folder`."""
+    scored = [load(path) for path in sorted(folder.glob("*.npz"))]
+    kinds: dict[str, list[Scored]] = {}
+    for one in scored:
+        learnt = "real sources too" if one.about["families"] else "generated pairs alone"
+        kinds.setdefault(f"{one.about['what']}, {learnt}", []).append(one)
+    found = {}
+    for stem in (name for name in scored[0].odds if name != LISTS):
+        there = {kind: usable for kind, ones in kinds.items() if (usable := held_out([one for one in ones if stem in one.odds], stem))}
+        found[stem] = {kind: {"trainings": [one.about["name"] for one in ones], **measure(ones, stem)} for kind, ones in there.items()}
+        if {"model, real sources too", "boosting, real sources too"} <= there.keys():
+            found[stem]["ahead of boosting"] = ahead(there["model, real sources too"], there["boosting, real sources too"], stem)
+        found[stem]["pairs"] = len(next(iter(there.values()))[0].labels[stem])
+    write_atomically(
+        RESULTS, json.dumps({"sets": found, "from": [one.about for one in scored], "resamples": RESAMPLES, "seed": SEED}, indent=2) + "\n"
+    )
+    print(by_set(RESULTS))
+
+
+def by_set(results: Path) -> str:
+    """Return the table of AUROC, F1 as shipped and F1 at the best threshold of each public set, by kind."""
+    sets = {stem: one for stem, one in json.loads(results.read_text(encoding="utf-8"))["sets"].items() if "model, real sources too" in one}
+    kinds = [kind for kind in next(iter(sets.values())) if kind not in ("pairs", "ahead of boosting")]
+    heads = ["", "pairs", *(f"{kind}: {what}" for kind in kinds for what in ("AUROC", "F1", "F1 at best"))]
+    rows = [
+        [stem, f"{one['pairs']:,}", *(_shown(one.get(kind), what) for kind in kinds for what in ("auroc", "f1", "best_f1"))]
+        for stem, one in sets.items()
+    ]
+    means = [_mean([one[kind][what]["value"] for one in sets.values() if kind in one]) for kind in kinds for what in ("auroc", "f1", "best_f1")]
+    return tabulate([*rows, ["mean", "", *means]], headers=heads, tablefmt="github", disable_numparse=True)
+
+
+def _mean(values: list[float]) -> str:
+    return f"{np.mean(values):.3f}"
+
+
+def _shown(one: dict | None, what: str) -> str:
+    return f"{one[what]['value']:.3f} ({one[what]['low']:.3f}-{one[what]['high']:.3f})" if one else "-"
