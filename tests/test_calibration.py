@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn.calibration import calibration_curve
+from sklearn.metrics import roc_auc_score
 
 from crm_dedup_plugin.evaluation import calibration
 from crm_dedup_plugin.pair.answer import LABELS
@@ -35,6 +38,17 @@ def truth(gold: list[str]) -> np.ndarray:
 
 def assert_interval(number: dict) -> None:
     assert set(number) == {"value", "low", "high"} and number["low"] <= number["value"] <= number["high"], number
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # it takes no part
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=2))
+def test_the_area_under_the_curve_is_that_of_scikit_learn(scored):
+    is_duplicate, score = np.array([one for one, _ in scored]), np.array([value for _, value in scored]).round(1)
+    found = calibration.auroc(is_duplicate, score)
+    if len(set(is_duplicate)) < 2:
+        assert np.isnan(found)
+    else:
+        assert found == pytest.approx(roc_auc_score(is_duplicate, score), abs=1e-12)
 
 
 def test_a_model_that_is_as_sure_as_it_is_right_needs_no_temperature():
