@@ -7,7 +7,8 @@ import pytest
 
 from crm_dedup_plugin.cli import main
 from crm_dedup_plugin.dataset.synth import cases, mistakes
-from crm_dedup_plugin.dataset.synth.generate import Dice, countries, worlds
+from crm_dedup_plugin.dataset.synth.countries import countries
+from crm_dedup_plugin.dataset.synth.generate import Dice, worlds
 from crm_dedup_plugin.dataset.synth.lists import LISTS, generate
 from crm_dedup_plugin.pair.files import read_rows
 from crm_dedup_plugin.pair.record import normalise

@@ -212,6 +212,11 @@ def test_unseen_mistakes_are_not_among_the_mistakes_of_training():
     assert not trained & set(mistakes.UNSEEN) and len(mistakes.UNSEEN) >= 3
 
 
+def test_two_generators_at_once_take_nothing_from_each_other():
+    alone, (one, other) = list(generate(30, 11)), (generate(30, 11), generate(30, 11))
+    assert [row for pair in zip(one, other, strict=True) for row in pair] == [row for row in alone for _ in range(2)]
+
+
 # -- countries --------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from crm_dedup_plugin.dataset import VOCABULARY
 from crm_dedup_plugin.dataset.synth import cases, formats, mistakes
-from crm_dedup_plugin.dataset.synth.countries import LOCALES, Country
+from crm_dedup_plugin.dataset.synth.countries import LOCALES, Country, countries
 from crm_dedup_plugin.dataset.synth.world import EMPLOYER, HOME, Entity, World
 from crm_dedup_plugin.policy import notes
 from crm_dedup_plugin.policy.vocabulary import load
@@ -93,14 +93,14 @@ class Market(World):
 
 def contacts(rows: int, seed: int, crm: dict, rng: random.Random) -> Iterator[Contact]:
     """Yield `rows` records of a CRM (an entry of `TABLES["crms"]`), those of a person one after the other."""
-    countries = [Country(locale, seed) for locale in sorted(LOCALES)]
-    weights = [country.weight for country in countries]
+    known = countries(seed, LOCALES)
+    weights = [country.weight for country in known]
     weights[sorted(LOCALES).index(crm["home"])] = sum(weights)
     mean = sum(size * weight for size, weight in zip(_SIZES, _WEIGHTS, strict=True)) / sum(_WEIGHTS)
     often = _IN_GROUPS / (mean * (1 - _IN_GROUPS) + _IN_GROUPS)  # share of the people
     left = rows
     for number in itertools.count():
-        market = Market(number, rng.choices(countries, weights)[0], rng)
+        market = Market(number, rng.choices(known, weights)[0], rng)
         for person in market.people():
             size = min(rng.choices(_SIZES, _WEIGHTS)[0] if rng.random() < often else 1, left)
             for texts in _records(person, size, market, crm):

@@ -4,11 +4,12 @@ Names and places come from Faker, the forms of telephone numbers from phonenumbe
 numbers are dealt out in turn, not drawn, so that no two people of the world share one by chance.
 """
 
+import copy
 import math
 import random
 import re
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from functools import cached_property, lru_cache
 
 import phonenumbers
 from anyascii import anyascii
@@ -58,6 +59,12 @@ class Country:
         self.cities = self.rng.sample(listed, min(len(listed), _PLACES)) if listed else _distinct(faker.city, _PLACES)
         self.streets = _distinct(getattr(faker, "street_name", faker.city), _PLACES)
         self.postcodes = _distinct(faker.postcode, _POSTCODES)
+
+    def copy(self) -> "Country":
+        """Return a country that offers the same as this one from now on, whatever is drawn from either."""
+        twin = copy.copy(self)
+        twin.rng = copy.copy(self.rng)
+        return twin
 
     def family(self) -> tuple[Name, list[Name]]:
         """Return a family name, and given names that no other family of that name has used."""
@@ -134,6 +141,17 @@ class Country:
             names = [(name, name if script(name) == "latin" else anyascii(name).replace("'", "").capitalize()) for name in named]
         self.rng.shuffle(names)
         return names
+
+
+def countries(seed: int, locales: Iterable[str]) -> list[Country]:
+    """Return the countries of some locales, in alphabetical order of the locales, from which nothing has been drawn yet."""
+    return [_untouched(locale, seed).copy() for locale in sorted(locales)]
+
+
+@lru_cache(maxsize=128)
+def _untouched(locale: str, seed: int) -> Country:
+    """Return what `countries` copies: asking Faker for all of them takes a second."""
+    return Country(locale, seed)
 
 
 def _distinct(draw: Callable[[], object], count: int) -> list[str]:

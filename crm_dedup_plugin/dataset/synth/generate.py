@@ -6,10 +6,10 @@ Where its decision is not the wanted one, or not the truth, the pair is dropped:
 
 import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from crm_dedup_plugin.dataset.synth import cases, crm_records
-from crm_dedup_plugin.dataset.synth.countries import LOCALES, UNSEEN_LOCALES, Country
+from crm_dedup_plugin.dataset.synth.countries import LOCALES, UNSEEN_LOCALES, Country, countries
 from crm_dedup_plugin.dataset.synth.crm_records import REMARKS, Settings
 from crm_dedup_plugin.dataset.synth.label_balance import LabelBalance
 from crm_dedup_plugin.dataset.synth.world import World
@@ -47,11 +47,6 @@ def generate(pairs: int, seed: int = 7, settings: Settings = _FULL) -> Iterator[
     balance = LabelBalance(_STRENGTH_COMPACT if settings.compact else _STRENGTH)
     for number, world in worlds(pairs, lambda: rng.choices(known, weights)[0], rng):
         yield _row(number, LABELS[number % len(LABELS)], world, balance, settings)
-
-
-def countries(seed: int, locales: Iterable[str]) -> list[Country]:
-    """Return the countries of some locales, in alphabetical order of the locales."""
-    return [Country(locale, seed) for locale in sorted(locales)]
 
 
 def worlds(pairs: int, draw: Callable[[], Country], rng: random.Random) -> Iterator[tuple[int, World]]:

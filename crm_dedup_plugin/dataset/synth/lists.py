@@ -9,8 +9,8 @@ import random
 from collections.abc import Iterator
 
 from crm_dedup_plugin.dataset.synth import cases, list_records
-from crm_dedup_plugin.dataset.synth.countries import LOCALES
-from crm_dedup_plugin.dataset.synth.generate import Dice, countries, row, worlds
+from crm_dedup_plugin.dataset.synth.countries import LOCALES, countries
+from crm_dedup_plugin.dataset.synth.generate import Dice, row, worlds
 from crm_dedup_plugin.dataset.synth.list_records import Records
 from crm_dedup_plugin.dataset.synth.world import Case, World
 from crm_dedup_plugin.pair.record import normalise
