@@ -20,7 +20,7 @@ class CrmDedupArgs(BaseModel):
     )
     crm_dedup_amx: bool = Field(
         default=False,
-        description="Without a GPU, multiply in bf16 as on a GPU, where the processor has AMX: weights and optimizer stay in fp32.",
+        description="Without a GPU, multiply in bf16 as on a GPU, where the processor has AMX: weights, attention and optimizer stay in fp32.",
     )
     crm_dedup_decision_weight: float = Field(
         default=1.0,

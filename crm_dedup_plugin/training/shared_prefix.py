@@ -27,10 +27,8 @@ class Layout(NamedTuple):
     """The layout of a packed batch: the prefix, then what follows it in each row, without padding."""
 
     prefix: int  # tokens
-    rows: int
-    longest: int  # tokens of a padded row
-    real: torch.Tensor  # (packed tokens after the prefix,): its place in the padded rows, all of them one after the other
-    mask: torch.Tensor  # (longest, prefix + longest): what a token sees; rows are padded at their ends, where no real token looks
+    lengths: list[int]  # tokens after the prefix, of each row
+    mask: torch.Tensor  # (longest, prefix + longest): what a token of the longest row sees; shorter rows take its first lines and columns
 
 
 class Emphasis(NamedTuple):
@@ -45,7 +43,8 @@ def locate(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.
 
     ``prefix`` is the number of tokens that are computed once, 0 where there are too few or `share` is off; ``real`` the places of the
     tokens after it in the rows, one row after the other, without padding; ``before`` the places of the tokens, of the packed batch if
-    it is packed, after which a token with a label comes; ``plan``, where it is to be `flexible`, that of the attention.
+    it is packed, after which a token with a label comes; ``lengths`` how many tokens each row has after the prefix, or, where it is to be
+    `flexible`, ``plan``, that of the attention.
     """
     prefix = _shared_length(input_ids, labels) if share else 0
     if prefix < MIN_SHARED_TOKENS:
@@ -53,7 +52,8 @@ def locate(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.
         return {"prefix": 0, "real": None, "before": _places(labelled != IGNORE)}
     real = _places(attention_mask[:, prefix:] != 0)
     found = {"prefix": prefix, "real": real, "before": _places(_packed(labels, prefix, real)[:, 1:] != IGNORE)}
-    return found | {"plan": flex_attention.plan(prefix, attention_mask[:, prefix:].sum(dim=1))} if flexible else found
+    lengths = attention_mask[:, prefix:].sum(dim=1)
+    return found | ({"plan": flex_attention.plan(prefix, lengths)} if flexible else {"lengths": lengths.tolist()})
 
 
 def install(model: torch.nn.Module, shared_prefix: bool, emphasis: Emphasis | None = None) -> None:
@@ -71,7 +71,7 @@ def install(model: torch.nn.Module, shared_prefix: bool, emphasis: Emphasis | No
             return plain(input_ids=input_ids, attention_mask=attention_mask, labels=labels, **kwargs)
         located = located or locate(input_ids, attention_mask, labels, shared_prefix)
         if located["prefix"]:
-            hidden, targets = after_prefix(causal.model, input_ids, labels, located["prefix"], located["real"], located.get("plan"))
+            hidden, targets = after_prefix(causal.model, input_ids, labels, located)
         else:
             inputs = {"input_ids": input_ids, "attention_mask": attention_mask, **kwargs, "use_cache": False}
             hidden, targets = causal.model(**inputs).last_hidden_state, labels
@@ -101,20 +101,21 @@ def _packed(values: torch.Tensor, prefix: int, real: torch.Tensor, size: int = 0
     return torch.nn.functional.pad(packed, (0, max(size - packed.shape[1], 0)), value=filler)
 
 
-def after_prefix(decoder, input_ids, labels, prefix: int, real: torch.Tensor, plan: dict | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the last hidden states (1, tokens, width) of the packed batch, and the labels of its tokens.
+def after_prefix(decoder, input_ids, labels, located: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the last hidden states (1, tokens, width) of the packed batch, and the labels of its tokens; `located` comes from `locate`.
 
     The first token after the prefix has no label in any row, so none is predicted across the seam of two rows.
     """
+    prefix, real, plan = located["prefix"], located["real"], located.get("plan")
     size = len(plan["row"]) if plan else 0
     positions = torch.arange(input_ids.shape[1], device=input_ids.device).expand_as(input_ids)
     inputs = {"input_ids": _packed(input_ids, prefix, real, size), "position_ids": _packed(positions, prefix, real, size), "use_cache": False}
     if plan:
         how, inputs["blocks"] = flex_attention.ATTENTION, flex_attention.mask(prefix, **plan)
     else:
-        rows, longest = len(input_ids), input_ids.shape[1] - prefix
-        mask = torch.ones(longest, input_ids.shape[1], dtype=torch.bool, device=input_ids.device).tril(prefix)
-        how, inputs["layout"] = ATTENTION, Layout(prefix, rows, longest, real, mask)
+        longest = max(located["lengths"])
+        mask = torch.ones(longest, prefix + longest, dtype=torch.bool, device=input_ids.device).tril(prefix)
+        how, inputs["layout"] = ATTENTION, Layout(prefix, located["lengths"], mask)
     config, usual = decoder.config, decoder.config._attn_implementation
     config._attn_implementation = how
     try:
@@ -125,20 +126,24 @@ def after_prefix(decoder, input_ids, labels, prefix: int, real: torch.Tensor, pl
 
 
 def _shared_attention(module, query, key, value, attention_mask, scaling=None, layout: Layout | None = None, **_):
-    """Attend within the prefix, and from each row to the prefix and to itself: `query` is (1, heads, tokens, width)."""
-    prefix, rows, longest, real, mask = layout
-    groups, heads = query.shape[1] // key.shape[1], [states.shape[1] for states in (query, key, value)]
-    shared = [states[:, :, :prefix] for states in (query, key, value)]
-    first = scaled_dot_product_attention(shared[0], *(repeat_kv(states, groups) for states in shared[1:]), is_causal=True, scale=scaling)
+    """Attend within the prefix, and from each row to the prefix and to itself: `query` is (1, heads, tokens, width).
 
-    own = torch.cat([states[0, :, prefix:] for states in (query, key, value)]).transpose(0, 1)
-    padded = (
-        own.new_zeros(rows * longest, *own.shape[1:]).index_copy(0, real, own).view(rows, longest, *own.shape[1:]).transpose(1, 2).split(heads, dim=1)
-    )
-    both = (torch.cat([states.expand(rows, -1, -1, -1), mine], dim=2) for states, mine in zip(shared[1:], padded[1:], strict=True))
-    rest = scaled_dot_product_attention(padded[0], *(repeat_kv(states, groups) for states in both), attn_mask=mask, scale=scaling)
-    rest = _Gather.apply(rest.transpose(1, 2).flatten(0, 1), real)
-    return torch.cat([first[0].transpose(0, 1), rest])[None], None
+    One row after the other, so that nothing is computed for padding.
+    """
+    prefix, lengths, mask = layout
+    if query.is_cuda:  # where a kernel for a mask takes no groups of heads
+        groups = query.shape[1] // key.shape[1]
+        key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+    else:  # the way back takes longer in bf16 than in fp32
+        query, key, value = query.float(), key.float(), value.float()
+    attend = functools.partial(scaled_dot_product_attention, scale=scaling, enable_gqa=not query.is_cuda)
+    (queries, *rows), (keys, *own_keys), (values, *own_values) = (states.split([prefix, *lengths], dim=2) for states in (query, key, value))
+    with torch.autocast("cpu", enabled=False):
+        found = [attend(queries, keys, values, is_causal=True)]
+        for row, *own in zip(rows, own_keys, own_values, strict=True):
+            both = (torch.cat(parts, dim=2) for parts in zip((keys, values), own, strict=True))
+            found.append(attend(row, *both, attn_mask=mask[: row.shape[2], : prefix + row.shape[2]]))
+    return torch.cat(found, dim=2).transpose(1, 2), None
 
 
 class _Gather(torch.autograd.Function):
