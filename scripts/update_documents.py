@@ -32,6 +32,7 @@ import decide_speed
 import embedded_reduction
 import engine_settings
 import free_first
+import held_out_tables
 import learning_tables
 import mask_cost
 import match_tables
@@ -106,6 +107,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "reduction": lambda results: embedded_reduction.table(results / "embedded_reduction.json"),
     "free first": lambda results: free_first.table(results / "free_first.json"),
     "decide speed": lambda results: decide_speed.table(results / "decide_speed.json"),
+    "families": lambda results: held_out_tables.by_set(results / "families.json"),
     "matching": lambda results: match_tables.quality(results / "matching.json"),
     "blocking": lambda results: match_tables.blocking(results / "matching.json"),
     "match scale": lambda results: match_tables.scale(results / "match_scale.json"),

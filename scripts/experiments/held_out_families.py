@@ -67,7 +67,8 @@ def keep(name: str, scores: dict[str, np.ndarray], paths: list[Path], about: dic
     """Write the scores, with the labels and what they were made from."""
     OUT.mkdir(parents=True, exist_ok=True)
     labels = {path.stem: np.array([linking.truth(pair) for pair in read_pairs(path)], np.int8) for path in paths}
-    about |= {"sets_sha256": {path.stem: digest([path]) for path in paths}, "versions": versions()}
+    public = [path.stem for path in documents.benchmark_files()]
+    about |= {"public": public, "sets_sha256": {path.stem: digest([path]) for path in paths}, "versions": versions()}
     tables = {f"odds {stem}": found.astype(np.float32) for stem, found in scores.items()} | {f"labels {stem}": one for stem, one in labels.items()}
     partial = OUT / f".{name}.part.npz"
     np.savez_compressed(partial, **tables)

@@ -23,6 +23,15 @@ RARE = 0.05  # the share of pairs of one entity among a user's candidates may be
 CLOSE = 0.005  # of F1: as good as the best of the others
 
 
+TITLES = {
+    "model, real sources too": "trained on real sources too",
+    "model, generated pairs alone": "embedded",
+    "boosting, real sources too": "boosting, real sources too",
+}
+SHOWN = {"AUROC": "auroc", "F1": "f1", "at best": "best_f1"}
+OTHERS = {"strings": "baseline-strings", "Splink": "baseline-splink", "policy": "baseline-policy"}  # F1 of links
+
+
 class Scored(NamedTuple):
     """What one training says: the log-odds of each set, its labels, the threshold from the lists, and where it comes from."""
 
@@ -115,20 +124,20 @@ def summarise(folder: Path) -> None:
 
 
 def by_set(results: Path) -> str:
-    """Return the table of AUROC, F1 as shipped and F1 at the best threshold of each public set, by kind."""
-    sets = {stem: one for stem, one in json.loads(results.read_text(encoding="utf-8"))["sets"].items() if "model, real sources too" in one}
-    kinds = [kind for kind in next(iter(sets.values())) if kind not in ("pairs", "ahead of boosting")]
-    heads = ["", "pairs", *(f"{kind}: {what}" for kind in kinds for what in ("AUROC", "F1", "F1 at best"))]
+    """Return the table of AUROC, F1 as shipped and F1 at the best threshold of each public set, by kind, with the other baselines' F1 of links."""
+    found = json.loads(results.read_text(encoding="utf-8"))
+    sets = {stem: found["sets"][stem] for stem in found["from"][0]["public"]}
+    kinds = [kind for kind in TITLES if any(kind in one for one in sets.values())]
+    heads = ["", "pairs", *(f"{TITLES[kind]}: {what}" for kind in kinds for what in SHOWN), *OTHERS]
+    links = [json.loads((results.parent / folder / "metrics.json").read_text(encoding="utf-8"))["linking"] for folder in OTHERS.values()]
     rows = [
-        [stem, f"{one['pairs']:,}", *(_shown(one.get(kind), what) for kind in kinds for what in ("auroc", "f1", "best_f1"))]
+        [stem, f"{one['pairs']:,}", *(_shown(one.get(kind), what) for kind in kinds for what in SHOWN.values())]
+        + [f"{link['slices'][stem]['f1']['value']:.3f}" for link in links]
         for stem, one in sets.items()
     ]
-    means = [_mean([one[kind][what]["value"] for one in sets.values() if kind in one]) for kind in kinds for what in ("auroc", "f1", "best_f1")]
-    return tabulate([*rows, ["mean", "", *means]], headers=heads, tablefmt="github", disable_numparse=True)
-
-
-def _mean(values: list[float]) -> str:
-    return f"{np.mean(values):.3f}"
+    means = [np.mean([one[kind][what]["value"] for one in sets.values() if kind in one]) for kind in kinds for what in SHOWN.values()]
+    means += [np.mean([link["slices"][stem]["f1"]["value"] for stem in sets]) for link in links]
+    return tabulate([*rows, ["mean", "", *(f"{mean:.3f}" for mean in means)]], headers=heads, tablefmt="github", disable_numparse=True)
 
 
 def _shown(one: dict | None, what: str) -> str:

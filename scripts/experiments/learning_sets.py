@@ -14,9 +14,10 @@ from pathlib import Path
 
 import match_peers
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from sources import candidates
+
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.matching import candidates, deciding, read
-from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.storage import write_atomically
 
 ROOT, SETS = Path("outputs/matching"), Path("outputs/learning/sets")
@@ -25,19 +26,7 @@ RECORDS, PAIRS = 4000, 1200
 
 def pairs_of(name: str, rows: list[dict], seed: int) -> list[dict]:
     """Return labelled pairs of records that blocking finds; a row's ``entity`` is the truth, and no evidence."""
-    folder = SETS / "work" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    source = folder / "export.csv"
-    with source.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [key for key in rows[0] if key != "entity"], extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-    read.read(folder / "run", [source], None)
-    candidates.find(folder / "run", 10.0)
-    records, entity = Records(folder / "run"), {row["id"]: row["entity"] for row in rows}
-    found: dict[bool, list] = {True: [], False: []}
-    for a, b in deciding.candidates(folder / "run"):
-        found[entity[records.ids[a]] == entity[records.ids[b]]].append((a, b))
+    records, found = candidates.find(rows, SETS / "work" / name)
     rng = random.Random(f"{name} {seed}")
     chosen = [(pair, int(same)) for same, pairs in found.items() for pair in rng.sample(pairs, min(PAIRS // 2, len(pairs)))]
     rng.shuffle(chosen)

@@ -39,21 +39,27 @@ def _row(number: int, world: World) -> dict:
         left, right = (normalise(record)[0] for record in written)
         if left and right and left != right and case.same == same and (same or _words(left) != _words(right)):
             break
-    decision = _decide(same, left, right)
-    explained = reasoning.write(compare(left, right), decision, rng)
-    if not reasoning.claims(explained) or reasoning.contradicts(decision, explained, left, right):
-        explained = _UNSAID[decision]
+    decision = decide(same, left, right)
+    explained = explain(decision, left, right, rng)
     clusters = tuple(f"list-{cluster}" for cluster in case.clusters)
     return row(f"lists-{world.country.locale}-{number:07d}", f"list_{write.__name__}", clusters, (left, right), decision, explained)
 
 
-def _decide(same: bool, left: dict[str, str], right: dict[str, str]) -> str:
+def decide(same: bool, left: dict[str, str], right: dict[str, str]) -> str:
     """Return the truth, or POSSIBLE where the records have fields besides the name, but none of them in common."""
     names = {name for name in {**left, **right} if fields.concept_of(name) in ("first", "last", "name", "company")}
     more, shared = (left.keys() | right.keys()) - names, (left.keys() & right.keys()) - names
     if more and not shared:
         return rules.POSSIBLE
     return rules.DUPLICATE if same else rules.NO_MATCH
+
+
+def explain(decision: str, left: dict[str, str], right: dict[str, str], rng: random.Random) -> str:
+    """Return a reasoning for a decision that is the truth: what the records show, or one sentence where that would contradict it."""
+    explained = reasoning.write(compare(left, right), decision, rng)
+    if not reasoning.claims(explained) or reasoning.contradicts(decision, explained, left, right):
+        return _UNSAID[decision]
+    return explained
 
 
 def _words(record: dict[str, str]) -> str:
