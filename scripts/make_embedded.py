@@ -180,6 +180,9 @@ def write(changes: dict[str, tuple[torch.Tensor, torch.Tensor]], options: argpar
 
 def card(history: dict, size: int) -> str:
     """Return the card of the adapter, in the form of the Hub."""
+    real = ", ".join(history[FAMILIES])
+    pairs = f"generated pairs and pairs of real, public sources ({real})" if real else "generated pairs"
+    people = "`scripts/sources/sources.yml` lists the public sources." if real else "No record of a real person or company was used."
     return f"""\
 ---
 base_model: {base_model.HUB_ID}
@@ -194,13 +197,13 @@ Low-rank changes (rank {history["rank"]}, 8 bits, {size / 10**6:.1f} MB) of the 
 records describe the same person or company; docs/deciding.md shows how to ask it, and docs/results.md how good it is.
 To each matrix is added `up` times `down`, each times its `scale`; `crm_dedup_plugin/inference/embedded.py` does it.
 
-They are the mean of {len(history["adapters"])} trainings of `{history["config"]}` on generated pairs, brought down to this rank by singular
+They are the mean of {len(history["adapters"])} trainings of `{history["config"]}` on {pairs}, brought down to this rank by singular
 value decomposition on the activations of {history["prompts"]} training prompts, which keeps {history["energy_kept"]:.1%} of the change.
 {history["note"]}
 
 The base is the file of the Python package `{base_model.PACKAGE}` (4 bits, dequantised): with other weights of the same model, answers can differ.
 `SHA256` holds the checksum of the weights, `training.json` their history, `calibration.json` the temperature of the probabilities.
-No record of a real person or company was used.
+{people}
 """
 
 

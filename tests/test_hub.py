@@ -57,6 +57,25 @@ def test_the_card_shows_the_numbers_their_intervals_and_their_limits(root):
     assert "{{" not in text and "{%" not in text
 
 
+@pytest.mark.parametrize("families", [[], ["oar", "splink"]])
+def test_the_card_of_reduced_trainings_says_what_they_were(root, families):
+    reduced = {
+        "base_model": hub_workspace.BASE,
+        "adapters": {"one": "1" * 64, "two": "2" * 64},
+        "rank": 38,
+        "note": "Of 9 steps.",
+        "families": families,
+    }
+    for path in ("outputs/tiny-merged/crm_dedup.json", "outputs/results/tiny/training.json"):
+        write(root / path, json.dumps(reduced))
+    measure(root)
+    text = dry()
+    assert "The mean of 2 trainings by Axolotl" in text and "an adapter of rank 38 in 8 bits" in text and "Of 9 steps." in text
+    assert "| adapter `one` |" in text and "1" * 64 in text and "training split" not in text.partition("## How it was made")[2]
+    assert ("of the families oar, splink" in text) == bool(families) == ("**Privacy.**" in text)
+    assert ("Trained and tested on generated pairs" in text) != bool(families) and "crm-dedup train" not in text
+
+
 def test_calibration_and_benchmark_are_shown_where_they_were_measured(root):
     assert "How sure it is" not in dry() and "How fast it is" not in dry()
     one = {"value": 0.5, "low": 0.25, "high": 0.75}

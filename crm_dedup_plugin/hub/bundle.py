@@ -49,7 +49,7 @@ def model(name: str, repo: str, base: str, licence: licences.Licence, dataset: s
     files |= {f"results/{path.name}": path for path in _matching(results, RESULTS)}
     training, benchmark, source = _json(results / "training.json"), _json(results / "benchmark.json"), _json(merged / "SOURCE.json")
     pairs = generated_pairs.read()
-    if not training or not pairs or pairs.summary["splits"]["train"]["sha256"] != training["train_sha256"]:
+    if not training or not pairs or pairs.summary["splits"]["train"]["sha256"] != training.get("train_sha256"):
         pairs = None
     facts = card.Facts(name, repo, base, licence, metrics, training, benchmark, source, pairs, dataset)
     texts["README.md"] = card.model(facts, {path.name: digest([path]) for path in _matching(merged, WEIGHTS)}, sorted(files))
