@@ -36,7 +36,7 @@ BEFORE, CALIBRATED, TUNED = "before", "calibrated", "tuned"
 CHECKED = 200  # generated pairs that show whether a tuned model forgot something
 LOST = 0.01  # of macro F1 on them, at the most
 SAMPLE = 256  # candidates that a new model is asked about to place `review_from`
-STARTING, STEP = 25.0, 4.0  # without a GPU: seconds until a training begins; how much longer a row takes than a question
+STARTING, STEP = 25.0, 2.5  # without a GPU: seconds until a training begins; how much longer a row takes than a question
 SPEED = 3.0  # questions a second without a GPU, where the run does not tell
 
 
