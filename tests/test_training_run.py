@@ -95,6 +95,23 @@ def test_an_overridden_output_folder_is_where_the_adapter_is_looked_for(project,
     assert launches.merged_from == Path("outputs/other")
 
 
+def test_a_training_that_goes_on_has_learnt_from_what_came_before_too(project, monkeypatch):
+    Launches(monkeypatch)
+    Path("outputs/first-merged").mkdir()
+    Path("outputs/first-merged", run.MANIFEST).write_text(json.dumps({run.FAMILIES: ["oar"]}))
+    Path("data/splits/train.jsonl").write_text('{"slice": "real_splink_fake1000", "input": {}}\n')
+    target = run.train(SMALL, ["--lora_model_dir=outputs/first"], name="second")
+    assert json.loads((target / run.MANIFEST).read_text())[run.FAMILIES] == ["oar", "splink"]
+
+
+def test_the_adapter_that_was_trained_is_merged_not_the_one_that_it_began_with(project, monkeypatch):
+    commands = []
+    monkeypatch.setattr(merge.process, "run", lambda command, log: commands.append(command))
+    monkeypatch.setattr(merge, "complete", lambda *where: None)
+    merge.merge(Path("config.yml"), "base", Path("outputs/second"), Path("target"), ["--lora_model_dir=outputs/first"])
+    assert commands[0][-2:] == ["--lora_model_dir=outputs/first", "--lora_model_dir=outputs/second"]  # the last one counts
+
+
 def test_without_an_adapter_there_is_nothing_to_merge(project, monkeypatch):
     launches = Launches(monkeypatch)
     monkeypatch.setattr(merge, "merge", None)
