@@ -179,9 +179,9 @@ def _ask(
 
 def _tasks(asked: Sequence[str] | None, seen: Sequence[str]) -> list[str]:
     """Return the tasks to run: `crm_dedup` and those asked for, or all whose data are there; the model has learnt from the families `seen`."""
-    there = bool(os.environ.get(documents.BENCHMARKS))
-    unseen = there and bool(documents.benchmark_files(without=seen))
-    if there and not unseen and (not asked or PUBLIC in asked):
+    wanted = PUBLIC in asked if asked else bool(os.environ.get(documents.BENCHMARKS))
+    unseen = wanted and bool(documents.benchmark_files(without=seen))
+    if wanted and not unseen:
         said = f"the model has learnt from the families of all public files ({', '.join(seen)}), so none of them can measure it"
         if asked:
             raise UserError(f"{said}: leave out --tasks {PUBLIC}")
