@@ -12,7 +12,7 @@ from pathlib import Path
 PROMPT_VERSION = "2.0"  # raise it with the question, the schema or the way an answer is read (`pair`)
 TASK_VERSION = "2.1"  # raise it with what the lm-eval tasks ask or how they score; lm_eval_tasks/README.md lists the changes
 MANIFEST = "crm_dedup.json"  # says in a model folder how it was trained
-FAMILIES = "families"  # its key with the families of real sources that the model has learnt from
+FAMILIES = "families"  # key in the manifest: the families of real sources that the model was trained on
 PRIVATE = "private.json"  # says of a model folder that it was trained on records of real people
 BESIDE = ("calibration.json", PRIVATE)  # files of a model folder that change nothing of what it computes
 PACKAGES = ("axolotl", "bitsandbytes", "llguidance", "lm_eval", "peft", "torch", "transformers", "vllm")
@@ -42,7 +42,7 @@ def private_records(model: Path) -> int:
 
 
 def families(model: str) -> list[str]:
-    """Return the families of real sources that a model folder says it has learnt from."""
+    """Return the families of real sources that a model was trained on, according to its folder."""
     path = Path(model) / MANIFEST
     return json.loads(path.read_text(encoding="utf-8")).get(FAMILIES, []) if path.is_file() else []
 

@@ -141,7 +141,7 @@ def history(options: argparse.Namespace, kept: Sequence[float]) -> dict:
         "prompts": options.prompts,
         "data_sha256": digest([options.data]),
         "prompt_version": PROMPT_VERSION,
-        FAMILIES: sorted({family for one in (*trained, *earlier) for family in one[FAMILIES]}),
+        FAMILIES: sorted({family for one in (*trained, *earlier) for family in one.get(FAMILIES, ())}),
         "note": options.note,
         "versions": versions(),
         **({"began_with": earlier} if earlier else {}),

@@ -180,7 +180,7 @@ def test_a_model_is_not_measured_on_files_of_families_that_it_has_learnt_from(wo
     assert list(workplace.kpi()["tasks"]["crm_dedup_public"]["slices"]) == ["splink_one"]
     (Path("model") / MANIFEST).write_text(json.dumps({FAMILIES: ["oar", "splink"]}))
     assert "crm_dedup_public" not in workplace.kpi()["tasks"]
-    assert "the public pairs are left out: the model has learnt from the families of all public files (oar, splink)" in capsys.readouterr().out
+    assert "the public pairs are left out: the model was trained on the families of all public files (oar, splink)" in capsys.readouterr().out
     with pytest.raises(UserError, match="leave out --tasks crm_dedup_public"):
         workplace.kpi(tasks=["crm_dedup_public"])
 

@@ -1,7 +1,7 @@
-"""Families of real sources: a model that has learnt from one of a family says nothing about the others on files of that family.
+"""Which families of real sources a model was trained on. Public files of the same families cannot be used to measure it.
 
-A training pair of a real source is in the slice ``real_FAMILY_SOURCE``, and the name of a public file begins with its family:
-``splink_fake1000`` is of the family ``splink``. ``scripts/sources/sources.yml`` lists the families.
+A training pair from a real source is in the slice ``real_FAMILY_SOURCE``, and the name of a public file begins with its family:
+``splink_fake1000`` belongs to the family ``splink``. ``scripts/sources/sources.yml`` lists the families.
 """
 
 import re
@@ -18,7 +18,7 @@ def learnt_from(path: Path) -> list[str]:
 
 
 def of_file(path: Path, families: Iterable[str]) -> str | None:
-    """Return which of the families a public file belongs to.
+    """Return the one of `families` that a public file belongs to, or None.
 
     >>> of_file(Path("splink_fake1000.jsonl"), ["chicago", "splink"])
     'splink'

@@ -58,7 +58,7 @@ def pairs(pairs: str | None = None, **_) -> list[dict]:
 def public(benchmarks: str | None = None, per_file: int | None = None, without: Sequence[str] = (), **_) -> list[dict]:
     """Return the labelled pairs of all files in the folder `benchmarks`, a slice a file, at most `per_file` of each.
 
-    Files of the families `without` are left out: the model has learnt from them.
+    Leaves out files that belong to the families in `without`, because the model was trained on them.
     """
     documents = []
     for path in benchmark_files(benchmarks, without):
@@ -69,7 +69,7 @@ def public(benchmarks: str | None = None, per_file: int | None = None, without: 
 
 
 def benchmark_files(folder: str | None = None, without: Sequence[str] = ()) -> list[Path]:
-    """Return the files of labelled pairs in `folder`, or in that of the environment, but those of the families `without`.
+    """Return the files of labelled pairs in `folder`, or in that of the environment, except those of the families in `without`.
 
     Raises ValueError if there are no files in the folder.
     """

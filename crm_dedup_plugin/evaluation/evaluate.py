@@ -61,7 +61,8 @@ def evaluate(
         raise UserError(f"{data} does not exist: run `make prep` first")
     if model.startswith("outputs/") and not (Path(model) / "config.json").is_file():
         raise UserError(f"{model} does not exist: run {advise('train', name)} first")
-    tasks, seen = _tasks(tasks, families(model)), families(model)
+    seen = families(model)
+    tasks = _tasks(tasks, seen)
     linkable = probabilities and PUBLIC in tasks and not (limit or per_file)
     lists = [documents.LISTS] if linkable and documents.LISTS.is_file() else []
     if linkable and not lists:
@@ -178,11 +179,11 @@ def _ask(
 
 
 def _tasks(asked: Sequence[str] | None, seen: Sequence[str]) -> list[str]:
-    """Return the tasks to run: `crm_dedup` and those asked for, or all whose data are there; the model has learnt from the families `seen`."""
+    """Return the tasks to run: `crm_dedup` and those asked for, or all that have data. `seen` holds the families that the model was trained on."""
     wanted = PUBLIC in asked if asked else bool(os.environ.get(documents.BENCHMARKS))
     unseen = wanted and bool(documents.benchmark_files(without=seen))
     if wanted and not unseen:
-        said = f"the model has learnt from the families of all public files ({', '.join(seen)}), so none of them can measure it"
+        said = f"the model was trained on the families of all public files ({', '.join(seen)}), so none of them can measure it"
         if asked:
             raise UserError(f"{said}: leave out --tasks {PUBLIC}")
         print(f"the public pairs are left out: {said}")

@@ -1,4 +1,4 @@
-"""Score public pairs with models that have learnt nothing of their families: ``scripts/experiments/held_out_families.py model NAME``.
+"""Score public pairs with models that were not trained on their families: ``scripts/experiments/held_out_families.py model NAME``.
 
     python scripts/real_pairs.py --fold a --out data/real-a.jsonl          real sources, but those of the families that fold `a` holds out
     crm-dedup prepare --also data/more.jsonl data/lists.jsonl data/real-a.jsonl --augment oversampled shuffled injected injected injected renamed \\
@@ -25,6 +25,7 @@ import numpy as np
 from crm_dedup_plugin.dataset.families import learnt_from, of_file
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import documents, linking
+from crm_dedup_plugin.evaluation.calibration import auroc
 from crm_dedup_plugin.matching import Matcher
 from crm_dedup_plugin.pair.files import read_pairs
 from crm_dedup_plugin.provenance import digest, families, model_digest, versions
@@ -76,7 +77,7 @@ def keep(name: str, scores: dict[str, np.ndarray], paths: list[Path], about: dic
     write_atomically(OUT / f"{name}.json", json.dumps(about, indent=2) + "\n")
     seen = {path.stem for path in paths if of_file(path, about["families"])}
     for stem, found in scores.items():
-        print(f"{stem}: AUROC {held_out_tables.auroc(labels[stem], found):.3f}{'  (its family was learnt)' if stem in seen else ''}")
+        print(f"{stem}: AUROC {auroc(labels[stem] == 1, found):.3f}{'  (trained on its family)' if stem in seen else ''}")
 
 
 def main() -> None:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import learning_data
 import numpy as np
-from sklearn.metrics import roc_auc_score
 from tabulate import tabulate
 
 from crm_dedup_plugin.dataset.families import of_file
 from crm_dedup_plugin.evaluation import documents, linking
+from crm_dedup_plugin.evaluation.calibration import auroc
 from crm_dedup_plugin.storage import write_atomically
 
 RESULTS = Path("results/families.json")
@@ -48,16 +49,10 @@ def load(path: Path) -> Scored:
     return Scored(odds, labels, linking.best_threshold(labels[LISTS], odds[LISTS]), json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
 
 
-def auroc(labels: np.ndarray, odds: np.ndarray) -> float:
-    """Return the area under the ROC curve."""
-    return float(roc_auc_score(labels, odds))
-
-
 def f1(labels: np.ndarray, said: np.ndarray, prevalence: float | None = None) -> float:
     """Return F1; with `prevalence`, pairs of two entities count as if those of one were that share of all."""
-    right, missed, wrong = (labels & said).sum(), (labels & ~said).sum(), (~labels & said).sum()
     weight = 1.0 if prevalence is None else labels.sum() / max((~labels).sum(), 1) * (1 - prevalence) / prevalence
-    return float(2 * right / max(2 * right + missed + wrong * weight, 1e-12))
+    return learning_data.f1(labels, said, weight) if labels.any() else 0.0
 
 
 def best_f1(labels: np.ndarray, odds: np.ndarray) -> float:
