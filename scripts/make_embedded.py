@@ -180,6 +180,8 @@ def write(changes: dict[str, tuple[torch.Tensor, torch.Tensor]], options: argpar
 
 def card(history: dict, size: int) -> str:
     """Return the card of the adapter, in the form of the Hub."""
+    first = history.get("began_with", [history])[0]
+    further = ", and then trained further at this rank" if first is not history else ""
     real = ", ".join(history[FAMILIES])
     pairs = f"generated pairs and pairs of real, public sources ({real})" if real else "generated pairs"
     people = "`scripts/sources/sources.yml` lists the public sources." if real else "No record of a real person or company was used."
@@ -197,8 +199,8 @@ Low-rank changes (rank {history["rank"]}, 8 bits, {size / 10**6:.1f} MB) of the 
 records describe the same person or company; docs/deciding.md shows how to ask it, and docs/results.md how good it is.
 To each matrix is added `up` times `down`, each times its `scale`; `crm_dedup_plugin/inference/embedded.py` does it.
 
-They are the mean of {len(history["adapters"])} trainings of `{history["config"]}` on {pairs}, brought down to this rank by singular
-value decomposition on the activations of {history["prompts"]} training prompts, which keeps {history["energy_kept"]:.1%} of the change.
+They are the mean of {len(first["adapters"])} trainings of `{history["config"]}`, brought down to this rank by singular value decomposition
+on the activations of {history["prompts"]} training prompts, which keeps {first["energy_kept"]:.1%} of the change{further}. Trained on {pairs}.
 {history["note"]}
 
 The base is the file of the Python package `{base_model.PACKAGE}` (4 bits, dequantised): with other weights of the same model, answers can differ.

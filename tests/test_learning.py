@@ -34,6 +34,7 @@ from crm_dedup_plugin.learning import (
 )
 from crm_dedup_plugin.learning.compare import Way
 from crm_dedup_plugin.learning.kept import Kept
+from crm_dedup_plugin.learning.learn import SURE
 from crm_dedup_plugin.learning.tuning import rows
 from crm_dedup_plugin.matching import answers, deciding, pipeline, run_folder
 from crm_dedup_plugin.matching.probability import Calibration
@@ -232,7 +233,7 @@ def test_a_calibration_makes_a_shy_model_right_and_asks_nothing_again(root, caps
     assert found["ways"]["calibrated"]["f1"]["value"] > found["ways"]["before"]["f1"]["value"] + 0.1
     assert found["taken"] == "calibrated" and found["calibration"]["bias"] > 2 and found["generated"] is None
     calibration = Calibration.of(str(model))
-    assert calibration.known and calibration.threshold == deciding.SURE and 0 < calibration.review_from < 0.5
+    assert calibration.known and calibration.threshold == SURE and 0 < calibration.review_from < 0.5
     assert model_digest(str(model)) == model_digest("outputs/shy-merged") and os.path.samefile(
         model / "config.json", "outputs/shy-merged/config.json"
     )

@@ -27,7 +27,7 @@ def add(program: Program) -> None:
     explanation = "How many candidate pairs a record may have, on average."
     command.option("--candidates", explanation, 10.0, type=above_zero(float), metavar="N")
     explanation = "Merge from this calibrated probability of DUPLICATE on; less waits for a person."
-    command.option("--threshold", explanation, None, "the model's own, at least 0.98", type=_probability, metavar="P")
+    command.option("--threshold", explanation, None, "the model's own, at least 0.995", type=_probability, metavar="P")
     command.option("--explain", "How many of the pairs that wait for a person get a reasoning.", 200, metavar="PAIRS")
     command.option("--primary", f"The record of a group that stays: {PRIMARY}.", "most_complete", metavar="RULE")
     explanation = "The last stage to take: read, candidates, decide, group, plan or report."

@@ -35,6 +35,7 @@ from crm_dedup_plugin.storage import write_atomically
 BEFORE, CALIBRATED, TUNED = "before", "calibrated", "tuned"
 CHECKED = 200  # generated pairs that show whether a tuned model forgot something
 LOST = 0.01  # of macro F1 on them, at the most
+SURE = 0.98  # the least probability of a merge, calibrated on answers about the source itself; other models need `deciding.SURE`
 SAMPLE = 256  # candidates that a new model is asked about to place `review_from`
 STARTING, STEP = 25.0, 2.5  # without a GPU: seconds until a training begins; how much longer a row takes than a question
 SPEED = 3.0  # questions a second without a GPU, where the run does not tell
@@ -141,7 +142,7 @@ class _Learning:
 
     def _calibrated(self, name: str, z: np.ndarray, prior: Prior) -> Way:
         p = compare.held_out(z, self.answered.y, self.answered.fold, prior)
-        return Way(name, p, p >= deciding.SURE)
+        return Way(name, p, p >= SURE)
 
     def _held_out(self) -> np.ndarray:
         """Return the log-odds (n,) that each answered pair has from a model which was tuned on the other folds."""
@@ -185,7 +186,7 @@ class _Learning:
             return {"model": None, "calibration": None}
         tuned = taken == TUNED
         places = probabilities(log_odds(self._candidates(model if tuned else Path(self.start.model))), fit)
-        calibration = Calibration(self.start.calibration.temperature, deciding.SURE, True, fit.slope, fit.bias, review_from(places))
+        calibration = Calibration(self.start.calibration.temperature, SURE, True, fit.slope, fit.bias, review_from(places))
         history = {}
         if tuned:
             trained = json.loads((model / tuning.MANIFEST).read_text(encoding="utf-8"))

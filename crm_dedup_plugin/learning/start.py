@@ -40,7 +40,7 @@ class Start(NamedTuple):
         calibration, sha256 = Calibration.of(model), model_digest(model)
         key = json.loads((run_folder.folder(run, "decide") / run_folder.KEY).read_text(encoding="utf-8"))
         decided = key["stage"].get("model_sha256") == sha256
-        threshold = told["threshold"] if told["model"] == name else max(calibration.threshold or 0, deciding.SURE)
+        threshold = told["threshold"] if told["model"] == name else deciding.merges_from(calibration)
         return cls(name, model, sha256, calibration._replace(threshold=threshold), decided)
 
     @property

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SHARDS, DECISIONS, REASONS, INSIDE = "shards", "decisions.parquet", "reasons.jsonl", "inside.jsonl"
 FIRST, MOST, SECONDS = 32, 16_384, 20  # pairs of the first shard and of the largest, and how long each shall take
-SURE = 0.98  # the least calibrated probability of a merge that no person sees; results/matching.json shows what it costs
+SURE = 0.995  # the least calibrated probability of a merge that no person sees; results/matching.json shows what it costs
 EXAMPLES = 6  # pairs of each decision that get a reasoning although nobody must read them
 DUPLICATE, POSSIBLE, NO_MATCH = LABELS
 
@@ -36,14 +36,19 @@ NAMES = ["a", "b", *(label.lower() for label in LABELS), "decision"]
 Rows = tuple[int, int]
 
 
+def merges_from(calibration: Calibration) -> float:
+    """Return the model's own threshold; it is at least `SURE`, unless answers about the source itself gave it."""
+    return calibration.threshold if calibration.slope is not None else max(calibration.threshold or 0, SURE)
+
+
 def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain: int = 200, price: float | None = None) -> dict:
     """Decide about all candidates of a run and return the stage's report.
 
-    Merges need the calibrated probability `threshold`, by default the model's own but at least `SURE`. The `explain` pairs that wait for a person and
+    Merges need the calibrated probability `threshold`, by default that of `merges_from`. The `explain` pairs that wait for a person and
     are most probable get a reasoning. `price` is that of an hour of this machine.
     """
     calibration = matcher.calibration
-    calibration = calibration._replace(threshold=threshold if threshold is not None else max(calibration.threshold or 0, SURE))
+    calibration = calibration._replace(threshold=threshold if threshold is not None else merges_from(calibration))
     asked = {"model_sha256": model_digest(matcher.model), "prompt": PROMPT_VERSION}
 
     def work(folder: Path) -> dict:

@@ -25,8 +25,8 @@ CLOSE = 0.005  # of F1: as good as the best of the others
 
 
 TITLES = {
-    "model, real sources too": "trained on real sources too",
-    "model, generated pairs alone": "embedded",
+    "model, real sources too": "real sources too",
+    "model, generated pairs alone": "generated pairs alone",
     "boosting, real sources too": "boosting, real sources too",
 }
 SHOWN = {"AUROC": "auroc", "F1": "f1", "at best": "best_f1"}

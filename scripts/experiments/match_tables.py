@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.reporting.tables import precise
 
 WHO = {"ours": "this package", "splink": "Splink 5", "dedupe": "dedupe", "goldenmatch": "GoldenMatch"}
@@ -20,8 +21,14 @@ def quality(results: Path) -> str:
     for one in entries:
         pairs = [precise(one["pairs"][name]) for name in ("precision", "recall", "f1")]
         more = [precise(one["b_cubed"]["f1"]), f"{one['wrong_merges_per_1000']['value']:.1f}", precise(one["merged_or_in_review"])]
-        rows.append([one["set"], f"{one['rows']:,}", WHO[one["who"]], *pairs, *more])
+        rows.append([one["set"], f"{one['rows']:,}", _who(one), *pairs, *more])
     return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
+
+
+def _who(one: dict) -> str:
+    """Return who made the groups; of ours, which model did where it was not the embedded one."""
+    model = Path(one["decide"]["model"]).name if one["who"] == "ours" else embedded.NAME
+    return WHO[one["who"]] + (f" ({model.removesuffix('-merged')})" if model != embedded.NAME else "")
 
 
 def blocking(results: Path) -> str:
