@@ -24,7 +24,7 @@ from crm_dedup_plugin.learning.compare import Way
 from crm_dedup_plugin.learning.kept import Kept, key
 from crm_dedup_plugin.learning.start import Start, candidates
 from crm_dedup_plugin.learning.tuning import Tuning
-from crm_dedup_plugin.matching import deciding, run_folder
+from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.probability import Calibration, log_odds
 from crm_dedup_plugin.matching.progress import clock, shown
 from crm_dedup_plugin.matching.records import Records

@@ -24,7 +24,7 @@ from crm_dedup_plugin.pair.files import MAX_ERRORS, DataError, Pair, each_pair
 from crm_dedup_plugin.provenance import PROMPT_VERSION, model_digest
 
 # Pairs that are decided before their lines are written. With a GPU many: each chunk ends with a batch that is not full.
-CHUNK, GPU_CHUNK = 256, 2048
+CHUNK, GPU_CHUNK = 256, 16_384
 
 
 class PartlyAnswered(UserError):

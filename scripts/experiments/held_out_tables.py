@@ -24,11 +24,8 @@ RARE = 0.05  # the share of pairs of one entity among a user's candidates may be
 CLOSE = 0.005  # of F1: as good as the best of the others
 
 
-TITLES = {
-    "model, real sources too": "real sources too",
-    "model, generated pairs alone": "generated pairs alone",
-    "boosting, real sources too": "boosting, real sources too",
-}
+OURS, BOOSTING, BOTH = "model, real sources too", "boosting, real sources too", "model and boosting, real sources too"
+TITLES = {OURS: OURS, "model, generated pairs alone": "model, generated pairs alone", BOOSTING: BOOSTING}
 SHOWN = {"AUROC": "auroc", "F1": "f1", "at best": "best_f1"}
 OTHERS = {"strings": "baseline-strings", "Splink": "baseline-splink", "policy": "baseline-policy"}  # F1 of links
 
@@ -87,6 +84,16 @@ def measure(trainings: list[Scored], stem: str) -> dict[str, dict]:
     return found
 
 
+def together(models: list[Scored], others: list[Scored]) -> list[Scored]:
+    """Return the mean of the log-odds of each model and of what learned from the same families."""
+    found = []
+    for one, other in ((one, other) for one in models for other in others if one.about["families"] == other.about["families"]):
+        odds = {stem: (one.odds[stem] + other.odds[stem]) / 2 for stem in one.odds}
+        about = {**one.about, "name": f"{one.about['name']} and {other.about['name']}"}
+        found.append(Scored(odds, one.labels, linking.best_threshold(one.labels[LISTS], odds[LISTS]), about))
+    return found
+
+
 def ahead(ours: list[Scored], theirs: list[Scored], stem: str) -> dict[str, float]:
     """Return by how much our F1 is above theirs on the same pairs, with an interval over pairs and trainings."""
     rng, labels = np.random.default_rng(SEED), ours[0].labels[stem].astype(bool)
@@ -105,17 +112,19 @@ def summarise(folder: Path) -> None:
     for one in scored:
         learnt = "real sources too" if one.about["families"] else "generated pairs alone"
         kinds.setdefault(f"{one.about['what']}, {learnt}", []).append(one)
+    if both := together(kinds.get(OURS, []), kinds.get(BOOSTING, [])):
+        kinds[BOTH] = both
     found = {}
     for stem in (name for name in scored[0].odds if name != LISTS):
         there = {kind: usable for kind, ones in kinds.items() if (usable := held_out([one for one in ones if stem in one.odds], stem))}
         found[stem] = {kind: {"trainings": [one.about["name"] for one in ones], **measure(ones, stem)} for kind, ones in there.items()}
-        if {"model, real sources too", "boosting, real sources too"} <= there.keys():
-            found[stem]["ahead of boosting"] = ahead(there["model, real sources too"], there["boosting, real sources too"], stem)
+        if {OURS, BOOSTING} <= there.keys():
+            found[stem]["ahead of boosting"] = ahead(there[OURS], there[BOOSTING], stem)
         found[stem]["pairs"] = len(next(iter(there.values()))[0].labels[stem])
     write_atomically(
         RESULTS, json.dumps({"sets": found, "from": [one.about for one in scored], "resamples": RESAMPLES, "seed": SEED}, indent=2) + "\n"
     )
-    print(by_set(RESULTS))
+    print(by_set(RESULTS), means(RESULTS), sep="\n\n")
 
 
 def by_set(results: Path) -> str:
@@ -133,6 +142,21 @@ def by_set(results: Path) -> str:
     means = [np.mean([one[kind][what]["value"] for one in sets.values() if kind in one]) for kind in kinds for what in SHOWN.values()]
     means += [np.mean([link["slices"][stem]["f1"]["value"] for stem in sets]) for link in links]
     return tabulate([*rows, ["mean", "", *(f"{mean:.3f}" for mean in means)]], headers=heads, tablefmt="github", disable_numparse=True)
+
+
+def means(results: Path) -> str:
+    """Return the means over the public sets by kind, and on how many sets its F1 is above that of boosting, or less than `CLOSE` below."""
+    found = json.loads(results.read_text(encoding="utf-8"))
+    sets = [found["sets"][stem] for stem in found["from"][0]["public"]]
+    rows = []
+    for kind in (*TITLES, BOTH):
+        if not all(kind in one for one in sets):
+            continue
+        numbers = [f"{np.mean([one[kind][what]['value'] for one in sets]):.3f}" for what in NUMBERS]
+        near = sum(one[kind]["f1"]["value"] > one[BOOSTING]["f1"]["value"] - CLOSE for one in sets) if all(BOOSTING in one for one in sets) else None
+        rows.append([kind, *numbers, "-" if kind == BOOSTING or near is None else f"{near} of {len(sets)}"])
+    heads = ["", "AUROC", "F1", "at best", "F1, 5% of one entity", "not behind boosting"]
+    return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
 
 
 def _shown(one: dict | None, what: str) -> str:
