@@ -22,7 +22,7 @@ PAIRS = [
     {"id": "twice", "record_a": {"Name": "Carl"}, "record_b": {"Name": "Carla", "Note": "<b>"}},
 ]
 DECISIONS = [
-    {"line": 1, "decision": "DUPLICATE", "probabilities": {"DUPLICATE": 0.99, "POSSIBLE": 0.01, "NO_MATCH": 0.0}, "reasoning": "E-mail same."},
+    {"line": 1, "decision": "DUPLICATE", "probabilities": {"DUPLICATE": 0.998, "POSSIBLE": 0.002, "NO_MATCH": 0.0}, "reasoning": "E-mail same."},
     {"line": 2, "error": "line 2: record_a: is empty"},
     {"line": 3, "decision": "POSSIBLE", "probabilities": {"DUPLICATE": 0.2, "POSSIBLE": 0.7, "NO_MATCH": 0.1}, "reasoning": None},
     {"line": 4, "decision": "NO_MATCH", "probabilities": {"DUPLICATE": 0.0, "POSSIBLE": 0.1, "NO_MATCH": 0.9}},
