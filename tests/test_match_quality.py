@@ -1,8 +1,12 @@
 """The script that measures whole deduplications: its files, and what it makes of a finished run."""
 
 import csv
+import io
+import itertools
 import json
+import re
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +23,7 @@ sys.path.insert(0, str(ROOT / "scripts" / "experiments"))
 import match_peers  # noqa: E402
 import match_quality  # noqa: E402
 import match_sets  # noqa: E402
+from sources import registry  # noqa: E402
 
 
 def rows(path: Path) -> list[dict]:
@@ -38,6 +43,70 @@ def test_the_tidy_file_has_common_columns_and_nothing_of_the_truth(made):
     assert [row["city"] for row in tidy] == [row["City"].lower() for row in export]
     assert all(row["phone"].isdigit() and len(row["phone"]) <= 8 for row in tidy if row["phone"])
     assert not [row for row in tidy if row["email"] in ("test@test.com", "n/a")]
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Return a function that publishes a small file in place of the one that a set is made of, and returns the folder of the sources."""
+
+    def publish(name: str, rows: list[dict]) -> Path:
+        source = match_sets._TABLES["published"][name]["source"]
+        (path,) = source["files"]
+        file = tmp_path / "sources" / name / path
+        file.parent.mkdir(parents=True)
+        if file.suffix == ".csv":
+            with file.open("w", encoding="utf-8", newline="") as opened:
+                writer = csv.DictWriter(opened, list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+        else:
+            pq.write_table(pa.Table.from_pylist(rows), file)
+        monkeypatch.setitem(source, "files", {path: sha256(file.read_bytes()).hexdigest()})
+        return tmp_path / "sources"
+
+    return publish
+
+
+def people(size: int, records: int) -> list[dict]:
+    """Return the records of `size` people as Splink publishes them: one after another, with ids that name the person."""
+    cells = {"first_name": 'Zoë, "Z"', "dob": "1984-10-27", "birth_place": "Łódź", "postcode_fake": None, "occupation": None}
+    more = {"city": "", "email": "z@z.example"}
+    return [{"unique_id": f"Q{one}-{n}", "cluster": f"Q{one}", **cells, **more, "surname": f"S{one}"} for one in range(size) for n in range(records)]
+
+
+@pytest.mark.parametrize("name", ["fake_1000", "historical_figures"])
+def test_a_published_file_gives_rows_without_a_trace_of_the_truth(name, published, tmp_path, monkeypatch):
+    source = published(name, people(40, 3))
+    monkeypatch.setitem(match_sets._TABLES["published"][name], "entities", 30)
+    folder = match_sets.make(name, 0, 7, tmp_path / "matching", source)
+    export, truth = rows(folder / "export.csv"), match_sets.truth(folder)
+    assert len(export) == len(truth) == len(rows(folder / "tidy.csv")) == 90
+    assert {entity.removeprefix("Q") for entity in truth.values()} == {str(number) for number in range(30)}  # the first thirty
+    assert all(row["surname"] == truth[row["id"]].replace("Q", "S") for row in export)
+    assert {(row["first_name"], row["postcode_fake"]) for row in export} == {('Zoë, "Z"', "")}
+    assert not {"unique_id", "cluster"} & set(export[0])
+    assert not [cell for row in export for cell in row.values() if cell.startswith("Q")]
+    entities = list(truth.values())
+    assert sum(one == other for one, other in itertools.pairwise(entities)) < 15  # sixty in the file as it was published
+
+
+def test_a_published_file_that_is_missing_or_another_is_refused(published, tmp_path):
+    with pytest.raises(UserError, match=r"fake_1000.csv is missing .*: add --download, or put it there yourself"):
+        match_sets.make("fake_1000", 0, 7, tmp_path / "matching", tmp_path)
+    source = published("fake_1000", people(3, 2))
+    with next(source.rglob("*.csv")).open("a") as file:
+        file.write("Q9-9,Q9\n")
+    with pytest.raises(UserError, match="has the SHA-256"):
+        match_sets.make("fake_1000", 0, 7, tmp_path / "matching", source)
+
+
+def test_a_published_file_is_fetched_at_its_commit(published, tmp_path, monkeypatch):
+    content = next(published("fake_1000", people(3, 2)).rglob("*.csv")).read_bytes()
+    asked = []
+    monkeypatch.setattr(registry.urllib.request, "urlopen", lambda address, timeout: asked.append(address) or io.BytesIO(content))
+    folder = match_sets.make("fake_1000", 0, 7, tmp_path / "matching", tmp_path / "empty", download=True)
+    assert len(match_sets.truth(folder)) == 6
+    assert re.fullmatch(r"https://raw\.githubusercontent\.com/moj-analytical-services/splink_datasets/[0-9a-f]{40}/data/fake_1000\.csv", *asked)
 
 
 def finished(run: Path, folder: Path, groups: list[list[int]], review: list[tuple], candidates: list[tuple]) -> Path:
@@ -63,10 +132,10 @@ def finished(run: Path, folder: Path, groups: list[list[int]], review: list[tupl
 
 
 def test_a_run_is_measured_by_the_truth_of_its_file(made, tmp_path):
-    people = {}
+    by_entity = {}
     for row, entity in enumerate(match_sets.truth(made).values()):
-        people.setdefault(entity, []).append(row)
-    several = [found for found in people.values() if len(found) > 1]
+        by_entity.setdefault(entity, []).append(row)
+    several = [found for found in by_entity.values() if len(found) > 1]
     pairs = [(a, b) for found in several for a in found for b in found if a < b]
     perfect = match_quality.of_run(finished(tmp_path / "perfect", made, several, [], pairs), made, 7)
     assert perfect["pairs"]["f1"]["value"] == perfect["blocking"]["completeness"]["value"] == 1

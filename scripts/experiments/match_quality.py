@@ -1,8 +1,8 @@
 """Measure whole deduplications: ``.venv/bin/python scripts/experiments/match_quality.py [--sets hubspot febrl1] [--who ours splink]``.
 
-Sets are generated exports of three CRMs and the files FEBRL 1 to 3. `ours` is the command `crm-dedup match` with a model; the peers run
-in environments of their own (peers/), with the set-up that their manuals recommend and the labels that they ask for. Keeps
-``results/matching.json``: one entry a set, who, model and variant. Entries that are there are measured again.
+Sets are generated exports of three CRMs, the files FEBRL 1 to 3, and two files of Splink (`--download` gets these). `ours` is the command
+`crm-dedup match` with a model; the peers run in environments of their own (peers/), with the set-up that their manuals recommend and the labels
+that they ask for. Keeps ``results/matching.json``: one entry a set, who, model and variant. Entries that are there are measured again.
 """
 
 import argparse
@@ -104,17 +104,20 @@ def main() -> None:
     parser.add_argument("--who", nargs="+", choices=(OURS, *match_peers.PEERS), default=(OURS, *match_peers.PEERS))
     parser.add_argument("--rows", type=int, default=10_000, help="rows of a generated export")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--folder", type=Path, default=match_sets.FOLDER, help="where published files lie, a folder each")
+    parser.add_argument("--download", action="store_true", help="get the published files that are missing")
     parser.add_argument("--model", help="the model of `crm-dedup match --model`; further options go on to that command, such as --explain 0")
     options, further = parser.parse_known_args()
     print(HEAD, "|---" * HEAD.count(" | ") + "|---|", sep="\n")
     for name in options.sets:
-        folder = match_sets.make(name, options.rows, options.seed, ROOT)
+        folder = match_sets.make(name, options.rows, options.seed, ROOT, options.folder, options.download)
         with (folder / "export.csv").open(encoding="utf-8", newline="") as file:
             rows = sum(1 for _ in csv.reader(file)) - 1
         for who in options.who:
             found = ours(folder, options.model, options.seed, further) if who == OURS else peers(who, folder, options.seed)
             for entry in found:
                 command = f"scripts/experiments/match_quality.py --sets {name} --who {who} --rows {options.rows} --seed {options.seed}"
+                command += f" --model {options.model}" if who == OURS and options.model else ""
                 data = {file: digest([folder / file]) for file in ("export.csv", "truth.csv")}
                 told = {"set": name, "rows": rows, "seed": options.seed, "who": who, "data": data, "command": command, **entry}
                 result_entries.keep(RESULTS, told, lambda one: tuple(one.get(key) for key in ("set", "rows", "who", "variant", "model")))
