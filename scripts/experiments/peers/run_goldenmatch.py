@@ -1,6 +1,7 @@
 """GoldenMatch without configuration: ``python run_goldenmatch.py FOLDER OUT SEED``; the file as it is, and once more its telling columns."""
 
 import csv
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,13 +11,15 @@ from pathlib import Path
 import common
 
 PROGRAM = Path(sys.executable).parent / "goldenmatch"
+# Otherwise its search for a configuration stops after some seconds, and what it finds depends on how busy the machine is.
+DETERMINISTIC = {"GOLDENMATCH_AUTOCONFIG_DETERMINISTIC": "1"}
 
 
 def clusters(file: Path) -> list[list[int]]:
     """Return the clusters of a file, by row."""
     with tempfile.TemporaryDirectory() as folder:
         command = [PROGRAM, "dedupe", file.resolve(), "--output-clusters", "--output-dir", folder]
-        subprocess.run(command, cwd=folder, check=True, stdout=sys.stderr)
+        subprocess.run(command, cwd=folder, env=os.environ | DETERMINISTIC, check=True, stdout=sys.stderr)
         found: dict[str, list[int]] = {}
         for path in Path(folder).glob("*clusters.csv"):
             with path.open(encoding="utf-8", newline="") as opened:
