@@ -16,6 +16,7 @@ import pytest
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.read import read
+from crm_dedup_plugin.provenance import FAMILIES, MANIFEST
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts" / "experiments"))
@@ -159,3 +160,11 @@ def test_every_peer_has_a_program_and_pinned_packages():
         assert (match_peers.FOLDER / f"run_{name}.py").is_file()
         lines = (match_peers.FOLDER / f"{name}.txt").read_text().splitlines()
         assert all("==" in line for line in lines if not line.startswith("#"))
+
+
+def test_a_model_is_not_measured_on_a_family_that_it_was_trained_on(tmp_path, capsys):
+    model, place = tmp_path / "model", tmp_path / "fake_1000"
+    model.mkdir()
+    (model / MANIFEST).write_text(json.dumps({FAMILIES: ["splink"]}))
+    assert list(match_quality.ours(place, str(model), 7, [])) == []
+    assert "trained on its family, splink" in capsys.readouterr().err

@@ -23,7 +23,7 @@ from crm_dedup_plugin.evaluation import grouping
 from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.records import Records
-from crm_dedup_plugin.provenance import digest, model_digest
+from crm_dedup_plugin.provenance import digest, families, model_digest
 
 RESULTS = Path("results/matching.json")
 ROOT = Path("outputs/matching")
@@ -32,6 +32,9 @@ OURS = "ours"
 
 def ours(folder: Path, model: str | None, seed: int, further: list[str]) -> Iterator[dict]:
     """Yield the entry of `crm-dedup match` on a set; a run that is there goes on where it stopped."""
+    if (family := match_sets.FAMILIES.get(folder.name)) in families(model or str(embedded.folder())):
+        print(f"{folder.name} is left out: {model or embedded.NAME} was trained on its family, {family}; give --model one that was not", file=sys.stderr)
+        return
     name = f"quality-{folder.name}" + (f"-{Path(model).name}" if model else "")
     words = ["match", str(folder / "export.csv"), "--run", name, "--until", "group", *(["--model", model] if model else []), *further]
     began = time.monotonic()
