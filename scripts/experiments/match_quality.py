@@ -33,7 +33,9 @@ OURS = "ours"
 def ours(folder: Path, model: str | None, seed: int, further: list[str]) -> Iterator[dict]:
     """Yield the entry of `crm-dedup match` on a set; a run that is there goes on where it stopped."""
     if (family := match_sets.FAMILIES.get(folder.name)) in families(model or str(embedded.folder())):
-        print(f"{folder.name} is left out: {model or embedded.NAME} was trained on its family, {family}; give --model one that was not", file=sys.stderr)
+        print(
+            f"{folder.name} is left out: {model or embedded.NAME} was trained on its family, {family}; give --model one that was not", file=sys.stderr
+        )
         return
     name = f"quality-{folder.name}" + (f"-{Path(model).name}" if model else "")
     words = ["match", str(folder / "export.csv"), "--run", name, "--until", "group", *(["--model", model] if model else []), *further]
