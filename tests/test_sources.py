@@ -18,10 +18,10 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import real_pairs  # noqa: E402
 from sources import people, registry  # noqa: E402
 from sources.organisations import _one_form  # noqa: E402
-from sources.plausible import plausible  # noqa: E402
 from sources.readers import READERS  # noqa: E402
 
 from crm_dedup_plugin.dataset.families import learnt_from  # noqa: E402
+from crm_dedup_plugin.dataset.plausible import plausible  # noqa: E402
 from crm_dedup_plugin.errors import UserError  # noqa: E402
 from crm_dedup_plugin.pair.files import read_rows  # noqa: E402
 from crm_dedup_plugin.policy.values import fold  # noqa: E402

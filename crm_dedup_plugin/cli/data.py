@@ -23,6 +23,7 @@ def add(program: Program) -> None:
     command.option("--compact", "Use few fields and few countries, which a small model learns in minutes.", False)
     command.option("--unseen", "Use countries, scripts, field names and damage that training never shows.", False)
     command.option("--lists", "Generate lists that do not come from a CRM: registers, directories, bare names.", False)
+    command.option("--populations", "Generate whole lists, and take the pairs that a match would compare.", False)
     command.option("--force", "Replace the file if it exists.", False)
 
     command = program.add(
@@ -58,15 +59,16 @@ def _run_prepare(options) -> None:
 
 def _run_synth(options) -> None:
     from crm_dedup_plugin.dataset.synth.write import write
+    from crm_dedup_plugin.matching import known
     from crm_dedup_plugin.reporting import dataset_card
 
-    kinds = [name for name in ("export", "n", "compact", "unseen", "lists") if getattr(options, name)]
+    kinds = [name for name in ("export", "n", "compact", "unseen", "lists", "populations") if getattr(options, name)]
     if len(set(kinds) - {"n"}) > 1 or {"export", "n"} <= set(kinds):
         raise UserError(f"--{' and --'.join(kinds)} cannot be combined: leave one out")
     if options.export:
         return _run_export(options)
     out = options.out or Path("data/all.jsonl")
-    card = write(options.n or 50_000, options.seed, out, "".join(set(kinds) - {"n"}), options.force)
+    card = write(options.n or 50_000, options.seed, out, "".join(set(kinds) - {"n"}), options.force, known.pairs)
     print(f"{out}: {card['pairs']} pairs; card: {dataset_card.write(card, out)}")
 
 

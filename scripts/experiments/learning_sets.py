@@ -15,9 +15,8 @@ from pathlib import Path
 import match_peers
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from sources import candidates
-
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.matching import known
 from crm_dedup_plugin.storage import write_atomically
 
 ROOT, SETS = Path("outputs/matching"), Path("outputs/learning/sets")
@@ -26,7 +25,7 @@ RECORDS, PAIRS = 4000, 1200
 
 def pairs_of(name: str, rows: list[dict], seed: int) -> list[dict]:
     """Return labelled pairs of records that blocking finds; a row's ``entity`` is the truth, and no evidence."""
-    records, found = candidates.find(rows, SETS / "work" / name)
+    records, found = known.find(rows, SETS / "work" / name)
     rng = random.Random(f"{name} {seed}")
     chosen = [(pair, int(same)) for same, pairs in found.items() for pair in rng.sample(pairs, min(PAIRS // 2, len(pairs)))]
     rng.shuffle(chosen)

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from rapidfuzz import fuzz
 
+from crm_dedup_plugin.dataset.plausible import NAMES, in_scripts, plausible
 from crm_dedup_plugin.dataset.synth.generate import row
 from crm_dedup_plugin.dataset.synth.lists import decide, explain
+from crm_dedup_plugin.matching import known
 from crm_dedup_plugin.pair.files import Pair
 from crm_dedup_plugin.pair.record import identity, normalise
 from crm_dedup_plugin.policy.fields import concept_of
 from crm_dedup_plugin.policy.values import fold
-from sources import candidates
-from sources.plausible import NAMES, in_scripts, plausible
 
 Columns = Mapping[str, tuple[str, ...]]
 
@@ -142,7 +142,7 @@ def _of_two(rows: list[dict], rng: random.Random) -> Iterator[tuple[dict, dict]]
 def _found(rows: list[dict], rng: random.Random) -> Iterator[tuple[str, str]]:
     """Yield the ids of pairs of two entities that blocking finds: in turn one of the most similar, and any."""
     with tempfile.TemporaryDirectory() as folder:
-        records, found = candidates.find(rows, Path(folder))
+        records, found = known.find(rows, Path(folder))
         ids = records.ids
     pairs = sorted((ids[a], ids[b]) for a, b in found[False])
     of: dict[str, list[str]] = {}

@@ -66,6 +66,15 @@ class Country:
         twin.rng = copy.copy(self.rng)
         return twin
 
+    def part(self, places: float, names: float, rng: random.Random) -> "Country":
+        """Return a country with these shares of the places and names of this one, as a town or a parish has them."""
+        twin = self.copy()
+        twin.cities, twin.postcodes = (_some(values, places, least, rng) for values, least in ((self.cities, 2), (self.postcodes, 4)))
+        twin.streets = _some(self.streets, places, 20, rng)
+        twin.first, twin.last = (_some(values, names, least, rng) for values, least in ((self.first, 60), (self.last, 80)))
+        twin.step = _coprime(rng, len(twin.last))
+        return twin
+
     def family(self) -> tuple[Name, list[Name]]:
         """Return a family name, and given names that no other family of that name has used."""
         number, self.families = self.families, self.families + 1
@@ -152,6 +161,10 @@ def countries(seed: int, locales: Iterable[str]) -> list[Country]:
 def _untouched(locale: str, seed: int) -> Country:
     """Return what `countries` copies: asking Faker for all of them takes a second."""
     return Country(locale, seed)
+
+
+def _some(values: list, share: float, least: int, rng: random.Random) -> list:
+    return rng.sample(values, min(len(values), max(least, int(len(values) * share))))
 
 
 def _distinct(draw: Callable[[], object], count: int) -> list[str]:

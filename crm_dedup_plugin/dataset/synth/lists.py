@@ -18,7 +18,7 @@ from crm_dedup_plugin.policy import fields, reasoning, rules
 from crm_dedup_plugin.policy.evidence import compare
 from crm_dedup_plugin.policy.values import fold
 
-_ENGLISH = 0.5  # share of worlds in English, in which most such lists are
+ENGLISH = 0.5  # share of worlds in English, in which most such lists are
 _UNSAID = {rules.DUPLICATE: "The entries agree.", rules.NO_MATCH: "The entries differ.", rules.POSSIBLE: "Too little can be compared."}
 
 
@@ -27,7 +27,7 @@ def generate(pairs: int, seed: int = 7) -> Iterator[dict]:
     rng = Dice(f"{seed} lists")
     known = countries(seed, LOCALES)
     english = [country for country in known if country.language == "en"]
-    for number, world in worlds(pairs, lambda: rng.choice(english if rng.random() < _ENGLISH else known), rng):
+    for number, world in worlds(pairs, lambda: rng.choice(english if rng.random() < ENGLISH else known), rng):
         yield _row(number, world)
 
 
@@ -37,7 +37,7 @@ def _row(number: int, world: World) -> dict:
     while True:
         case, *written = write(world, same, rng)
         left, right = (normalise(record)[0] for record in written)
-        if left and right and left != right and case.same == same and (same or _words(left) != _words(right)):
+        if left and right and left != right and case.same == same and (same or words(left) != words(right)):
             break
     decision = decide(same, left, right)
     explained = explain(decision, left, right, rng)
@@ -62,7 +62,8 @@ def explain(decision: str, left: dict[str, str], right: dict[str, str], rng: ran
     return explained
 
 
-def _words(record: dict[str, str]) -> str:
+def words(record: dict[str, str]) -> str:
+    """Return the words of a record in order, to compare two records whatever stands in which field."""
     return fold(" ".join(sorted(" ".join(record.values()).split())))
 
 

@@ -6,11 +6,14 @@ mistake is not possible. `in_crm_record` and `in_list_record` make mistakes in w
 
 import random
 import re
+from collections.abc import Callable
 
 from crm_dedup_plugin.dataset import VOCABULARY
 from crm_dedup_plugin.policy.names import short_forms
 from crm_dedup_plugin.policy.values import fold
 from crm_dedup_plugin.policy.vocabulary import load
+
+Mistake = Callable[[str, random.Random], str]
 
 _PAIRS = {name: [[str]] for name in ("misread", "diacritics", "transliterations", "abbreviations")}
 _WORDS = load("mistakes", {**_PAIRS, "neighbours": {str: str}, "homoglyphs": {"latin": str, "cyrillic": str}}, VOCABULARY)
@@ -163,9 +166,9 @@ IN_CRM = {
 }  # fmt: skip
 UNSEEN = (garbled, homoglyphs, odd_blank, vowels_lost)
 _UNSEEN_CONCEPTS = ("first", "last", "company", "city", "street")
-_TEXTS = ("first", "last", "name", "company", "street", "place", "city", "line", "role", "trade")
-_IN_TEXT = (typo, typo, typo, misread, respelled, abbreviated, abbreviated, word_lost, first_word_last, two_typos)
-_IN_LIST = {concept: _IN_TEXT for concept in _TEXTS} | {
+TEXTS = ("first", "last", "name", "company", "street", "place", "city", "line", "role", "trade")
+IN_TEXT = (typo, typo, typo, misread, respelled, abbreviated, abbreviated, word_lost, first_word_last, two_typos)
+IN_LIST = {concept: IN_TEXT for concept in TEXTS} | {
     "first": (typo, typo, nickname, nickname, initial, respelled),
     "birth": wrong_date, "postcode": unformatted_or_wrong, "phone": unformatted_or_wrong, "email": typo, "website": typo,
 }  # fmt: skip
@@ -189,11 +192,11 @@ def in_list_record(texts: dict[str, str], rng: random.Random, level: int) -> dic
     letters = rng.random()
     if letters < 0.12:
         return {concept: text.lower() for concept, text in made.items()}
-    return {concept: text.upper() if concept in _TEXTS else text for concept, text in made.items()} if letters < 0.2 else made
+    return {concept: text.upper() if concept in TEXTS else text for concept, text in made.items()} if letters < 0.2 else made
 
 
 def _in_list_field(concept: str, text: str, rng: random.Random) -> str:
-    possible = _IN_LIST.get(concept)
+    possible = IN_LIST.get(concept)
     if possible is None:
         return text
     mistake = rng.choice(possible) if isinstance(possible, tuple) else possible

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from crm_dedup_plugin.dataset.synth import lists
+from crm_dedup_plugin.dataset.synth import blocked, lists
 from crm_dedup_plugin.dataset.synth.generate import Settings, generate, locale_of
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.pair.prompt import build
@@ -31,10 +31,10 @@ def count(row: dict, counts: dict[str, Counter]) -> None:
         counts["near_misses"][near] += 1
 
 
-def write(pairs: int, seed: int, out: Path, kind: str = "", force: bool = False) -> dict:
-    """Write `pairs` rows of a kind ("", "compact", "unseen" or "lists") to `out`, and their counts to `out`.card.json; return these.
+def write(pairs: int, seed: int, out: Path, kind: str = "", force: bool = False, block: blocked.Block | None = None) -> dict:
+    """Write `pairs` rows of a kind ("", "compact", "unseen", "lists" or "populations") to `out`, and their counts to `out`.card.json; return these.
 
-    Raises UserError where `out` would be lost. Nothing is left of an interrupted run.
+    `block` finds the pairs of populations. Raises UserError where `out` would be lost. Nothing is left of an interrupted run.
     """
     if pairs < 1:
         raise UserError(f"{pairs} pairs cannot be generated: ask for at least 1, as in --n 50000")
@@ -43,7 +43,10 @@ def write(pairs: int, seed: int, out: Path, kind: str = "", force: bool = False)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial, digest, counts = out.with_name(f".{out.name}.part"), hashlib.sha256(), defaultdict(Counter)
     settings = Settings(compact=kind == "compact", unseen=kind == "unseen")
-    rows = lists.generate(pairs, seed) if kind == "lists" else generate(pairs, seed, settings)
+    if kind == "populations":
+        rows = blocked.generate(pairs, block, seed)
+    else:
+        rows = lists.generate(pairs, seed) if kind == "lists" else generate(pairs, seed, settings)
     try:
         with partial.open("wb") as file:
             for row in tqdm(rows, total=pairs, unit=" pairs", mininterval=1.0):

@@ -1,4 +1,4 @@
-"""Is a label what a person could see in the two records? Field names are those of ``columns`` in sources.yml."""
+"""Is a label what a person could see in the two records? Fields are named by concept, as in list_columns.yml or in ``columns`` of sources.yml."""
 
 import random
 import unicodedata
