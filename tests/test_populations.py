@@ -145,6 +145,22 @@ def test_pairs_of_a_list_are_the_hardest_and_any(number):
         assert min(taken) < middle < max(taken)
 
 
+@pytest.mark.parametrize("told", ["codes", "amounts", "days", "people"])
+def test_what_says_nothing_of_an_entity_differs_from_record_to_record(told):
+    columns = {"first": "first", "last": "last", "entry": "batch"}
+    made = population(0, columns=columns, missing=dict.fromkeys(columns, 0.0), damaged=dict.fromkeys(columns, 0.0), told=told).rows(100)
+    assert len({row["entry"] for row in made}) > 0.8 * len(made)
+
+
+def test_two_of_one_name_are_not_told_apart_by_what_says_nothing():
+    for number in range(LISTS):
+        made, _ = blocked.listed(number, SEED, A_LIST)
+        entry = made.regime.columns.get("entry")
+        for pair in blocked.pairs_of(number, by_words, SEED, A_LIST):
+            left, right = ({name: text.casefold() for name, text in record.items() if name != entry} for record in pair["input"].values())
+            assert is_one(pair) or left != right
+
+
 def test_all_kinds_of_lists_occur_with_both_decisions(rows):
     for decision in ("DUPLICATE", "NO_MATCH"):
         assert {row["slice"] for row in rows if row["output"]["decision"] == decision} == {f"population_{kind}" for kind in regimes.KINDS}

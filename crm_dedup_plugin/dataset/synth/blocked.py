@@ -71,7 +71,7 @@ def pairs_of(number: int, block: Block, seed: int, a_list: int) -> Iterator[dict
     rng.shuffle(kept)
     for at, (same, pair) in enumerate(kept):
         left, right = (made.records[key] for key in pair)
-        decision = decide(same, left, right)
+        decision = _decision(same, pair, made)
         clusters = tuple(f"population-{made.rows[key]['entity']}" for key in pair)
         name, explained = f"populations-{made.locale}-{number:04d}-{at:05d}", explain(decision, left, right, rng)
         yield row(name, f"population_{made.regime.kind}", clusters, (dict(left), dict(right)), decision, explained)
@@ -110,11 +110,17 @@ def _most_alike(alike: dict[Pair, float]) -> list[Pair]:
     return sorted(set(best.values()))
 
 
+def _decision(same: bool, pair: Pair, made: Listed) -> str:
+    """Return the label of a pair. What says nothing of who it is does not count."""
+    entry = made.regime.columns.get("entry")
+    return decide(same, *({name: text for name, text in made.records[key].items() if name != entry} for key in pair))
+
+
 def _told(same: bool, pair: Pair, made: Listed, rng: Dice) -> bool:
     """Tell whether two records differ, and whether what they show fits the truth."""
     left, right = (made.records[key] for key in pair)
     if not left or not right or left == right or (not same and words(left) == words(right)):
         return False
-    seen = {concept: concept for concept in made.regime.columns} | _SEEN.get(made.regime.kind, {})
+    seen = {concept: concept for concept in made.regime.columns if concept != "entry"} | _SEEN.get(made.regime.kind, {})
     by_concept = ({seen[concept]: text for concept, text in made.rows[key].items() if concept in seen} for key in pair)
-    return plausible(same, decide(same, left, right), *by_concept, rng)
+    return plausible(same, _decision(same, pair, made), *by_concept, rng)

@@ -91,6 +91,7 @@ class Population(World):
         source = rng.choice(regime.sources)
         habits = copy.copy(source.habits)
         habits.latin = regime.latin != (scripts or (number > 0 and rng.random() < regime.other_script))
+        values = values | {"entry": self._entry()}
         texts = {concept: list_records.text(concept, values, habits) for concept in regime.columns}
         kept = {
             concept: text
@@ -102,6 +103,16 @@ class Population(World):
             if {"first", "last"} <= kept.keys() and rng.random() < _EXCHANGED * regime.damaged["first"]:
                 kept["first"], kept["last"] = kept["last"], kept["first"]
         return {concept: source.letters(text) if concept in TEXTS else text for concept, text in kept.items()}
+
+    def _entry(self) -> str:
+        """Return what stands in a record beside its entity: an order, a payment, a day, other people."""
+        rng, told = self.rng, self.regime.told
+        if told == "people":
+            names = (f"{rng.choice(self.country.last)[1]} {rng.choice(self.country.first)[1]}" for _ in range(rng.randint(1, 5)))
+            return ", ".join(names)
+        if told == "days":
+            return f"{rng.randint(2000, 2025)}-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
+        return f"{rng.randint(1, 9999)}.{rng.randint(0, 99):02d}" if told == "amounts" else f"{rng.choice('ABCDEFGH')}{rng.randint(1, 99999):05d}"
 
     def _damaged(self, concept: str, text: str) -> str:
         rng, regime = self.rng, self.regime

@@ -45,6 +45,7 @@ class Regime(NamedTuple):
     other_script: float  # share of the records after the first that are in another script, where a country has two
     latin: bool
     sources: tuple[Source, ...]
+    told: str  # what the column "entry" holds, which says nothing of who it is: "codes", "amounts", "days" or "people"
     prevalence: float  # share of the pairs that are of one entity
 
 
@@ -60,6 +61,7 @@ KINDS = {
 # In turn, so that any few lists are a fair choice of all.
 _TURNS = tuple("register directory register people register facilities register companies directory register lines directory".split())
 _NAMES_ALONE = ("people", "companies")  # kinds of lists, often in several scripts
+_WITH_ENTRIES = 0.5  # share of lists that hold something else of each record
 _LETTERS = (*[str] * 15, str.lower, str.lower, str.upper, str.upper, str.upper)
 _ISO = "{y:04d}-{m:02d}-{d:02d}"
 
@@ -92,13 +94,15 @@ def draw(number: int, rng: random.Random) -> Regime:
         other_script=rng.choice((0.0, 0.3) if alone else (0.0, 0.0, 0.3)),
         latin=latin,
         sources=tuple(_source(plain, latin, rng) for _ in range(rng.randint(1, 3))),
+        told=rng.choice(("codes", "amounts", "days", "people")),
         prevalence=min(several, rng.uniform(0.15, 0.6)),
     )
 
 
 def _shown(kind: Kind, rng: random.Random) -> list[str]:
     shown = [*rng.choice(kind.names), *(concept for concept, often in kind.likely.items() if rng.random() < often)]
-    return shown + (rng.sample(kind.more, rng.randint(1, len(kind.more))) if kind.more else [])
+    shown += rng.sample(kind.more, rng.randint(1, len(kind.more))) if kind.more else []
+    return shown + ["entry"] * (rng.random() < _WITH_ENTRIES)
 
 
 def _named(shown: list[str], rng: random.Random) -> dict[str, str]:
