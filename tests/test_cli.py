@@ -311,3 +311,19 @@ def test_ctrl_c_leaves_without_a_traceback(tmp_path):
     assert process.returncode == 130
     assert message == "interrupted: run the same command again to start over; nothing was written\n"
     assert not out.exists()
+
+
+SHOW_POLICY = """
+import os, sys
+import crm_dedup_plugin.cli as cli
+cli.main = lambda **_: print("torch" in sys.modules, os.environ["OMP_WAIT_POLICY"]) or 0
+cli.run()
+"""
+
+
+@pytest.mark.parametrize(("told", "used"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_the_program_waits_for_its_threads_passively_unless_told_otherwise(told, used):
+    """Nobody reads the variable once PyTorch is imported."""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | told
+    done = subprocess.run([sys.executable, "-c", SHOW_POLICY], env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split() == ["False", used], done.stderr
