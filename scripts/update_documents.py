@@ -109,6 +109,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "decide speed": lambda results: decide_speed.table(results / "decide_speed.json"),
     "families": lambda results: held_out_tables.by_set(results / "families.json"),
     "family means": lambda results: held_out_tables.means(results / "families.json"),
+    "populations": lambda results: held_out_tables.populations(results / "populations.json"),
     "matching": lambda results: match_tables.quality(results / "matching.json"),
     "blocking": lambda results: match_tables.blocking(results / "matching.json"),
     "match scale": lambda results: match_tables.scale(results / "match_scale.json"),

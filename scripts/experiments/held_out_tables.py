@@ -159,5 +159,17 @@ def means(results: Path) -> str:
     return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
 
 
+def populations(results: Path) -> str:
+    """Return the mean of each way to make pairs, from ``results/populations.json``, with the least and the most of its samples."""
+    found = json.loads(results.read_text(encoding="utf-8"))
+    groups = {"public files": found["public"], "other lists": sorted(set(found["sets_sha256"]) - {*found["public"], LISTS})}
+    heads = ["pairs", *(f"{title}, {what}" for title in groups for what in SHOWN)]
+    rows = []
+    for way, runs in found["runs"].items():
+        means = [[np.mean([run[name][what] for name in names]) for run in runs] for names in groups.values() for what in SHOWN.values()]
+        rows.append([way, *(f"{np.mean(each):.3f} ({min(each):.3f}-{max(each):.3f})" for each in means)])
+    return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
+
+
 def _shown(one: dict | None, what: str) -> str:
     return f"{one[what]['value']:.3f} ({one[what]['low']:.3f}-{one[what]['high']:.3f})" if one else "-"
