@@ -59,7 +59,6 @@ def _run_prepare(options) -> None:
 
 def _run_synth(options) -> None:
     from crm_dedup_plugin.dataset.synth.write import write
-    from crm_dedup_plugin.matching import known
     from crm_dedup_plugin.reporting import dataset_card
 
     kinds = [name for name in ("export", "n", "compact", "unseen", "lists", "populations") if getattr(options, name)]
@@ -68,8 +67,14 @@ def _run_synth(options) -> None:
     if options.export:
         return _run_export(options)
     out = options.out or Path("data/all.jsonl")
-    card = write(options.n or 50_000, options.seed, out, "".join(set(kinds) - {"n"}), options.force, known.pairs)
+    card = write(options.n or 50_000, options.seed, out, "".join(set(kinds) - {"n"}), options.force, _compared)
     print(f"{out}: {card['pairs']} pairs; card: {dataset_card.write(card, out)}")
+
+
+def _compared(rows: list[dict]) -> dict[bool, list[tuple[str, str]]]:
+    from crm_dedup_plugin.matching import known  # only whole lists need it
+
+    return known.pairs(rows)
 
 
 def _run_export(options) -> None:

@@ -25,7 +25,7 @@ CLOSE = 0.005  # of F1: as good as the best of the others
 
 
 OURS, BOOSTING, BOTH = "model, real sources too", "boosting, real sources too", "model and boosting, real sources too"
-TITLES = {OURS: OURS, "model, generated pairs alone": "model, generated pairs alone", BOOSTING: BOOSTING}
+KINDS = (OURS, "model, generated pairs alone", BOOSTING)
 SHOWN = {"AUROC": "auroc", "F1": "f1", "at best": "best_f1"}
 OTHERS = {"strings": "baseline-strings", "Splink": "baseline-splink", "policy": "baseline-policy"}  # F1 of links
 
@@ -131,8 +131,8 @@ def by_set(results: Path) -> str:
     """Return the table of AUROC, F1 as shipped and F1 at the best threshold of each public set, by kind, with the other baselines' F1 of links."""
     found = json.loads(results.read_text(encoding="utf-8"))
     sets = {stem: found["sets"][stem] for stem in found["from"][0]["public"]}
-    kinds = [kind for kind in TITLES if any(kind in one for one in sets.values())]
-    heads = ["", "pairs", *(f"{TITLES[kind]}: {what}" for kind in kinds for what in SHOWN), *OTHERS]
+    kinds = [kind for kind in KINDS if any(kind in one for one in sets.values())]
+    heads = ["", "pairs", *(f"{kind}: {what}" for kind in kinds for what in SHOWN), *OTHERS]
     links = [json.loads((results.parent / folder / "metrics.json").read_text(encoding="utf-8"))["linking"] for folder in OTHERS.values()]
     rows = [
         [stem, f"{one['pairs']:,}", *(_shown(one.get(kind), what) for kind in kinds for what in SHOWN.values())]
@@ -149,7 +149,7 @@ def means(results: Path) -> str:
     found = json.loads(results.read_text(encoding="utf-8"))
     sets = [found["sets"][stem] for stem in found["from"][0]["public"]]
     rows = []
-    for kind in (*TITLES, BOTH):
+    for kind in (*KINDS, BOTH):
         if not all(kind in one for one in sets):
             continue
         numbers = [f"{np.mean([one[kind][what]['value'] for one in sets]):.3f}" for what in NUMBERS]

@@ -23,7 +23,7 @@ from crm_dedup_plugin.dataset.synth import export
 
 _TABLES = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
 SETS = tuple(_TABLES["columns"])
-FAMILIES: dict[str, str] = _TABLES["families"]
+FAMILIES = _TABLES["families"] | {name: one["source"]["family"] for name, one in _TABLES["published"].items()}
 _DIGITS = 8  # of a telephone number that every format has
 _ID, _ENTITY = "unique_id", "cluster"  # columns of the published files: what names a record, and the truth
 

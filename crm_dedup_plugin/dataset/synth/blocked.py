@@ -30,12 +30,15 @@ _SEEN = {"lines": {"line": "name"}, "register": {"company": "employer"}}  # what
 
 
 class Listed(NamedTuple):
-    """A list: its regime, its country, its rows (texts by concept), and what its records show by id."""
+    """A list: its regime, its country, and by the ids of its records what is known of them."""
 
     regime: regimes.Regime
     locale: str
-    rows: dict[str, dict[str, str]]
-    records: dict[str, dict[str, str]]
+    rows: dict[str, dict[str, str]]  # texts by concept
+    records: dict[str, dict[str, str]]  # what they show
+    evidence: dict[str, dict[str, str]]  # that of it which can say who it is
+    told: dict[str, dict[str, str]]  # texts by concept as `plausible` takes them
+    folded: dict[str, str]  # all that they show, to compare it
 
 
 def generate(pairs: int, block: Block, seed: int = 7, a_list: int = A_LIST) -> Iterator[dict]:
@@ -52,7 +55,12 @@ def listed(number: int, seed: int, a_list: int) -> tuple[Listed, Dice]:
     regime = regimes.draw(number, rng)
     entities = int(a_list * max(0.5, regime.prevalence / regime.several / _FOUND)) + 20
     rows = {one["id"]: one for one in Population(number, country, regime, rng).rows(entities)}
-    return Listed(regime, country.locale, rows, {key: _shown(one, regime) for key, one in rows.items()}), rng
+    records, entry = {key: _shown(one, regime) for key, one in rows.items()}, regime.columns.get("entry")
+    evidence = {key: {name: text for name, text in record.items() if name != entry} for key, record in records.items()}
+    names = {concept: concept for concept in regime.columns if concept != "entry"} | _SEEN.get(regime.kind, {})
+    told = {key: {names[concept]: text for concept, text in one.items() if concept in names} for key, one in rows.items()}
+    folded = {key: fold(" ".join(record.values())) for key, record in records.items()}
+    return Listed(regime, country.locale, rows, records, evidence, told, folded), rng
 
 
 def _shown(texts: dict[str, str], regime: regimes.Regime) -> dict[str, str]:
@@ -79,8 +87,7 @@ def pairs_of(number: int, block: Block, seed: int, a_list: int) -> Iterator[dict
 
 def _usable(same: bool, pairs: list[Pair], made: Listed, seen: set[frozenset[str]], rng: Dice) -> Iterator[Pair]:
     """Yield pairs whose label somebody could see: in turn one of the hardest, and any; none whose two records were `seen` with each other before."""
-    text = {key: fold(" ".join(record.values())) for key, record in made.records.items()}
-    alike = {pair: fuzz.token_sort_ratio(*(text[key] for key in pair)) for pair in pairs}
+    alike = {pair: fuzz.token_sort_ratio(*(made.folded[key] for key in pair)) for pair in pairs}
 
     def fresh(pair: Pair) -> bool:
         shown = frozenset(identity(made.records[key]) for key in pair)
@@ -111,9 +118,7 @@ def _most_alike(alike: dict[Pair, float]) -> list[Pair]:
 
 
 def _decision(same: bool, pair: Pair, made: Listed) -> str:
-    """Return the label of a pair. What says nothing of who it is does not count."""
-    entry = made.regime.columns.get("entry")
-    return decide(same, *({name: text for name, text in made.records[key].items() if name != entry} for key in pair))
+    return decide(same, *(made.evidence[key] for key in pair))
 
 
 def _told(same: bool, pair: Pair, made: Listed, rng: Dice) -> bool:
@@ -121,6 +126,4 @@ def _told(same: bool, pair: Pair, made: Listed, rng: Dice) -> bool:
     left, right = (made.records[key] for key in pair)
     if not left or not right or left == right or (not same and words(left) == words(right)):
         return False
-    seen = {concept: concept for concept in made.regime.columns if concept != "entry"} | _SEEN.get(made.regime.kind, {})
-    by_concept = ({seen[concept]: text for concept, text in made.rows[key].items() if concept in seen} for key in pair)
-    return plausible(same, _decision(same, pair, made), *by_concept, rng)
+    return plausible(same, _decision(same, pair, made), *(made.told[key] for key in pair), rng)
