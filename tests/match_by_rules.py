@@ -4,11 +4,11 @@ Every other part is the real one. For tests of what a run does when it is killed
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from crm_dedup_plugin.matching import pipeline, run_folder
-from crm_dedup_plugin.matching.matcher import NONE, Decision
+from crm_dedup_plugin.matching.matcher import NONE, SHARD, Answered, Decision
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy import evidence, reasoning, rules
@@ -17,11 +17,15 @@ from crm_dedup_plugin.policy import evidence, reasoning, rules
 class Rules:
     """What a `Matcher` is to a run; `asked` counts the pairs."""
 
-    name, calibration = "rules", Calibration(1.0, 0.79, True)
+    name, calibration, shard = "rules", Calibration(1.0, 0.79, True), SHARD
 
     def __init__(self, folder: Path):
         self.model, self.asked = str(folder), 0
         (folder / "config.json").write_text("{}", encoding="utf-8")
+
+    def each(self, shards: Iterable[Sequence[tuple[dict, dict]]], explain: str | None = None) -> Iterator[Answered]:
+        for at, shard in enumerate(shards):
+            yield at, self.probabilities(shard) if explain is None else self.decide_many(shard, explain)
 
     def decide_many(self, pairs: Iterable[tuple[dict, dict]], explain: str) -> list[Decision]:
         found = []

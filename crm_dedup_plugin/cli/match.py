@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from crm_dedup_plugin.cli.parser import Program, above_zero, one_of
-from crm_dedup_plugin.cli.use import asking, quiet
+from crm_dedup_plugin.cli.use import asking, opened, quiet
 
 RUNS, LAST = Path("runs"), "report"
 PRIMARY = "most_complete, oldest, last_changed or column:NAME"
@@ -68,16 +68,14 @@ def _learned(run: Path) -> str:
 
 @quiet()
 def _run_match(options) -> None:
-    from crm_dedup_plugin.inference.engine import arguments
     from crm_dedup_plugin.matching import pipeline, run_folder
-    from crm_dedup_plugin.matching.matcher import Matcher
     from crm_dedup_plugin.reporting import match_report
 
     run = place(options.name, options.files)
     settings = pipeline.Settings(
         options.profile, options.candidates, options.threshold, options.explain, options.price_per_hour, options.primary, options.until
     )
-    with run_folder.alone(run), Matcher(options.model or _learned(run), options.backend, options.engines, arguments(options.engine or ())) as matcher:
+    with run_folder.alone(run), opened(options, options.model or _learned(run)) as matcher:
         found = pipeline.match(run, options.files, matcher, settings)
         if "plan" in found:
             print(pipeline.summary(found))

@@ -7,11 +7,15 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crm_dedup_plugin import process
 from crm_dedup_plugin.cli.measure import key_value
 from crm_dedup_plugin.cli.parser import Parser, Program, above_zero, one_of
 from crm_dedup_plugin.errors import UserError
+
+if TYPE_CHECKING:
+    from crm_dedup_plugin.matching.matcher import Matcher
 
 STDIN = Path("-")
 OPTIONAL = ("scipy", "sklearn", "torchao")  # Transformers imports these where they are installed
@@ -41,6 +45,8 @@ def asking(command: Parser, model: str | None = "embedded", said: str = "") -> N
     explanation = "What runs the model (auto, transformers, vllm): Transformers starts sooner, vLLM is faster with many pairs on a GPU."
     command.option("--backend", explanation, "auto", type=one_of(_backends), metavar="NAME")
     command.option("--engines", "How many copies of the model share the pairs, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
+    explanation = "A Ray cluster whose nodes share the pairs, as in ray://HOST:10001; without --engines, since each GPU gets a copy of the model."
+    command.option("--cluster", explanation, None, "this machine alone", metavar="ADDRESS")
 
 
 def _model(command: Parser, model: str | None = "embedded", said: str = "") -> None:
@@ -73,6 +79,21 @@ def quiet() -> Iterator[None]:
         yield
 
 
+def opened(options, model: str) -> "Matcher":
+    """Return the matcher that the options of `asking` describe; close it."""
+    from crm_dedup_plugin.inference.engine import arguments
+    from crm_dedup_plugin.matching.matcher import Matcher
+
+    settings = arguments(options.engine or ())
+    if not options.cluster:
+        return Matcher(model, options.backend, options.engines, settings)
+    from crm_dedup_plugin.matching.cluster import ClusterMatcher
+
+    if options.engines > 1:
+        raise UserError(f"--engines {options.engines} is for this machine: with --cluster leave it out, each GPU gets a copy of the model")
+    return ClusterMatcher(options.cluster, model, options.backend, settings)
+
+
 def _hurry() -> None:
     """Spare a single question what takes seconds and serves nothing here: optional packages of Transformers, and the garbage collector."""
     gc.disable()
@@ -81,27 +102,25 @@ def _hurry() -> None:
 
 @quiet()
 def _run_decide(options) -> None:
-    from crm_dedup_plugin.inference.engine import arguments
     from crm_dedup_plugin.matching import pair_file
-    from crm_dedup_plugin.matching.matcher import ALL, REVIEW, Matcher, to_line
+    from crm_dedup_plugin.matching.matcher import ALL, REVIEW, to_line
     from crm_dedup_plugin.pair.files import read_record
 
     if len(options.files) > 2:
         raise UserError(f"{len(options.files)} files: name two JSON files with a record each, or one file of pairs")
     records = [read_record(path) for path in options.files] if len(options.files) == 2 else []
     path = options.files[0] if options.files else STDIN
-    settings = {"backend": options.backend, "engines": options.engines, "options": arguments(options.engine or ())}
     if records:
         if options.out:
             raise UserError("--out is for a file of pairs: leave it out, or write `> FILE`")
         if options.alone and options.model == "embedded" and options.backend != "vllm":
             _hurry()
-        with Matcher(options.model, **settings) as matcher:
+        with opened(options, options.model) as matcher:
             print(to_line(matcher.decide(*records, options.explain or ALL)))
         return
     if path == STDIN and sys.stdin.isatty():
         raise UserError("there is nothing to decide about: name two JSON files, or a file of pairs, or send pairs through a pipe")
-    with _source(path, bool(options.out)) as source, Matcher(options.model, **settings) as matcher:
+    with _source(path, bool(options.out)) as source, opened(options, options.model) as matcher:
         origin = "standard input" if path == STDIN else str(path)
         if options.out:
             pair_file.answer_file(matcher, source, origin, options.explain or REVIEW, options.out)

@@ -45,6 +45,7 @@ class TransformersEngine:
         self.grammar = ThreadPoolExecutor(1).submit(grammar.known_tokens, self.tokenizer, self.model.config.get_text_config().vocab_size)
         self.start, self.firsts = tokens.decision_ids(self.tokenizer)
         self.known: tuple[list[int], object] = ([], None)  # the tokens of the last prompt, and its keys and values
+        self.rubric = self.known
 
     def ask(self, kind: str, pairs: Sequence[Pair], limits: int = answer.MAX_ANSWER_TOKENS) -> Batch:
         """Return what `engine.Engine.ask` returns for DECISION, or for FULL with answers of at most `limits` tokens."""
@@ -56,6 +57,16 @@ class TransformersEngine:
             made = [self._probabilities(ids) if kind == DECISION else self._reply(ids, limits) for ids in prompts]
         seconds = time.perf_counter() - began
         return Batch([one for one, _ in made], [count for _, count in made], sum(map(len, prompts)), 0, seconds, seconds)
+
+    def reset_cache(self) -> None:
+        """Forget all prompts, but what they all begin with."""
+        import torch
+
+        if not self.rubric[0]:
+            with torch.inference_mode():
+                self._probabilities(tokens.prompt_ids(self.tokenizer, {}, {}))
+            self.rubric = self.known
+        self.known = copy.deepcopy(self.rubric)
 
     def _probabilities(self, prompt: list[int]) -> tuple[list[float], int]:
         ids, cache = prompt + self.start, self._cache(prompt)

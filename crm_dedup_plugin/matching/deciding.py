@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import pyarrow
 
 SHARDS, DECISIONS, REASONS, INSIDE = "shards", "decisions.parquet", "reasons.jsonl", "inside.jsonl"
-FIRST, MOST, SECONDS = 32, 16_384, 20  # pairs of the first shard and of the largest, and how long each shall take
 SURE = 0.995  # the least calibrated probability of a merge that no person sees; results/matching.json shows what it costs
 EXAMPLES = 6  # pairs of each decision that get a reasoning although nobody must read them
 DUPLICATE, POSSIBLE, NO_MATCH = LABELS
@@ -120,10 +119,10 @@ def asker(run: Path, matcher: Matcher) -> Callable[[Sequence[Rows]], list[tuple[
 
     def ask(pairs: Sequence[Rows]) -> list[tuple[float, float, float]]:
         new = [pair for pair in pairs if pair not in known]
-        say = shown("group", "pairs inside groups", len(new))
+        say, shards = shown("group", "pairs inside groups", len(new)), _cut(new, matcher.shard)
         with kept.open("a", encoding="utf-8") as file:
-            for done, part in _paced(new):
-                for (a, b), probabilities in zip(part, _asked(matcher, records, part), strict=True):
+            for done, at, told in _each(matcher, records, shards):
+                for (a, b), probabilities in zip(shards[at], told, strict=True):
                     known[a, b] = probabilities
                     file.write(json.dumps({"a": a, "b": b, "probabilities": probabilities}) + "\n")
                 file.flush()
@@ -136,21 +135,39 @@ def asker(run: Path, matcher: Matcher) -> Callable[[Sequence[Rows]], list[tuple[
 
 def _ask_all(folder: Path, records: Records, matcher: Matcher, pairs: Sequence[Rows], price: float | None) -> int:
     """Write the shards that are not there yet; return how many pairs were decided before."""
-    import pyarrow.parquet
-
     (folder / SHARDS).mkdir(exist_ok=True)
-    there = sorted((folder / SHARDS).glob("*.parquet"))
-    before = sum(pyarrow.parquet.read_metadata(path).num_rows for path in there)
+    missing = _missing(folder / SHARDS, len(pairs))
+    before = len(pairs) - sum(map(len, missing))
     say = shown("decide", "pairs", len(pairs), before, price)
-    for done, part in _paced(pairs, before):
-        told = _asked(matcher, records, part)
-        write_table(_table(part, told).select(NAMES[:-1]), folder / SHARDS / f"{done:012}.parquet")
-        say(done)
+    shards = [part for rows in missing for part in _cut(rows, matcher.shard)]
+    for done, at, told in _each(matcher, records, [[pairs[row] for row in rows] for rows in shards]):
+        part = pairs[shards[at].start : shards[at].stop]
+        write_table(_table(part, told).select(NAMES[:-1]), folder / SHARDS / f"{shards[at].stop:012}.parquet")
+        say(before + done)
     return before
 
 
-def _asked(matcher: Matcher, records: Records, pairs: Sequence[Rows]) -> list[list[float]]:
-    return matcher.probabilities([(records.evidence(a), records.evidence(b)) for a, b in pairs])
+def _missing(folder: Path, total: int) -> list[range]:
+    """Return the pairs that no shard holds; a shard is named after the number of the pair that follows it."""
+    import pyarrow.parquet
+
+    found, begin = [], 0
+    for end, rows in [*((int(path.stem), pyarrow.parquet.read_metadata(path).num_rows) for path in sorted(folder.glob("*.parquet"))), (total, 0)]:
+        found += [range(begin, end - rows)] if begin < end - rows else []
+        begin = end
+    return found
+
+
+def _cut(items: Sequence, size: int) -> list[Sequence]:
+    return [items[begin : begin + size] for begin in range(0, len(items), size)]
+
+
+def _each(matcher: Matcher, records: Records, shards: Sequence[Sequence[Rows]], explain: str | None = None) -> Iterator[tuple[int, int, list]]:
+    """Yield how many pairs are done, the place of a shard, and what `Matcher.each` says of it."""
+    done = 0
+    for at, told in matcher.each(([(records.evidence(a), records.evidence(b)) for a, b in shard] for shard in shards), explain):
+        done += len(told)
+        yield done, at, told
 
 
 def _decided(run: Path, calibration: Calibration) -> dict[str, int]:
@@ -177,10 +194,9 @@ def _explain(run: Path, matcher: Matcher, threshold: float, count: int) -> None:
     records, known = Records(run), reasons(run)
     rows = [(one["a"], one["b"]) for one in chosen(decisions(run), threshold, count)]
     new = [pair for pair in rows if pair not in known]
-    say = shown("explain", "pairs", len(new))
-    for done, part in _paced(new):
-        told = matcher.decide_many([(records.evidence(a), records.evidence(b)) for a, b in part], ALL)
-        known |= {pair: {"a": pair[0], "b": pair[1], **_said(one)} for pair, one in zip(part, told, strict=True)}
+    say, shards = shown("explain", "pairs", len(new)), _cut(new, matcher.shard)
+    for done, at, told in _each(matcher, records, shards, ALL):
+        known |= {pair: {"a": pair[0], "b": pair[1], **_said(one)} for pair, one in zip(shards[at], told, strict=True)}
         say(done)
     write_atomically(run_folder.folder(run, "decide") / REASONS, "".join(f"{json.dumps(known[pair], ensure_ascii=False)}\n" for pair in rows))
 
@@ -209,14 +225,3 @@ def _whole_lines(path: Path) -> Iterator[dict]:
     if path.is_file():
         for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
             yield json.loads(line)
-
-
-def _paced(items: Sequence[Rows], before: int = 0) -> Iterator[tuple[int, Sequence[Rows]]]:
-    """Yield the items after the first `before` in parts that take about `SECONDS` each, and with each how many will be done after it."""
-    size = FIRST
-    while before < len(items):
-        part, began = items[before : before + size], time.monotonic()
-        before += len(part)
-        yield before, part
-        fits = len(part) * SECONDS / max(time.monotonic() - began, 1e-3)
-        size = int(min(max(fits, FIRST), 8 * size, MOST))

@@ -7,12 +7,12 @@ the decision, takes many tokens, and is asked for where somebody will read it.
 import contextlib
 import gc
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 from crm_dedup_plugin import process
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import embedded, models, pool
+from crm_dedup_plugin.inference import devices, embedded, models, pool
 from crm_dedup_plugin.inference.engine import DECISION, FULL, Pair
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.pair.answer import LABELS
@@ -22,6 +22,7 @@ NONE, REVIEW, ALL = EXPLAIN = ("none", "review", "all")
 AUTO, TRANSFORMERS, VLLM = BACKENDS = ("auto", "transformers", "vllm")
 FEW = 16  # pairs that Transformers answers sooner than vLLM starts
 CPU_FEW = 48  # the same without a GPU, and of whole answers only: for one token Transformers is at least as fast there
+SHARD, GPU_SHARD = 64, 16_384  # pairs that are asked about together; with a GPU many, since each shard ends with a batch that is not full
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -32,6 +33,9 @@ class Decision(NamedTuple):
     probabilities: dict[str, float]  # of each label; they sum to 1
     reasoning: str | None  # at most 240 characters; None where it was not asked for, or was not finished
     calibrated: bool  # False: no calibration of this model was found, and the probabilities are as the model gave them
+
+
+Answered = tuple[int, list[Decision] | list[list[float]]]
 
 
 class Matcher:
@@ -66,7 +70,7 @@ class Matcher:
         """
         if explain not in EXPLAIN:
             raise UserError(f"explain={explain!r} is unknown: choose among {', '.join(EXPLAIN)}")
-        pairs = [tuple(map(_normalised, pair)) for pair in pairs]
+        pairs = [tuple(map(normalised, pair)) for pair in pairs]
         if not pairs:
             return []
         engine = self.engine(len(pairs), explain)
@@ -83,7 +87,22 @@ class Matcher:
             return []
         engine = self.engine(len(pairs))
         with _explained(self.name):
-            return engine.ask(DECISION, [tuple(map(_normalised, pair)) for pair in pairs]).answers
+            return engine.ask(DECISION, [tuple(map(normalised, pair)) for pair in pairs]).answers
+
+    @property
+    def shard(self) -> int:
+        """How many pairs `each` had best be given at once."""
+        return GPU_SHARD if devices.visible_gpus() else SHARD
+
+    def each(self, shards: Iterable[Sequence[Pair]], explain: str | None = None) -> Iterator[Answered]:
+        """Yield for each shard of pairs its place, from 0, and what `decide_many` says of it, or `probabilities` where `explain` is None.
+
+        No shard's answers depend on the shards before it.
+        """
+        for at, shard in enumerate(shards):
+            if shard:
+                self.engine(len(shard), explain or NONE).reset_cache()
+            yield at, self.probabilities(shard) if explain is None else self.decide_many(shard, explain)
 
     def close(self) -> None:
         """Free the memory of the model."""
@@ -127,7 +146,7 @@ class Matcher:
         return TransformersEngine(self.model)
 
 
-def _normalised(record: dict) -> Record:
+def normalised(record: dict) -> Record:
     return record if isinstance(record, Record) else normalise(check(record))[0]  # what `pair.files` reads is normalised already
 
 

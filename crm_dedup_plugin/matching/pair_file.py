@@ -12,19 +12,16 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import islice, tee
 from pathlib import Path
 from typing import BinaryIO
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import devices
-from crm_dedup_plugin.matching.matcher import Decision, Matcher, to_line
+from crm_dedup_plugin.matching.matcher import Answered, Decision, Matcher, to_line
 from crm_dedup_plugin.matching.progress import shown
 from crm_dedup_plugin.pair.files import MAX_ERRORS, DataError, Pair, each_pair
 from crm_dedup_plugin.provenance import PROMPT_VERSION, model_digest
-
-# Pairs that are decided before their lines are written. With a GPU many: each chunk ends with a batch that is not full.
-CHUNK, GPU_CHUNK = 256, 16_384
 
 
 class PartlyAnswered(UserError):
@@ -74,10 +71,10 @@ def _answer(
     say = shown("decide", "lines", total, answered) if total else lambda _: None
     if done:
         print(f"continuing after {len(done):,} lines", file=sys.stderr, flush=True)
-    gpu = bool(devices.visible_gpus())
-    chunks = _chunks(islice(each_pair(source, origin), answered, None), GPU_CHUNK if gpu else CHUNK)
+    chunks = _chunks(islice(each_pair(source, origin), answered, None), matcher.shard)
     decided = _decided(matcher, _ahead(chunks) if total else chunks, explain)  # a pipe is not read ahead: who writes to it may wait for answers
-    for found in _ahead(decided) if total and gpu else decided:  # without a GPU, Ctrl-C would have to wait for the next chunk
+    # Without a GPU, Ctrl-C would have to wait for the next chunk.
+    for found in _ahead(decided) if total and devices.visible_gpus() else decided:
         errors += [str(one) for one, _ in found if isinstance(one, DataError)]
         write([_line(*pair) for pair in found])
         answered += len(found)
@@ -88,9 +85,20 @@ def _answer(
 
 
 def _decided(matcher: Matcher, chunks: Iterable[list[Pair | DataError]], explain: str) -> Iterator[list[tuple[Pair | DataError, Decision | None]]]:
-    for chunk in chunks:
-        decisions = iter(matcher.decide_many((one.records for one in chunk if isinstance(one, Pair)), explain))
+    chunks, again = tee(chunks)
+    pairs = ([one.records for one in chunk if isinstance(one, Pair)] for chunk in again)
+    for chunk, told in zip(chunks, _in_order(matcher.each(pairs, explain)), strict=True):
+        decisions = iter(told)
         yield [(one, next(decisions) if isinstance(one, Pair) else None) for one in chunk]
+
+
+def _in_order(answered: Iterable[Answered]) -> Iterator[list[Decision]]:
+    waiting, turn = {}, 0
+    for at, told in answered:
+        waiting[at] = told
+        while turn in waiting:
+            yield waiting.pop(turn)
+            turn += 1
 
 
 def _line(one: Pair | DataError, decision: Decision | None) -> str:

@@ -1,0 +1,213 @@
+"""Decide on a Ray cluster: one copy of the model an accelerator, and shards of pairs for whichever is free.
+
+Ray Data places the copies, deals out the shards, and deals them out again where a node dies. Each node needs the same environment
+(`make setup`), and is started from it (``.venv/bin/ray start``). A node that does not have the model gets it once.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import pickle
+import re
+import shutil
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.inference import devices
+from crm_dedup_plugin.inference.engine import Pair
+from crm_dedup_plugin.matching.matcher import AUTO, GPU_SHARD, SHARD, TRANSFORMERS, VLLM, Answered, Matcher, normalised
+from crm_dedup_plugin.pair import probe
+from crm_dedup_plugin.pair.record import Record, to_json
+from crm_dedup_plugin.provenance import digest, versions
+
+if TYPE_CHECKING:
+    import pyarrow
+    import ray
+
+CORES = 2  # of a node without a GPU, for each copy of the model: more make one pair hardly faster
+FEW = 256  # pairs that are asked about here, sooner than a copy of the model is loaded on a node
+PASSED = ("OMP_WAIT_POLICY", "CRM_DEDUP_PRECISION", "HF_HUB_OFFLINE", "HF_TOKEN")  # variables that hold on the nodes too
+HEAD = "node:__internal_head__"  # a resource of the head node, by which Ray tells it from the others
+MODELS = Path.home() / ".cache" / "crm-dedup" / "models"  # on a node, those that were sent to it
+
+
+class ClusterMatcher(Matcher):
+    """A `Matcher` whose `each` is the work of a Ray cluster. Few pairs are asked about on this machine.
+
+    `address` is what Ray connects to: "ray://HOST:10001" from any machine, "HOST:6379" or "auto" from a node of the cluster.
+    Raises UserError where there is no cluster.
+    """
+
+    def __init__(self, address: str, model: str, backend: str = AUTO, options: dict | None = None):
+        super().__init__(model, backend, options=options)
+        self._nodes = _connect(address)
+        self._gpus = any(node.get("GPU") for node in self._nodes)
+
+    @property
+    def shard(self) -> int:
+        """How many pairs a node is given at once."""
+        return GPU_SHARD if self._gpus else SHARD
+
+    def each(self, shards: Iterable[Sequence[Pair]], explain: str | None = None) -> Iterator[Answered]:
+        """Yield what `Matcher.each` does, as it is ready; the shards are all read first."""
+        records, tables = _packed(shards)
+        if sum(map(len, tables)) <= FEW:
+            yield from super().each((_pairs(records, table) for table in tables), explain)
+            return
+        yield from ((at, []) for at, table in enumerate(tables) if not len(table))
+        with _explained():
+            yield from self._told(records, list(filter(len, tables)), explain)
+
+    def close(self) -> None:
+        """Free the memory of the model, here and on the nodes, and leave the cluster."""
+        import ray
+
+        super().close()
+        ray.shutdown()
+
+    def _told(self, records: "pyarrow.Array", tables: Sequence["pyarrow.Table"], explain: str | None) -> Iterator[Answered]:
+        import ray
+
+        backend = self.backend if self.backend != AUTO else VLLM if self._gpus else TRANSFORMERS
+        known = {
+            "model": send(self.model),
+            "records": ray.put(records),
+            "matcher": (backend, 1, self.options),
+            "explain": explain,
+            "expected": _facts(),
+        }
+        needs, copies = self._copies()
+        work = ray.remote(num_cpus=0, resources={HEAD: 0.001})(_Work).remote(ray.put(tables), known, needs, copies)
+        try:
+            while row := ray.get(work.next.remote()):
+                yield row["shard"], pickle.loads(row["answers"])
+        finally:
+            ray.kill(work)
+
+    def _copies(self) -> tuple[dict[str, float], int]:
+        """Return what a copy of the model takes of a node, and how many copies there is room for."""
+        if self._gpus:
+            each = devices.gpus_per_engine(self.options or {})
+            return {"num_gpus": each}, max(sum(int(node.get("GPU", 0)) // each for node in self._nodes), 1)
+        each = min(CORES, *(int(node["CPU"]) for node in self._nodes if node.get("CPU")))
+        return {"num_cpus": each}, sum(int(node.get("CPU", 0)) // each for node in self._nodes)
+
+
+class _Work:
+    """The shards, dealt out to copies of the model. It is on the head node, because Ray Data works from inside a cluster only."""
+
+    def __init__(self, tables: Sequence["pyarrow.Table"], known: dict, needs: dict[str, float], copies: int):
+        import ray.data
+
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        pool = ray.data.ActorPoolStrategy(min_size=1, max_size=copies, initial_size=min(copies, len(tables)), max_tasks_in_flight_per_actor=2)
+        settings = {"compute": pool, "batch_size": None, "batch_format": "pyarrow", **needs}
+        self._rows = iter(ray.data.from_arrow(list(tables)).map_batches(_Copy, fn_constructor_kwargs=known, **settings).iter_rows())
+
+    def next(self) -> dict | None:
+        """Return a shard that is done, or None after the last."""
+        return next(self._rows, None)
+
+
+class _Copy:
+    """A copy of the model on a node."""
+
+    def __init__(self, model: dict, records: "ray.ObjectRef", matcher: tuple, explain: str | None, expected: dict[str, str]):
+        import ray
+
+        if different := {name for name, value in _facts().items() if value != expected[name]}:
+            raise UserError(f"the node {ray.util.get_node_ip_address()} has other versions of {', '.join(sorted(different))}: run `make setup` there")
+        self.matcher, self.records, self.explain = Matcher(receive(**model), *matcher), ray.get(records), explain
+
+    def __call__(self, table: "pyarrow.Table") -> dict[str, list]:
+        ((_, told),) = self.matcher.each([_pairs(self.records, table)], self.explain)
+        return {"shard": table["shard"].to_pylist()[:1], "answers": [pickle.dumps(told)]}
+
+
+def _connect(address: str) -> list[dict[str, float]]:
+    """Connect to a cluster; returns the resources of each of its nodes."""
+    import ray
+
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0"}
+    variables = {name: os.environ[name] for name in PASSED if name in os.environ}
+    try:
+        if ":" in address:  # at once, where Ray tries for half a minute
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": variables})
+    except (OSError, ValueError, RuntimeError) as error:
+        start = "start one with `.venv/bin/ray start --head`, and name it as ray://HOST:10001"
+        raise UserError(f"--cluster {address}: no Ray cluster answers ({type(error).__name__}): {start}") from error
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _packed(shards: Iterable[Sequence[Pair]]) -> tuple["pyarrow.Array", list["pyarrow.Table"]]:
+    """Return the records of all pairs, each once, and for each shard a table (shard, a, b) with its number and their places."""
+    import pyarrow as pa
+
+    places, tables = {}, []
+    for at, shard in enumerate(shards):
+        rows = [[at, *(places.setdefault(to_json(normalised(record)), len(places)) for record in pair)] for pair in shard]
+        tables.append(pa.table([*np.array(rows, np.int64).reshape(-1, 3).T], names=["shard", "a", "b"]))
+    return pa.array(places, pa.large_string()), tables
+
+
+def _pairs(records: "pyarrow.Array", table: "pyarrow.Table") -> list[tuple[Record, Record]]:
+    def record(at: int) -> Record:
+        return Record(json.loads(records[at].as_py()))
+
+    return [(record(a), record(b)) for a, b in zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True)]
+
+
+def _facts() -> dict[str, str]:
+    """Return what must be the same on all nodes; builds of one version for different accelerators are the same."""
+    return {"crm-dedup-plugin": probe.fingerprint()} | {name: version.partition("+")[0] for name, version in versions().items()}
+
+
+def send(model: str) -> dict:
+    """Return what `receive` needs of a model; of one on the Hub that is its name."""
+    import ray
+
+    if not Path(model).is_dir():
+        return {"path": model, "files": {}, "sha256": ""}
+    paths = sorted(path for path in Path(model).resolve().iterdir() if path.is_file())
+    return {"path": str(paths[0].parent), "files": {path.name: ray.put(path.read_bytes()) for path in paths}, "sha256": digest(paths)}
+
+
+def receive(path: str, files: dict, sha256: str) -> str:
+    """Return the model's folder on this node: the same path where it holds the same files, else a copy, which is made once."""
+    import ray
+
+    def is_it(folder: Path) -> bool:
+        return all((folder / name).is_file() for name in files) and digest(folder / name for name in sorted(files)) == sha256
+
+    if not files or is_it(Path(path)):
+        return path
+    target = MODELS / sha256
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with target.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not is_it(target):
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir()
+            for name, content in files.items():
+                (target / name).write_bytes(ray.get(content))
+    return str(target)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Raise what went wrong on the cluster as a UserError."""
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        said = re.findall(r"UserError: (.*)", str(error))
+        raise UserError(said[-1] if said else f"the cluster failed ({type(error).__name__}): see the logs of its nodes, in /tmp/ray") from error

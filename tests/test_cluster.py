@@ -1,0 +1,135 @@
+"""`--cluster`: two Ray nodes on this machine decide what one process decides, also when one of them is killed, or the command itself."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny_models
+from compact_pairs import generate
+
+from crm_dedup_plugin.cli import main
+from crm_dedup_plugin.dataset.synth import export
+from crm_dedup_plugin.matching import cluster, deciding, run_folder
+from crm_dedup_plugin.matching.matcher import SHARD
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+ALONE = {"OMP_NUM_THREADS": "1"}  # Ray gives each copy of the model as many threads as it has cores: here one
+SHARDS = "3-decide/shards"
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """A cluster of two nodes with a core each; the first one is the head."""
+    from ray.cluster_utils import Cluster
+
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "ray_client_server_port": 10001})
+    try:
+        yield found
+    finally:
+        found.shutdown()
+
+
+@pytest.fixture
+def second_node(nodes):
+    """The node that is not the head; a test may kill it."""
+    node = nodes.add_node(num_cpus=1)
+    nodes.wait_for_nodes()
+    yield node
+    if node in nodes.list_all_nodes():
+        nodes.remove_node(node)
+
+
+@pytest.fixture(scope="module")
+def folder(tokenizer, tmp_path_factory) -> Path:
+    """A folder with a model of two layers and an export of 400 rows."""
+    found = tmp_path_factory.mktemp("cluster")
+    tiny_models.build("mistral7b", found / "model", tokenizer, head_dim=64, kind="LlamaConfig")
+    export.write(400, 7, found / "contacts.csv")
+    return found
+
+
+def start(folder: Path, run: str, *words: str, **variables: str) -> subprocess.Popen:
+    words = ["match", "contacts.csv", "--run", f"./{run}", "--model", "./model", "--until", "decide", "--explain", "0", *words]
+    command = [sys.executable, "-m", "crm_dedup_plugin", *words]
+    return subprocess.Popen(command, cwd=folder, env={**os.environ, **variables}, stderr=subprocess.PIPE, text=True)
+
+
+def await_shards(process: subprocess.Popen, run: Path, count: int) -> None:
+    while len(list((run / SHARDS).glob("*.parquet"))) < count:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+
+
+def decided(run: Path) -> list[dict]:
+    return deciding.raw(run).to_pylist()
+
+
+@pytest.fixture(scope="module")
+def alone(folder) -> list[dict]:
+    """What this machine alone decides."""
+    process = start(folder, "alone", **ALONE)
+    assert process.wait() == 0, process.stderr.read()
+    found = decided(folder / "alone")
+    assert len(found) > 8 * SHARD and len({one["duplicate"] for one in found}) > len(found) / 2
+    return found
+
+
+def test_the_command_is_killed_then_a_node_dies_and_nothing_is_lost_or_different(nodes, second_node, folder, alone):
+    process, run = start(folder, "killed", "--cluster", nodes.address), folder / "killed"
+    await_shards(process, run, 2)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    there = {path: path.stat().st_mtime_ns for path in (run / SHARDS).glob("*.parquet")}
+
+    process = start(folder, "killed", "--cluster", nodes.address)
+    await_shards(process, run, len(there) + 2)
+    nodes.remove_node(second_node, allow_graceful=False)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert decided(run) == alone
+    assert there == {path: path.stat().st_mtime_ns for path in there}, "what was decided before is not decided again"
+    assert run_folder.report(run, "decide")["asked"] < len(alone)
+
+
+def test_a_file_of_pairs_is_decided_from_outside_the_cluster(nodes, folder, monkeypatch, capsys):
+    """Through Ray's client, as from a laptop; lines that cannot be used are named, and whole answers come back too."""
+    monkeypatch.chdir(folder)
+    pairs = [{"record_a": row["input"]["record_a"], "record_b": row["input"]["record_b"]} for row in generate(80)]
+    lines = [json.dumps(pair) for pair in pairs] + ["no pair"] * (2 * SHARD)
+    Path("pairs.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    found = []
+    for words in (["--cluster", "ray://127.0.0.1:10001"], []):
+        monkeypatch.setattr(cluster, "FEW", 10)
+        assert main(["decide", "pairs.jsonl", "--model", "./model", "--backend", "transformers", "--out", "out.jsonl", *words]) == 3
+        found.append(Path("out.jsonl").read_text())
+    assert found[0] == found[1] and len(found[0].splitlines()) == 80 + 2 * SHARD
+
+
+def test_a_node_without_the_model_gets_it_once(nodes, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "MODELS", tmp_path / "models")
+    with cluster.ClusterMatcher(nodes.address, str(folder / "model")):
+        sent = cluster.send(str(folder / "model"))
+        assert cluster.receive(**sent) == str(folder / "model"), "it is there already"
+        elsewhere = sent | {"path": str(tmp_path / "nowhere")}
+        got = Path(cluster.receive(**elsewhere))
+        assert {path.name: path.read_bytes() for path in got.iterdir()} == {path.name: path.read_bytes() for path in (folder / "model").iterdir()}
+        (got / "config.json").write_text("{}")
+        shutil.rmtree(tmp_path / "nowhere", ignore_errors=True)
+        assert cluster.receive(**elsewhere) == str(got)
+        assert (got / "config.json").read_bytes() == (folder / "model" / "config.json").read_bytes(), "a copy that has changed is made anew"
+
+
+def test_without_a_cluster_the_error_says_how_to_start_one(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    for address in ("ray://127.0.0.1:9", "127.0.0.1:9", "127.0.0.1:port"):
+        assert main(["match", "contacts.csv", "--run", "./none", "--model", "./model", "--cluster", address]) == 1
+        assert f"--cluster {address}: no Ray cluster answers" in capsys.readouterr().err
+    assert main(["match", "contacts.csv", "--run", "./none", "--cluster", "auto", "--engines", "2"]) == 1
+    assert "--engines 2" in capsys.readouterr().err
+    assert not (folder / "none" / "3-decide").exists()
