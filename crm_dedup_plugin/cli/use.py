@@ -45,7 +45,7 @@ def asking(command: Parser, model: str | None = "embedded", said: str = "") -> N
     explanation = "What runs the model (auto, transformers, vllm): Transformers starts sooner, vLLM is faster with many pairs on a GPU."
     command.option("--backend", explanation, "auto", type=one_of(_backends), metavar="NAME")
     command.option("--engines", "How many copies of the model share the pairs, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
-    explanation = "A Ray cluster whose nodes share the pairs, as in ray://HOST:10001; without --engines, since each GPU gets a copy of the model."
+    explanation = "A Ray cluster whose nodes share the pairs, as in ray://HOST:10001; each GPU gets a copy of the model, or more with --engines."
     command.option("--cluster", explanation, None, "this machine alone", metavar="ADDRESS")
 
 
@@ -89,9 +89,7 @@ def opened(options, model: str) -> "Matcher":
         return Matcher(model, options.backend, options.engines, settings)
     from crm_dedup_plugin.matching.cluster import ClusterMatcher
 
-    if options.engines > 1:
-        raise UserError(f"--engines {options.engines} is for this machine: with --cluster leave it out, each GPU gets a copy of the model")
-    return ClusterMatcher(options.cluster, model, options.backend, settings)
+    return ClusterMatcher(options.cluster, model, options.backend, options.engines, settings)
 
 
 def _hurry() -> None:

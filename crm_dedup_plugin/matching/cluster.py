@@ -7,6 +7,7 @@ Ray Data places the copies, deals out the shards, and deals them out again where
 import contextlib
 import fcntl
 import json
+import math
 import os
 import pickle
 import re
@@ -40,14 +41,15 @@ MODELS = Path.home() / ".cache" / "crm-dedup" / "models"  # on a node, those tha
 class ClusterMatcher(Matcher):
     """A `Matcher` whose `each` is the work of a Ray cluster. Few pairs are asked about on this machine.
 
-    `address` is what Ray connects to: "ray://HOST:10001" from any machine, "HOST:6379" or "auto" from a node of the cluster.
-    Raises UserError where there is no cluster.
+    `address` is what Ray connects to: "ray://HOST:10001" from any machine, "HOST:6379" or "auto" from a node of the cluster. `engines` is
+    the least number of copies of the model; each GPU gets one in any case. Raises UserError where there is no cluster.
     """
 
-    def __init__(self, address: str, model: str, backend: str = AUTO, options: dict | None = None):
+    def __init__(self, address: str, model: str, backend: str = AUTO, engines: int = 1, options: dict | None = None):
         super().__init__(model, backend, options=options)
-        self._nodes = _connect(address)
-        self._gpus = any(node.get("GPU") for node in self._nodes)
+        self._nodes, self._least = _connect(address), engines
+        self._gpus = sum(int(node.get("GPU", 0)) for node in self._nodes)
+        self._copies = self._places()
 
     @property
     def shard(self) -> int:
@@ -74,15 +76,9 @@ class ClusterMatcher(Matcher):
     def _told(self, records: "pyarrow.Array", tables: Sequence["pyarrow.Table"], explain: str | None) -> Iterator[Answered]:
         import ray
 
+        needs, copies, options = self._copies
         backend = self.backend if self.backend != AUTO else VLLM if self._gpus else TRANSFORMERS
-        known = {
-            "model": send(self.model),
-            "records": ray.put(records),
-            "matcher": (backend, 1, self.options),
-            "explain": explain,
-            "expected": _facts(),
-        }
-        needs, copies = self._copies()
+        known = {"model": send(self.model), "matcher": (backend, 1, options), "records": ray.put(records), "explain": explain, "expected": _facts()}
         work = ray.remote(num_cpus=0, resources={HEAD: 0.001})(_Work).remote(ray.put(tables), known, needs, copies)
         try:
             while row := ray.get(work.next.remote()):
@@ -90,13 +86,20 @@ class ClusterMatcher(Matcher):
         finally:
             ray.kill(work)
 
-    def _copies(self) -> tuple[dict[str, float], int]:
-        """Return what a copy of the model takes of a node, and how many copies there is room for."""
-        if self._gpus:
-            each = devices.gpus_per_engine(self.options or {})
-            return {"num_gpus": each}, max(sum(int(node.get("GPU", 0)) // each for node in self._nodes), 1)
-        each = min(CORES, *(int(node["CPU"]) for node in self._nodes if node.get("CPU")))
-        return {"num_cpus": each}, sum(int(node.get("CPU", 0)) // each for node in self._nodes)
+    def _places(self) -> tuple[dict[str, float], int, dict]:
+        """Return what a copy of the model takes of a node, how many copies there are, and the arguments of vLLM's engine for each."""
+        options = self.options or {}
+        if not self._gpus:
+            each = min(CORES, *(int(node["CPU"]) for node in self._nodes if node.get("CPU")))
+            return {"num_cpus": each}, sum(int(node.get("CPU", 0)) // each for node in self._nodes), options
+        each = devices.gpus_per_engine(options)
+        copies = max(self._least, self._gpus // each, 1)
+        together = math.ceil(copies * each / self._gpus)
+        if together > 1 and "kv_cache_memory_bytes" not in options:
+            cure = "say how much cache each may take, as in --engine kv_cache_memory_bytes=8000000000"
+            raise UserError(f"--engines {copies} starts {together} on each GPU at the same time: {cure}")
+        share = devices.memory(copies * each, options, range(self._gpus))["gpu_memory_utilization"]
+        return {"num_gpus": each / together}, copies, options | {"gpu_memory_utilization": share}
 
 
 class _Work:

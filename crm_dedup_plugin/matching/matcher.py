@@ -22,7 +22,7 @@ NONE, REVIEW, ALL = EXPLAIN = ("none", "review", "all")
 AUTO, TRANSFORMERS, VLLM = BACKENDS = ("auto", "transformers", "vllm")
 FEW = 16  # pairs that Transformers answers sooner than vLLM starts
 CPU_FEW = 48  # the same without a GPU, and of whole answers only: for one token Transformers is at least as fast there
-SHARD, GPU_SHARD = 64, 16_384  # pairs that are asked about together; with a GPU many, since each shard ends with a batch that is not full
+SHARD, GPU_SHARD = 64, 8_192  # pairs that are asked about together; with a GPU many, since each shard ends with a batch that is not full
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +40,16 @@ SECONDS_BETWEEN = 0.25  # two looks at the memory
 
 
 def run_stage(stage: str, *arguments: object) -> dict[str, float]:
-    """Run a stage; returns its seconds, those of all its processors, and the most megabytes that its processes held together."""
-    program = f"import sys\nfrom pathlib import Path\nif __name__ == '__main__':\n    {STAGES[stage]}"
+    """Run a stage in a process of its own; returns what `watch` does."""
+    return watch(
+        [sys.executable, "-c", f"import sys\nfrom pathlib import Path\nif __name__ == '__main__':\n    {STAGES[stage]}", *map(str, arguments)]
+    )
+
+
+def watch(command: Sequence[str]) -> dict[str, float]:
+    """Run a command; returns its seconds, those of all its processors, and the most megabytes that its processes held together."""
     began, peak, processor = time.monotonic(), 0, defaultdict(float)
-    with subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)]) as child:
+    with subprocess.Popen(command) as child:
         while child.poll() is None:
             held = 0
             for process in family(child.pid):
@@ -54,7 +61,7 @@ def run_stage(stage: str, *arguments: object) -> dict[str, float]:
             peak = max(peak, held)
             time.sleep(SECONDS_BETWEEN)
     if child.returncode:
-        raise UserError(f"{stage} failed with {child.returncode}: see above")
+        raise UserError(f"{' '.join(command[:4])} failed with {child.returncode}: see above")
     return {"seconds": round(time.monotonic() - began, 1), "cpu_seconds": round(sum(processor.values()), 1), "peak_mb": round(peak / 2**20)}
 
 
@@ -76,11 +83,18 @@ def completeness(run: Path, truth: Path, seed: int) -> dict[str, float]:
     return {"true_pairs": sum(size * (size - 1) // 2 for size in Counter(who).values()), "completeness": round(found, 5)}
 
 
-def measure(rows: int, folder: Path, options: argparse.Namespace) -> dict:
-    """Return what is measured with an export of so many rows, which is made in `folder` if it is not there."""
+def made(rows: int, folder: Path, options: argparse.Namespace) -> Path:
+    """Return an export of so many rows, which is made in `folder` if it is not there."""
     file = folder / f"{options.crm}-{rows}-{options.seed}.{export.ending(options.crm)}"
     if not export.truth_of(file).is_file() or not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
         export.write(rows, options.seed, file, options.crm, force=True)
+    return file
+
+
+def measure(rows: int, folder: Path, options: argparse.Namespace) -> dict:
+    """Return what is measured with an export of so many rows."""
+    file = made(rows, folder, options)
     run = folder / f"run-{options.crm}-{rows}"
     subprocess.run(["rm", "-rf", str(run)], check=True)
     stages = {stage: run_stage(stage, run, file, options.limit) for stage in STAGES}
@@ -100,7 +114,6 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=10, help="candidates a record")
     parser.add_argument("--folder", type=Path, default=Path("outputs/match_scale"), help="for exports and runs")
     options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
     for rows in options.rows:
         entry = {"crm": options.crm, "limit": options.limit, **measure(rows, options.folder, options), "seed": options.seed, "machine": processor()}
         entry |= {"load_average": round(os.getloadavg()[1], 1), "versions": {name: importlib.metadata.version(name) for name in LIBRARIES}}

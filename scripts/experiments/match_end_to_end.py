@@ -1,0 +1,99 @@
+"""Measure a whole `crm-dedup match` on a machine with GPUs: ``.venv/bin/python scripts/experiments/match_end_to_end.py 100000``.
+
+Generates an export, takes each stage in a process of its own, and keeps its seconds and memory, and how fast pairs were decided once the
+model was loaded: ``results/match_end_to_end.json``, one entry a size, CRM, model, machine and number of copies. What follows ``--`` goes to
+the command.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import match_scale
+import result_entries
+import torch
+from tabulate import tabulate
+
+from crm_dedup_plugin.benchmark.roofline import detect
+from crm_dedup_plugin.dataset.synth import export
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.inference.models import named
+from crm_dedup_plugin.matching import deciding, run_folder
+from crm_dedup_plugin.provenance import digest, model_digest, versions
+
+RESULTS = Path("results/match_end_to_end.json")
+STAGES = ("read", "candidates", "decide", "group", "plan", "report")
+
+
+def steady(run: Path, copies: int) -> float:
+    """Return the pairs a second from when every copy has decided a shard until the last one is written."""
+    import pyarrow.parquet
+
+    shards = sorted((run_folder.folder(run, "decide") / deciding.SHARDS).glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+    times = [path.stat().st_mtime for path in shards]
+    pairs = sum(pyarrow.parquet.read_metadata(path).num_rows for path in shards[copies:])
+    return round(pairs / (times[-1] - times[copies - 1]), 1) if len(shards) > copies else 0.0
+
+
+def measure(options: argparse.Namespace, words: list[str]) -> dict:
+    """Return the seconds and memory of each stage, and the speed of deciding."""
+    file = match_scale.made(options.rows, options.folder, options)
+    run = options.folder / f"whole-{options.crm}-{options.rows}"
+    subprocess.run(["rm", "-rf", str(run)], check=True)
+    command = [sys.executable, "-m", "crm_dedup_plugin", "match", str(file), "--run", str(run), "--model", options.model, *words]
+    stages = {stage: match_scale.watch([*command, "--until", stage]) for stage in STAGES}
+    reports = {stage: run_folder.report(run, stage) for stage in STAGES[:-1]}
+    found = {"records": reports["read"]["records"], "pairs": reports["decide"]["pairs"], "groups": reports["group"]["groups"]}
+    found |= {"pairs_per_second": steady(run, options.copies), "seconds": round(sum(one["seconds"] for one in stages.values()), 1)}
+    return {**found, "stages": stages, "data_sha256": digest([file])}
+
+
+def table(results: Path) -> str:
+    """Return a row for each entry."""
+    rows = []
+    for one in sorted(result_entries.read(results), key=lambda one: (one["rows"], one["gpus"], one["copies"])):
+        seconds = (f"{one['stages'][stage]['seconds']:,.0f} s" for stage in STAGES[:-1])
+        memory = max(stage["peak_mb"] for stage in one["stages"].values())
+        speed = f"{one['pairs_per_second']:,.0f}"
+        rows.append(
+            [
+                f"{one['rows']:,}",
+                f"{one['pairs']:,}",
+                one["gpus"],
+                one["copies"],
+                *seconds,
+                f"{one['seconds']:,.0f} s",
+                speed,
+                f"{memory / 1024:,.1f} GB",
+            ]
+        )
+    heads = ["rows", "pairs", "GPUs", "copies", *STAGES[:-1], "all", "pairs/s", "peak memory"]
+    return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
+
+
+def main() -> None:
+    """Read the options, measure, and keep the entry."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
+    parser.add_argument("rows", type=int)
+    parser.add_argument("--crm", default="hubspot", choices=export.CRMS)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--model", default="embedded")
+    parser.add_argument("--copies", type=int, default=1, help="of the model, as the words after -- ask for")
+    parser.add_argument("--folder", type=Path, default=Path("outputs/match_scale"), help="for the export and the run")
+    ours, _, words = " ".join(sys.argv[1:]).partition(" -- ")
+    options, words = parser.parse_args(ours.split()), words.split()
+    gpus = torch.cuda.device_count()
+    entry = {"rows": options.rows, "crm": options.crm, "model": options.model, "model_sha256": model_digest(named(options.model)), "gpus": gpus}
+    entry |= {"copies": options.copies, **measure(options, words), "seed": options.seed, "hardware": detect()._asdict(), "versions": versions()}
+    entry |= {"command": f"scripts/experiments/match_end_to_end.py {' '.join(sys.argv[1:])}"}
+    result_entries.keep(RESULTS, entry, lambda one: (one["rows"], one["crm"], one["model"], one["hardware"]["name"], one["gpus"], one["copies"]))
+    print(json.dumps(entry), flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"match_end_to_end: {error}")
