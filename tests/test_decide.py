@@ -17,7 +17,7 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import devices, embedded, models
 from crm_dedup_plugin.inference.engine import DECISION, FULL
 from crm_dedup_plugin.inference.transformers_engine import TransformersEngine
-from crm_dedup_plugin.matching import Matcher, pair_file
+from crm_dedup_plugin.matching import Matcher
 from crm_dedup_plugin.matching import matcher as matching
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.pair.answer import LABELS
@@ -153,7 +153,7 @@ def test_one_bad_line_is_named_and_the_others_are_answered(command, tmp_path):
 def test_what_was_answered_before_an_interruption_is_kept(command, ready, tmp_path, monkeypatch):
     source, out = tmp_path / "pairs.jsonl", tmp_path / "out.jsonl"
     source.write_text("\n".join([*lines(5), "no pair"]) + "\n")
-    monkeypatch.setattr(pair_file, "CHUNK", 2)
+    monkeypatch.setattr(matching, "SHARD", 2)
     asked, ask = [], ready.decide_many
 
     def interrupted(some, explain):
@@ -179,7 +179,7 @@ def test_with_a_gpu_the_answers_are_written_in_the_same_order_while_the_model_go
     words, found = ("--explain", "none", tmp_path / "pairs.jsonl", "--out"), []
     for gpus in ([], ["0"]):
         monkeypatch.setattr(devices, "visible_gpus", lambda gpus=gpus: gpus)
-        monkeypatch.setattr(pair_file, "GPU_CHUNK", 3)
+        monkeypatch.setattr(matching, "GPU_SHARD", 3)
         out = tmp_path / f"{len(gpus)}.jsonl"
         code, _, said = command(*words, out)
         assert code == 3 and "1 of 10 lines could not be used" in said

@@ -17,8 +17,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import devices
 from crm_dedup_plugin.inference.engine import Pair
@@ -47,9 +45,13 @@ class ClusterMatcher(Matcher):
 
     def __init__(self, address: str, model: str, backend: str = AUTO, engines: int = 1, options: dict | None = None):
         super().__init__(model, backend, options=options)
-        self._nodes, self._least = _connect(address), engines
+        self._nodes = _connect(address)
         self._gpus = sum(int(node.get("GPU", 0)) for node in self._nodes)
-        self._copies = self._places()
+        try:
+            self._copies = self._places(engines)
+        except UserError:
+            self.close()
+            raise
 
     @property
     def shard(self) -> int:
@@ -58,13 +60,13 @@ class ClusterMatcher(Matcher):
 
     def each(self, shards: Iterable[Sequence[Pair]], explain: str | None = None) -> Iterator[Answered]:
         """Yield what `Matcher.each` does, as it is ready; the shards are all read first."""
-        records, tables = _packed(shards)
-        if sum(map(len, tables)) <= FEW:
-            yield from super().each((_pairs(records, table) for table in tables), explain)
+        records, parts = _packed(shards)
+        if sum(map(len, parts)) <= 2 * FEW:
+            yield from super().each((_pairs(records, part) for part in parts), explain)
             return
-        yield from ((at, []) for at, table in enumerate(tables) if not len(table))
+        yield from ((at, []) for at, part in enumerate(parts) if not part)
         with _explained():
-            yield from self._told(records, list(filter(len, tables)), explain)
+            yield from self._told(records, parts, explain)
 
     def close(self) -> None:
         """Free the memory of the model, here and on the nodes, and leave the cluster."""
@@ -73,27 +75,29 @@ class ClusterMatcher(Matcher):
         super().close()
         ray.shutdown()
 
-    def _told(self, records: "pyarrow.Array", tables: Sequence["pyarrow.Table"], explain: str | None) -> Iterator[Answered]:
+    def _told(self, records: "pyarrow.Array", parts: Sequence[list[int]], explain: str | None) -> Iterator[Answered]:
+        import pyarrow as pa
         import ray
 
         needs, copies, options = self._copies
         backend = self.backend if self.backend != AUTO else VLLM if self._gpus else TRANSFORMERS
         known = {"model": send(self.model), "matcher": (backend, 1, options), "records": ray.put(records), "explain": explain, "expected": _facts()}
-        work = ray.remote(num_cpus=0, resources={HEAD: 0.001})(_Work).remote(ray.put(tables), known, needs, copies)
+        shards = [pa.table({"shard": [at], "places": [part]}) for at, part in enumerate(parts) if part]
+        work = ray.remote(num_cpus=0, resources={HEAD: 0.001})(_Work).remote(ray.put(shards), known, needs, copies)
         try:
             while row := ray.get(work.next.remote()):
                 yield row["shard"], pickle.loads(row["answers"])
         finally:
             ray.kill(work)
 
-    def _places(self) -> tuple[dict[str, float], int, dict]:
+    def _places(self, engines: int) -> tuple[dict[str, float], int, dict]:
         """Return what a copy of the model takes of a node, how many copies there are, and the arguments of vLLM's engine for each."""
         options = self.options or {}
         if not self._gpus:
             each = min(CORES, *(int(node["CPU"]) for node in self._nodes if node.get("CPU")))
             return {"num_cpus": each}, sum(int(node.get("CPU", 0)) // each for node in self._nodes), options
         each = devices.gpus_per_engine(options)
-        copies = max(self._least, self._gpus // each, 1)
+        copies = max(engines, self._gpus // each, 1)
         together = math.ceil(copies * each / self._gpus)
         if together > 1 and "kv_cache_memory_bytes" not in options:
             cure = "say how much cache each may take, as in --engine kv_cache_memory_bytes=8000000000"
@@ -105,13 +109,12 @@ class ClusterMatcher(Matcher):
 class _Work:
     """The shards, dealt out to copies of the model. It is on the head node, because Ray Data works from inside a cluster only."""
 
-    def __init__(self, tables: Sequence["pyarrow.Table"], known: dict, needs: dict[str, float], copies: int):
+    def __init__(self, shards: list["pyarrow.Table"], known: dict, needs: dict[str, float], copies: int):
         import ray.data
 
         ray.data.DataContext.get_current().enable_progress_bars = False
-        pool = ray.data.ActorPoolStrategy(min_size=1, max_size=copies, initial_size=min(copies, len(tables)), max_tasks_in_flight_per_actor=2)
-        settings = {"compute": pool, "batch_size": None, "batch_format": "pyarrow", **needs}
-        self._rows = iter(ray.data.from_arrow(list(tables)).map_batches(_Copy, fn_constructor_kwargs=known, **settings).iter_rows())
+        pool = ray.data.ActorPoolStrategy(min_size=1, max_size=copies, initial_size=min(copies, len(shards)), max_tasks_in_flight_per_actor=2)
+        self._rows = iter(ray.data.from_arrow(shards).map(_Copy, fn_constructor_kwargs=known, compute=pool, **needs).iter_rows())
 
     def next(self) -> dict | None:
         """Return a shard that is done, or None after the last."""
@@ -128,9 +131,9 @@ class _Copy:
             raise UserError(f"the node {ray.util.get_node_ip_address()} has other versions of {', '.join(sorted(different))}: run `make setup` there")
         self.matcher, self.records, self.explain = Matcher(receive(**model), *matcher), ray.get(records), explain
 
-    def __call__(self, table: "pyarrow.Table") -> dict[str, list]:
-        ((_, told),) = self.matcher.each([_pairs(self.records, table)], self.explain)
-        return {"shard": table["shard"].to_pylist()[:1], "answers": [pickle.dumps(told)]}
+    def __call__(self, shard: dict) -> dict:
+        ((_, told),) = self.matcher.each([_pairs(self.records, shard["places"])], self.explain)
+        return {"shard": shard["shard"], "answers": pickle.dumps(told)}
 
 
 def _connect(address: str) -> list[dict[str, float]]:
@@ -150,22 +153,18 @@ def _connect(address: str) -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _packed(shards: Iterable[Sequence[Pair]]) -> tuple["pyarrow.Array", list["pyarrow.Table"]]:
-    """Return the records of all pairs, each once, and for each shard a table (shard, a, b) with its number and their places."""
+def _packed(shards: Iterable[Sequence[Pair]]) -> tuple["pyarrow.Array", list[list[int]]]:
+    """Return the records of all pairs, each once, and for each shard the places of its records: those of a pair follow each other."""
     import pyarrow as pa
 
-    places, tables = {}, []
-    for at, shard in enumerate(shards):
-        rows = [[at, *(places.setdefault(to_json(normalised(record)), len(places)) for record in pair)] for pair in shard]
-        tables.append(pa.table([*np.array(rows, np.int64).reshape(-1, 3).T], names=["shard", "a", "b"]))
-    return pa.array(places, pa.large_string()), tables
+    places = {}
+    parts = [[places.setdefault(to_json(normalised(record)), len(places)) for pair in shard for record in pair] for shard in shards]
+    return pa.array(places, pa.large_string()), parts
 
 
-def _pairs(records: "pyarrow.Array", table: "pyarrow.Table") -> list[tuple[Record, Record]]:
-    def record(at: int) -> Record:
-        return Record(json.loads(records[at].as_py()))
-
-    return [(record(a), record(b)) for a, b in zip(table["a"].to_pylist(), table["b"].to_pylist(), strict=True)]
+def _pairs(records: "pyarrow.Array", places: Sequence[int]) -> list[Pair]:
+    found = [Record(json.loads(records[at].as_py())) for at in places]
+    return list(zip(found[::2], found[1::2], strict=True))
 
 
 def _facts() -> dict[str, str]:
