@@ -14,12 +14,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import group_scores
 import match_peers
 import match_sets
 import result_entries
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.evaluation import grouping
 from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.records import Records
@@ -64,10 +64,10 @@ def of_run(run: Path, folder: Path, seed: int) -> dict:
     found = groups[groups[:, 0].argsort(), 1]
     report = run_folder.report(run, "decide")
     return {
-        "blocking": grouping.completeness(truth, candidates, seed),
+        "blocking": group_scores.completeness(truth, candidates, seed),
         "in_review": len(review),
         "decide": {name: report.get(name) for name in ("model", "threshold", "pairs", "seconds")},
-        **grouping.measure(truth, found, review, seed),
+        **group_scores.measure(truth, found, review, seed),
     }
 
 
@@ -83,7 +83,7 @@ def peers(name: str, folder: Path, seed: int) -> Iterator[dict]:
     """Yield the entries of a peer on a set: the variant that it recommends, and the best of all variants in hindsight."""
     made = match_peers.groups(name, folder, ROOT, seed)
     truth = list(match_sets.truth(folder).values())
-    measured = {variant: grouping.measure(truth, groups, seed=seed) for variant, groups in made["groups"].items()}
+    measured = {variant: group_scores.measure(truth, groups, seed=seed) for variant, groups in made["groups"].items()}
     recommended = next(iter(measured))
     best = max(measured, key=lambda variant: measured[variant]["pairs"]["f1"]["value"])
     yield {"variant": "recommended", "setting": recommended, **made["run"], **measured[recommended]}

@@ -17,6 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+import group_scores
 import numpy as np
 import psutil
 import result_entries
@@ -24,7 +25,6 @@ import result_entries
 from crm_dedup_plugin.benchmark.roofline import processor
 from crm_dedup_plugin.dataset.synth import export
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.evaluation import grouping
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.deciding import candidates
 from crm_dedup_plugin.matching.records import Records
@@ -79,7 +79,7 @@ def completeness(run: Path, truth: Path, seed: int) -> dict[str, float]:
     with truth.open(encoding="utf-8", newline="") as file:
         entity = {row["id"]: row["entity"] for row in csv.DictReader(file)}
     who = [entity[name] for name in Records(run).ids]
-    found = grouping.completeness(who, np.array(candidates(run), dtype=np.int64), seed)["completeness"]["value"]
+    found = group_scores.completeness(who, np.array(candidates(run), dtype=np.int64), seed)["completeness"]["value"]
     return {"true_pairs": sum(size * (size - 1) // 2 for size in Counter(who).values()), "completeness": round(found, 5)}
 
 
