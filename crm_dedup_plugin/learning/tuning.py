@@ -4,12 +4,9 @@ The loss of a labelled pair is on its decision alone: nobody wrote a reasoning. 
 model knew. All weights are trained; those of a model of more than a billion parameters stay as they are, and an adapter is (QLoRA).
 """
 
-import contextlib
 import gc
 import json
-import os
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,11 +47,11 @@ class Tuning(NamedTuple):
 USUAL = Tuning()
 
 
-def tune(model: str, pairs: Sequence[Labelled], out: Path, tuning: Tuning = USUAL, what: str = "on answers", here: bool = False) -> Path:
+def tune(model: str, pairs: Sequence[Labelled], out: Path, tuning: Tuning = USUAL, what: str = "on answers", run: Callable | None = None) -> Path:
     """Train from the folder `model` on labelled pairs and return the folder of the tuned model, ``out/merged``.
 
     `out` gets the data and the log too: copies of the records, so delete it. Called again with the same arguments, it returns what is there.
-    `here` trains in this process instead of a new one, whose start takes 20 seconds. `what` names the training in messages.
+    `what` names the training in messages; `run` does what `train.run` does, which trains in a process of its own.
     Raises UserError where the model cannot be trained on this machine, or the training stops.
     """
     from crm_dedup_plugin.provenance import digest, model_digest, versions
@@ -69,7 +66,7 @@ def tune(model: str, pairs: Sequence[Labelled], out: Path, tuning: Tuning = USUA
     manifest = out / MERGED / MANIFEST
     if manifest.is_file() and origin.items() <= json.loads(manifest.read_text(encoding="utf-8")).items():
         return out / MERGED
-    done = (_here if here else train.run)(what, out / SETTINGS, settings, out / MERGED, processes=1)
+    done = (run or train.run)(what, out / SETTINGS, settings, out / MERGED, processes=1)
     write_atomically(manifest, json.dumps({**origin, **done, "versions": versions()}, indent=2) + "\n")
     return out / MERGED
 
@@ -136,53 +133,16 @@ def parameters(model: str) -> int:
 def score(model: str, pairs: Sequence[tuple[dict, dict]], say: Callable[[int], None] = lambda done: None) -> "np.ndarray":
     """Return the raw probabilities (n, 3) of the decisions about pairs of records, from a model in this process; `say` hears how many are done."""
     import numpy as np
+    import torch
 
     from crm_dedup_plugin.inference.engine import DECISION
     from crm_dedup_plugin.inference.transformers_engine import TransformersEngine
 
-    found: list[list[float]] = []
-    with _freed():
-        engine = TransformersEngine(model)
-        for part in _parts(pairs, 32):
-            found += engine.ask(DECISION, part).answers
-            say(len(found))
-        del engine
-    return np.array(found, float).reshape(-1, len(LABELS))
-
-
-def _parts(items: Sequence, size: int) -> Iterable[Sequence]:
-    return (items[at : at + size] for at in range(0, len(items), size))
-
-
-@contextlib.contextmanager
-def _freed():
-    """Give memory back at the end."""
-    import torch
-
-    yield
+    engine, found = TransformersEngine(model), []
+    for at in range(0, len(pairs), 32):
+        found += engine.ask(DECISION, pairs[at : at + 32]).answers
+        say(len(found))
+    del engine
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def _here(what: str, config: Path, settings: dict, target: Path, processes: int) -> dict:
-    """Do as `train.run` does, but in this process."""
-    from axolotl.cli.train import do_cli
-
-    from crm_dedup_plugin.training.merge import adopt
-    from crm_dedup_plugin.training.plugin import DONE
-    from crm_dedup_plugin.training.train import QUIET
-
-    os.environ.update({**QUIET, **os.environ})
-    if settings["adapter"]:
-        raise UserError(f"{what}: an adapter is trained in a process of its own")
-    before = sys.argv
-    sys.argv = ["axolotl", str(config)]
-    with _freed():
-        try:
-            do_cli(str(config))
-        finally:
-            sys.argv = before
-        adopt(Path(settings["output_dir"]), target)
-    done = json.loads((Path(settings["output_dir"]) / DONE).read_text(encoding="utf-8"))
-    return {"seconds": done["seconds"], "machine": done["machine"]}
+    torch.cuda.empty_cache()  # for the training that may follow, in a process of its own
+    return np.array(found, float).reshape(-1, len(LABELS))
