@@ -17,7 +17,7 @@ def add(program: Program) -> None:
     command.option("--n", "How many pairs to generate.", None, "50000", type=above_zero(int), metavar="PAIRS")
     rows = {"type": above_zero(int), "metavar": "ROWS"}
     command.option("--export", "Write an export of a CRM with this many contacts, and who is who, instead.", None, "labelled pairs", **rows)
-    command.option("--crm", "The CRM whose columns an export has.", "hubspot", type=one_of(_crms), metavar="NAME")
+    command.option("--crm", "The CRM whose columns an export has.", "hubspot", type=one_of("dataset.synth.export:CRMS"), metavar="NAME")
     command.option("--seed", "The seed of all random choices.", 7)
     command.option("--out", "The file to write.", None, "data/all.jsonl, or data/export.csv for an export", type=Path)
     command.option("--compact", "Use few fields and few countries, which a small model learns in minutes.", False)
@@ -38,7 +38,7 @@ def add(program: Program) -> None:
     command.option("--demo", "Generate this many demo pairs instead of reading --data.", None, "read --data", type=int, metavar="PAIRS")
     command.values("--also", "Files with more labelled pairs, which are used for training only.", "none", Path, "FILE")
     kinds = ", ".join(AUGMENTATIONS)
-    command.values("--augment", f"Further variants of the training pairs ({kinds}).", "none", one_of(lambda: AUGMENTATIONS), "KIND")
+    command.values("--augment", f"Further variants of the training pairs ({kinds}).", "none", one_of(AUGMENTATIONS), "KIND")
 
     command = program.add(
         "data", "prompt", "Print the prompt for the first pair of a file.", "prompt data/splits/test.jsonl", _run_prompt, NOTHING_WRITTEN
@@ -84,12 +84,6 @@ def _run_export(options) -> None:
     card = export.write(options.export, options.seed, out, options.crm, options.force)
     several = card["rows_in_groups"]
     print(f"{out}: {card['rows']} contacts of {card['entities']} people, {several} of people with several; truth: {export.truth_of(out)}")
-
-
-def _crms() -> tuple[str, ...]:
-    from crm_dedup_plugin.dataset.synth.export import CRMS
-
-    return CRMS
 
 
 def _run_prompt(options) -> None:

@@ -1,16 +1,15 @@
 """The command that makes a merge plan of a CRM export."""
 
-import argparse
-import contextlib
 import os
 import sys
 from pathlib import Path
 
-from crm_dedup_plugin.cli.parser import Program, above_zero, one_of
+from crm_dedup_plugin.cli.parser import Program, above_zero, number, one_of
 from crm_dedup_plugin.cli.use import asking, opened, quiet
 
 RUNS, LAST = Path("runs"), "report"
 PRIMARY = "most_complete, oldest, last_changed or column:NAME"
+PROBABILITY = number(float, lambda found: 0 <= found <= 1, "no probability: give a number between 0 and 1")
 
 
 def add(program: Program) -> None:
@@ -27,11 +26,11 @@ def add(program: Program) -> None:
     explanation = "How many candidate pairs a record may have, on average."
     command.option("--candidates", explanation, 10.0, type=above_zero(float), metavar="N")
     explanation = "Merge from this calibrated probability of DUPLICATE on; less waits for a person."
-    command.option("--threshold", explanation, None, "the model's own, at least 0.995", type=_probability, metavar="P")
+    command.option("--threshold", explanation, None, "the model's own, at least 0.995", type=PROBABILITY, metavar="P")
     command.option("--explain", "How many of the pairs that wait for a person get a reasoning.", 200, metavar="PAIRS")
     command.option("--primary", f"The record of a group that stays: {PRIMARY}.", "most_complete", metavar="RULE")
     explanation = "The last stage to take: read, candidates, decide, group, plan or report."
-    command.option("--until", explanation, LAST, type=one_of(_stages), metavar="STAGE")
+    command.option("--until", explanation, LAST, type=one_of("matching.run_folder:STAGES"), metavar="STAGE")
     price = {"type": above_zero(float), "metavar": "PRICE"}
     command.option("--price-per-hour", "The price of this machine; then progress says what the decisions cost.", None, "none", **price)
 
@@ -41,19 +40,6 @@ def place(run: str | None, files: list[Path]) -> Path:
     if run and (os.sep in run or run in (".", "..")):
         return Path(run)
     return RUNS / (run or files[0].stem or "run")
-
-
-def _stages() -> tuple[str, ...]:
-    from crm_dedup_plugin.matching.run_folder import STAGES
-
-    return STAGES
-
-
-def _probability(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 <= (found := float(text)) <= 1:
-            return found
-    raise argparse.ArgumentTypeError(f"{text} is no probability: give a number between 0 and 1")
 
 
 def _learned(run: Path) -> str:

@@ -18,7 +18,7 @@ def add(program: Program) -> None:
     command.option("--model", "The folder of the model, or its id on the Hub.", None, "outputs/NAME-merged")
     command.option("--force", "Measure again even if nothing has changed.", False)
     explanation = "The tasks in lm_eval_tasks/ to measure besides crm_dedup."
-    command.values("--tasks", explanation, "all whose data are there", one_of(_known_tasks), "TASK")
+    command.values("--tasks", explanation, "all whose data are there", one_of("evaluation.documents:TASK_NAMES"), "TASK")
     command.option("--no-probabilities", "Leave out calibration and the threshold for automatic merges.", False)
     command.option("--limit", "Measure only the first pairs of each task.", None, "all pairs", type=above_zero(int), metavar="PAIRS")
     explanation = "Measure this many pairs of each public benchmark only."
@@ -44,8 +44,8 @@ def _bench_options(command: Parser) -> None:
     command.option("--data", "The labelled pairs to ask about.", Path("data/splits/test.jsonl"))
     command.option("--quick", "Ask about a few pairs only, which takes minutes on two cores.", False)
     command.option("--random-weights", "Measure the speed of a model's shape; its configuration and tokenizer are enough.", False)
-    command.values("--parts", f"The parts to measure ({', '.join(PARTS)}).", "all", one_of(lambda: PARTS), "PART")
-    command.values("--arms", "The arms of the offline part besides full answers, as in: decision.", "all", one_of(_known_arms), "ARM")
+    command.values("--parts", f"The parts to measure ({', '.join(PARTS)}).", "all", one_of(PARTS), "PART")
+    command.values("--arms", "The arms of the offline part besides full answers, as in: decision.", "all", one_of("benchmark.plan:ARMS"), "ARM")
     command.option("--pairs", "Use only the first pairs of the data.", None, "as many as each part needs", **count)
     command.option("--repeats", "How often each run is repeated.", 3, **count)
     numbers = above_zero(int)
@@ -63,18 +63,6 @@ def _bench_options(command: Parser) -> None:
     command.option("--engines", explanation, 1, **count)
     command.option("--timeout", "The longest time for each part, in seconds.", 4 * 3600.0, type=above_zero(float), metavar="SECONDS")
     command.option("--force", "Measure again what has been measured.", False)
-
-
-def _known_tasks() -> tuple[str, ...]:
-    from crm_dedup_plugin.evaluation.documents import task_names
-
-    return task_names()
-
-
-def _known_arms() -> tuple[str, ...]:
-    from crm_dedup_plugin.benchmark.plan import ARMS
-
-    return tuple(ARMS)
 
 
 def key_value(text: str) -> str:

@@ -2,7 +2,8 @@
 
 import argparse
 import contextlib
-from collections.abc import Callable
+import pkgutil
+from collections.abc import Callable, Collection
 from typing import Any
 
 NOTHING_WRITTEN = "run the same command again to start over; nothing was written"
@@ -82,24 +83,30 @@ def _can_be(word: str, value: Callable[[str], Any]) -> bool:
         return False
 
 
-def above_zero(kind: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return a type of numbers, int or float, above 0."""
+def number(kind: Callable[[str], Any], fits: Callable[[Any], bool], said: str) -> Callable[[str], Any]:
+    """Return a type of numbers, int or float, that `fits`; `said` ends the sentence about one that does not."""
 
     def read(text: str) -> Any:
         with contextlib.suppress(ValueError):
-            if (found := kind(text)) > 0:
+            if fits(found := kind(text)):
                 return found
-        raise argparse.ArgumentTypeError(f"{text} is not a {'whole number' if kind is int else 'number'} above 0")
+        raise argparse.ArgumentTypeError(f"{text} is {said}")
 
     return read
 
 
-def one_of(known: Callable[[], tuple[str, ...]]) -> Callable[[str], str]:
-    """Return a type of words that `known` lists, which is asked only when there is one."""
+def above_zero(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a type of numbers, int or float, above 0."""
+    return number(kind, lambda found: found > 0, f"not a {'whole number' if kind is int else 'number'} above 0")
+
+
+def one_of(known: Collection[str] | str) -> Callable[[str], str]:
+    """Return a type of words: those `known`, or those at a place in this package, "module:NAME", which is imported only when there is a word."""
 
     def read(text: str) -> str:
-        if text not in known():
-            raise argparse.ArgumentTypeError(f"{text} is unknown: choose among {', '.join(known())}")
+        words = pkgutil.resolve_name(f"crm_dedup_plugin.{known}") if isinstance(known, str) else known
+        if text not in words:
+            raise argparse.ArgumentTypeError(f"{text} is unknown: choose among {', '.join(words)}")
         return text
 
     return read

@@ -1,12 +1,12 @@
 """The command that shows a run to a person, who answers what the model was not sure of."""
 
-import argparse
-import contextlib
 from pathlib import Path
 
 from crm_dedup_plugin.cli.match import RUNS
-from crm_dedup_plugin.cli.parser import Program
+from crm_dedup_plugin.cli.parser import Program, number
 from crm_dedup_plugin.errors import UserError
+
+PORT = number(int, lambda found: 0 <= found < 65_536, "no port: give a whole number from 0 to 65535")
 
 
 def add(program: Program) -> None:
@@ -16,18 +16,11 @@ def add(program: Program) -> None:
     said = "The name of a run in runs/, the path of its folder, or a file of pairs, one JSON object a line."
     command.add_argument("run_or_pairs", metavar="RUN", help=said)
     command.option(
-        "--port", "The port, on this machine only; 0 takes any free one.", None, "that of the last time, or a free one", type=_port, metavar="PORT"
+        "--port", "The port, on this machine only; 0 takes any free one.", None, "that of the last time, or a free one", type=PORT, metavar="PORT"
     )
     command.option("--open", "Open the page in the browser of this machine.", False)
     explanation = "Of a file of pairs: what `crm-dedup decide` wrote about it with --out."
     command.option("--decisions", explanation, None, "none: no opinion of a model is shown", type=Path, metavar="FILE")
-
-
-def _port(text: str) -> int:
-    with contextlib.suppress(ValueError):
-        if 0 <= (found := int(text)) < 65_536:
-            return found
-    raise argparse.ArgumentTypeError(f"{text} is no port: give a whole number from 0 to 65535")
 
 
 def _run_review(options) -> None:

@@ -31,7 +31,7 @@ def add(program: Program) -> None:
     asking(command)
     command.option("--out", "Write the answers to this file, and continue there after an interruption.", None, "standard output", type=Path)
     explanation = "Which decisions get a reasoning: none, those that a person will review (POSSIBLE), or all."
-    command.option("--explain", explanation, None, "all for two records, review for a file", type=one_of(_explain), metavar="WHICH")
+    command.option("--explain", explanation, None, "all for two records, review for a file", type=one_of("matching.matcher:EXPLAIN"), metavar="WHICH")
 
     explanation = "Serve a model to programs through the OpenAI API, until Ctrl-C."
     command = program.add("use", "serve", explanation, "serve --port 8000", _run_serve, "the server has stopped")
@@ -43,7 +43,7 @@ def asking(command: Parser, model: str | None = "embedded", said: str = "") -> N
     """Add the options of a command that asks a model itself, by default `model`, or what is `said` in words."""
     _model(command, model, said)
     explanation = "What runs the model (auto, transformers, vllm): Transformers starts sooner, vLLM is faster with many pairs on a GPU."
-    command.option("--backend", explanation, "auto", type=one_of(_backends), metavar="NAME")
+    command.option("--backend", explanation, "auto", type=one_of("matching.matcher:BACKENDS"), metavar="NAME")
     command.option("--engines", "How many copies of the model share the pairs, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
     explanation = "A Ray cluster whose nodes share the pairs, as in ray://HOST:10001; each GPU gets a copy of the model, or more with --engines."
     command.option("--cluster", explanation, None, "this machine alone", metavar="ADDRESS")
@@ -53,18 +53,6 @@ def _model(command: Parser, model: str | None = "embedded", said: str = "") -> N
     explanation = "The model: `embedded`, the NAME of one that was trained here, a folder, or an id on the Hugging Face Hub."
     command.option("--model", explanation, model, said)
     command.values("--engine", "Arguments for vLLM's engine, as in: max_num_seqs=512.", "none", key_value, "KEY=VALUE")
-
-
-def _explain() -> tuple[str, ...]:
-    from crm_dedup_plugin.matching.matcher import EXPLAIN
-
-    return EXPLAIN
-
-
-def _backends() -> tuple[str, ...]:
-    from crm_dedup_plugin.matching.matcher import BACKENDS
-
-    return BACKENDS
 
 
 @contextlib.contextmanager

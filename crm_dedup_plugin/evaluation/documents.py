@@ -19,6 +19,7 @@ from crm_dedup_plugin.policy import attacks
 
 ROOT = Path(__file__).resolve().parents[2]
 TASKS = ROOT / "lm_eval_tasks"
+TASK_NAMES = tuple(sorted(path.stem for path in TASKS.rglob("*.yaml")))
 TEST_SPLIT = ROOT / "data" / "splits" / "test.jsonl"
 UNSEEN = ROOT / "data" / "unseen.jsonl"
 LISTS = ROOT / "data" / "lists-held-out.jsonl"
@@ -30,11 +31,6 @@ CANARY = dict.fromkeys(("id", "key", "gold", "slice", "target"), "") | {
     "record_a": "{}",
     "record_b": "{}",
 }
-
-
-def task_names() -> tuple[str, ...]:
-    """Return the names of all tasks in ``lm_eval_tasks/``."""
-    return tuple(sorted(path.stem for path in TASKS.rglob("*.yaml")))
 
 
 def split(data: str | None = None, perturbation: str = "", **_) -> list[dict]:

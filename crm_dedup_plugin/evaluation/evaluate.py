@@ -188,9 +188,8 @@ def _tasks(asked: Sequence[str] | None, seen: Sequence[str]) -> list[str]:
             raise UserError(f"{said}: leave out --tasks {PUBLIC}")
         print(f"the public pairs are left out: {said}")
     if asked:
-        known = documents.task_names()
-        if unknown := sorted(set(asked) - set(known)):
-            raise UserError(f"no task {', '.join(unknown)}: use some of {', '.join(known)}")
+        if unknown := sorted(set(asked) - set(documents.TASK_NAMES)):
+            raise UserError(f"no task {', '.join(unknown)}: use some of {', '.join(documents.TASK_NAMES)}")
         return list(dict.fromkeys((MAIN, *asked)))
     extra = ("crm_dedup_unseen",) * documents.UNSEEN.is_file() + (PUBLIC,) * unseen
     return [MAIN, *RATES, *extra]
