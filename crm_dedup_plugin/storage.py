@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,37 @@ def whole(path: Path) -> Iterator[Path]:
         raise UserError(f"{path} could not be written ({error.strerror}): make room, or choose a folder that you may write to") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder that replaces the folder `path` at the end of the block, or never."""
+    partial = path.with_name(f".{path.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        replace_folder(path, partial)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def replace_folder(path: Path, new: Path) -> None:
+    """Replace the folder `path`, which may be missing, by the folder `new`."""
+    old = path.with_name(f"{path.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Link a file, which takes no room, or copy it where that is not possible."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _runs(number: str) -> bool:

@@ -5,10 +5,8 @@ Only files that `MODEL` and `RESULTS` name are included. Weights are hard links 
 
 from __future__ import annotations
 
-import errno
 import fnmatch
 import json
-import os
 import shutil
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -16,7 +14,7 @@ from typing import NamedTuple
 from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.hub import card, generated_pairs, licences, privacy
 from crm_dedup_plugin.provenance import digest, model_digest
-from crm_dedup_plugin.storage import results_of
+from crm_dedup_plugin.storage import link_or_copy, results_of, whole_folder
 
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
 SETTINGS = ("config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
@@ -121,32 +119,17 @@ def write(folder: Path, texts: dict[str, str], files: dict[str, Path]) -> Path:
         raise UserError(
             f"{folder} holds other files, as {strange[0].name if strange else 'a link'}: it is where a push is put together, so move it away"
         )
-    partial = folder.with_name(f".{folder.name}.part")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        for name, source in files.items():
-            _place(source.resolve(), partial / name)
-        for name, text in texts.items():
-            (partial / name).parent.mkdir(parents=True, exist_ok=True)
-            (partial / name).write_bytes(text.encode())
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        with whole_folder(folder) as partial:
+            for name in (*files, *texts):
+                (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            for name, source in files.items():  # people may edit a card or a setting in the bundle, but not weights
+                (link_or_copy if source.suffix == ".safetensors" else shutil.copyfile)(source.resolve(), partial / name)
+            for name, text in texts.items():
+                (partial / name).write_bytes(text.encode())
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise UserError(f"{folder} could not be written ({error.strerror}): make room, or make outputs/ writable") from None
     return folder
-
-
-def _place(source: Path, target: Path) -> None:
-    """Link weights and copy the rest: people may edit a card or a setting in the bundle, but not weights."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.suffix == ".safetensors":
-        try:
-            return os.link(source, target)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES):
-                raise
-    shutil.copyfile(source, target)
 
 
 def _matching(folder: Path, patterns: tuple[str, ...]) -> list[Path]:

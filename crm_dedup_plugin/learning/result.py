@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
@@ -13,7 +11,7 @@ from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.probability import LEARNED as CALIBRATION
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.provenance import BESIDE, MANIFEST, PRIVATE
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import link_or_copy, whole_folder, write_atomically
 from crm_dedup_plugin.training.train import write_report
 
 FILE, FOLDER = "learned.json", "learned"  # in a run: which model it learned, and how that was found
@@ -62,33 +60,18 @@ def write(name: str, model: Path, calibration: Calibration, private: dict, histo
 
     `history` is what its manifest says, in addition to that of `model`; where it is empty, weights and manifest stay as they are.
     """
-    from crm_dedup_plugin.training.merge import replace
-
     target = merged(name)
-    partial = target.with_name(f".{target.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
-        for path in model.iterdir():
-            if path.is_file() and path.name not in BESIDE:
-                _place(path.resolve(), partial / path.name)
-        if history:
-            write_atomically(partial / MANIFEST, json.dumps(history, indent=2) + "\n")
-        write_atomically(partial / CALIBRATION, json.dumps(calibration._asdict(), indent=1) + "\n")
-        write_atomically(partial / PRIVATE, json.dumps(private, indent=1) + "\n")
-        replace(target, partial)
+        with whole_folder(target) as partial:
+            for path in model.iterdir():
+                if path.is_file() and path.name not in BESIDE:
+                    link_or_copy(path.resolve(), partial / path.name)
+            if history:
+                write_atomically(partial / MANIFEST, json.dumps(history, indent=2) + "\n")
+            write_atomically(partial / CALIBRATION, json.dumps(calibration._asdict(), indent=1) + "\n")
+            write_atomically(partial / PRIVATE, json.dumps(private, indent=1) + "\n")
     except OSError as error:
         raise UserError(f"{target} could not be written ({error.strerror}): make room, or make outputs/ writable") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     if (manifest := target / MANIFEST).is_file():
         write_report(name, manifest.read_text(encoding="utf-8"))
     return target
-
-
-def _place(source: Path, target: Path) -> None:
-    """Link a file, which takes no room, or copy it where that is not possible."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.provenance import BESIDE, FAMILIES, MANIFEST, PRIVATE, families, private_records
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import whole_folder, write_atomically
 from crm_dedup_plugin.training.train import write_report
 
 
@@ -20,8 +20,6 @@ def average(name: str, parents: Sequence[str]) -> Path:
 
     Raises UserError on fewer than two parents, on one that is not trained, and on parents of different bases or shapes.
     """
-    from crm_dedup_plugin.training.merge import replace
-
     if len(set(parents)) < 2 or name in parents:
         raise UserError(f"{name} of {' '.join(parents)}: name at least two other models to average")
     folders = [Path(f"outputs/{parent}-merged") for parent in parents]
@@ -33,22 +31,16 @@ def average(name: str, parents: Sequence[str]) -> Path:
         raise UserError(
             f"{' and '.join(parents)} were trained from different models ({', '.join(sorted(bases))}): an average of their weights is meaningless"
         )
-    target = Path(f"outputs/{name}-merged")
-    partial = target.with_name(f".{target.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
     history = {**trained[parents[0]], "fingerprint": " ".join(one["fingerprint"] for one in trained.values()), "averaged": trained}
     history["seconds"] = round(sum(one["seconds"] for one in trained.values()), 1)
     history[FAMILIES] = sorted({family for folder in folders for family in families(str(folder))})
-    text = json.dumps(history, indent=2) + "\n"
-    try:
-        shutil.copytree(folders[0], partial, ignore=shutil.ignore_patterns("*.safetensors", MANIFEST, *BESIDE))
+    target, text = Path(f"outputs/{name}-merged"), json.dumps(history, indent=2) + "\n"
+    with whole_folder(target) as partial:
+        shutil.copytree(folders[0], partial, ignore=shutil.ignore_patterns("*.safetensors", MANIFEST, *BESIDE), dirs_exist_ok=True)
         for folder in filter(private_records, folders):
             shutil.copy(folder / PRIVATE, partial / PRIVATE)
         _write_mean(folders, partial)
         write_atomically(partial / MANIFEST, text)
-        replace(target, partial)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     write_report(name, text)
     return target
 

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from crm_dedup_plugin import process
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.storage import replace_folder
 
 ADAPTER = "adapter_model.safetensors"
 TEMPLATE = "chat_template.jinja"
@@ -44,7 +45,7 @@ def complete(merged: Path, base_model: str, output_dir: Path, target: Path) -> N
     template = output_dir / TEMPLATE
     if template.is_file():
         shutil.copy(template, merged / TEMPLATE)
-    replace(target, merged)
+    replace_folder(target, merged)
 
 
 def adopt(output_dir: Path, target: Path) -> None:
@@ -55,17 +56,7 @@ def adopt(output_dir: Path, target: Path) -> None:
     shutil.rmtree(merged, ignore_errors=True)
     AutoModelForCausalLM.from_pretrained(output_dir, dtype=torch.bfloat16).save_pretrained(merged)
     AutoTokenizer.from_pretrained(output_dir).save_pretrained(merged)
-    replace(target, merged)
-
-
-def replace(target: Path, merged: Path) -> None:
-    """Replace the folder `target` by `merged`."""
-    old = target.with_name(target.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    merged.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+    replace_folder(target, merged)
 
 
 def restore(merged: Path, base: Path, adapter: Path) -> list[str]:
