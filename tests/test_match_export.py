@@ -159,7 +159,7 @@ def test_an_unknown_value_in_the_table_names_the_column(monkeypatch):
 def test_an_interrupted_export_leaves_nothing_behind(tmp_path):
     command = [sys.executable, "-m", "crm_dedup_plugin", "synth", "--export", "300000", "--out", str(tmp_path / "export.csv")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    partial, deadline = tmp_path / ".export.csv.part", time.monotonic() + 120
+    partial, deadline = tmp_path / f".export.csv.{process.pid}.part", time.monotonic() + 120
     while not (partial.exists() and partial.stat().st_size) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

@@ -90,7 +90,7 @@ def test_an_interrupted_run_says_that_it_starts_again_and_leaves_nothing_behind(
         out.write_text(before)
     command = [sys.executable, "-m", "crm_dedup_plugin", "synth", "--n", "500000", "--out", str(out), "--force"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        partial, deadline = tmp_path / ".all.jsonl.part", time.monotonic() + 120
+        partial, deadline = tmp_path / f".all.jsonl.{process.pid}.part", time.monotonic() + 120
         while not (partial.exists() and partial.stat().st_size) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)

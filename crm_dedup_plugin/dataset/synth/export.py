@@ -17,7 +17,7 @@ from crm_dedup_plugin.dataset.synth.contacts import TABLES, Contact, Texts, cont
 from crm_dedup_plugin.dataset.synth.generate import Dice
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.provenance import digest
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import whole, write_atomically
 
 CRMS = tuple(TABLES["crms"])
 POOL = 20_000  # records of which the next one is drawn, so that those of a person lie apart
@@ -54,19 +54,12 @@ def write(rows: int, seed: int, out: Path, crm: str = "hubspot", force: bool = F
     if found := [path for path in (out, truth) if path.exists() and not force]:
         raise UserError(f"{found[0]} exists: move it away, name another file with --out, or add --force to replace it")
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial, partial_truth = (path.with_name(f".{path.name}.part") for path in (out, truth))
     counts, filled = Counter(), Counter()
-    try:
-        with partial_truth.open("w", encoding="utf-8", newline="") as file:
-            who = csv.writer(file)
-            who.writerow(("id", "entity"))
-            made = tqdm(export(rows, seed, crm), total=rows, unit=" rows", mininterval=1.0)
-            _SAVERS[kind](partial, table, _counted(made, table, who, counts, filled))
-        partial_truth.replace(truth)
-        partial.replace(out)
-    finally:
-        for path in (partial, partial_truth):
-            path.unlink(missing_ok=True)
+    with whole(out) as partial, whole(truth) as partial_truth, partial_truth.open("w", encoding="utf-8", newline="") as file:
+        who = csv.writer(file)
+        who.writerow(("id", "entity"))
+        made = tqdm(export(rows, seed, crm), total=rows, unit=" rows", mininterval=1.0)
+        _SAVERS[kind](partial, table, _counted(made, table, who, counts, filled))
     entities = {str(size): counts[size] // size for size in sorted(counts)}
     card = {
         **{"command": f"crm-dedup synth --export {rows} --crm {crm} --seed {seed}", "seed": seed, "sha256": digest([out]), "rows": rows},

@@ -1,6 +1,5 @@
 """Write a generated set and its counts: ``crm-dedup synth --n 50000 --seed 7 --out data/all.jsonl``."""
 
-import hashlib
 import json
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -12,7 +11,8 @@ from crm_dedup_plugin.dataset.synth.generate import Settings, generate, locale_o
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.pair.prompt import build
 from crm_dedup_plugin.policy.evidence import compare, shared_domain
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.provenance import digest
+from crm_dedup_plugin.storage import whole, write_atomically
 
 _CHARACTERS = 100  # of prompts that are counted together
 _SHARED = ("first", "last", "name", "company", "street", "phone", "mobile", "email", "website")
@@ -41,26 +41,19 @@ def write(pairs: int, seed: int, out: Path, kind: str = "", force: bool = False,
     if out.exists() and not force:
         raise UserError(f"{out} exists: move it away, name another file with --out, or add --force to replace it")
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial, digest, counts = out.with_name(f".{out.name}.part"), hashlib.sha256(), defaultdict(Counter)
-    settings = Settings(compact=kind == "compact", unseen=kind == "unseen")
+    counts, settings = defaultdict(Counter), Settings(compact=kind == "compact", unseen=kind == "unseen")
     if kind == "populations":
         rows = blocked.generate(pairs, block, seed)
     else:
         rows = lists.generate(pairs, seed) if kind == "lists" else generate(pairs, seed, settings)
-    try:
-        with partial.open("wb") as file:
-            for row in tqdm(rows, total=pairs, unit=" pairs", mininterval=1.0):
-                line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
-                file.write(line)
-                digest.update(line)
-                count(row, counts)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(out) as partial, partial.open("w", encoding="utf-8") as file:
+        for row in tqdm(rows, total=pairs, unit=" pairs", mininterval=1.0):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count(row, counts)
     command = f"crm-dedup synth --n {pairs} --seed {seed}" + (f" --{kind}" if kind else "")
     near = counts.pop("near_misses", Counter())
     card = {
-        **{"command": command, "seed": seed, "sha256": digest.hexdigest()},
+        **{"command": command, "seed": seed, "sha256": digest([out])},
         **{"pairs": pairs, "negatives_that_share_something": round(near[True] / max(near.total(), 1), 4)},
         **{name: dict(sorted(counter.items())) for name, counter in counts.items()},
     }
