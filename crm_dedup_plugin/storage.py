@@ -1,11 +1,13 @@
 """Writing files so that a reader, or the next run, never sees half of one."""
 
 import contextlib
+import fcntl
 import glob
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from crm_dedup_plugin.errors import UserError
 
@@ -85,6 +87,15 @@ def _runs(number: str) -> bool:
         return False
     except PermissionError:
         pass
+    return True
+
+
+def lock(file: IO) -> bool:
+    """Lock an open file until it is closed; return False where another process has locked it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     return True
 
 

@@ -5,7 +5,6 @@ the same command goes on after them. A line that cannot be used is answered with
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ from crm_dedup_plugin.matching.matcher import Answered, Decision, Matcher, to_li
 from crm_dedup_plugin.matching.progress import shown
 from crm_dedup_plugin.pair.files import MAX_ERRORS, DataError, Pair, each_pair
 from crm_dedup_plugin.provenance import PROMPT_VERSION, model_digest
+from crm_dedup_plugin.storage import lock
 
 
 class PartlyAnswered(UserError):
@@ -123,10 +123,8 @@ def _part(out: Path, key: str) -> Iterator[tuple[BinaryIO, list[str]]]:
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}): name a file in a folder that is there and that you may write to") from None
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another process is writing {out}: wait for it, or name another file with --out") from None
+        if not lock(file):
+            raise UserError(f"another process is writing {out}: wait for it, or name another file with --out")
         file.seek(0)
         known = label.is_file() and label.read_text(encoding="utf-8") == key
         whole = file.read().rpartition(b"\n")[:2] if known else ()

@@ -7,7 +7,6 @@ So a stage whose report is there is done, and one whose key has changed starts a
 """
 
 import contextlib
-import fcntl
 import json
 import shlex
 import shutil
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import lock, write_atomically
 
 STAGES = ("read", "candidates", "decide", "group", "plan", "report")
 KEY, REPORT = "key.json", "report.json"
@@ -73,11 +72,9 @@ def copyable(text: str, otherwise: str) -> str:
 def alone(run: Path) -> Iterator[Path]:
     """Yield the folder of a run, made if need be, while no other process can use it."""
     _make(run)
-    with (run / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another process is at work in {run}: wait for it, or name another run with --run") from None
+    with (run / ".lock").open("w") as file:
+        if not lock(file):
+            raise UserError(f"another process is at work in {run}: wait for it, or name another run with --run")
         yield run
 
 

@@ -1,7 +1,6 @@
 """``crm-dedup review``: which run is meant, is it fit for a review, and at which address it is shown."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.provenance import digest
 from crm_dedup_plugin.review import server
 from crm_dedup_plugin.review.session import Session
+from crm_dedup_plugin.storage import lock
 
 PORT, NEXT = 8765, 20  # the first port, and how many are tried
 NOTED = ".review"  # in the folder of a run: who reviews it, and at which address; only its owner can read it
@@ -84,11 +84,8 @@ def alone(run: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise UserError(f"{run} cannot be written to ({error.strerror}), so no answer could be kept: make it writable, or copy the run") from None
     with note:
-        try:
-            fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            where = _before(note).get("address", "it is just starting")
-            raise UserError(f"{run} is being reviewed already: {where}") from None
+        if not lock(note):
+            raise UserError(f"{run} is being reviewed already: {_before(note).get('address', 'it is just starting')}")
         if not os.access(run, os.W_OK):
             raise UserError(f"{run} cannot be written to, so no answer could be kept: make it writable, or copy the run")
         yield note
