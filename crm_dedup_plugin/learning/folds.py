@@ -6,11 +6,10 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.matching.grouping.constrained import connected
 
 FEW, PARTS_OF_FEW, PARTS = 100, 3, 5  # answers up to which there are three parts
 
@@ -24,9 +23,7 @@ def entities(pairs: Sequence[tuple[int, int]], groups: Sequence[int] | None = No
     of = np.arange(pairs.max(initial=-1) + 1) if groups is None else np.asarray(groups, int)
     _, nodes = np.unique(of[pairs], return_inverse=True)
     nodes = nodes.reshape(-1, 2)
-    size = nodes.max(initial=-1) + 1
-    _, component = connected_components(coo_matrix((np.ones(len(nodes)), (nodes[:, 0], nodes[:, 1])), shape=(size, size)), directed=False)
-    return component[nodes[:, 0]]
+    return connected(nodes.max(initial=-1) + 1, nodes)[nodes[:, 0]]
 
 
 def folds(entity: Sequence[int], y: Sequence[bool], seed: int = 7) -> np.ndarray:

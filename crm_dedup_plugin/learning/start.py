@@ -52,7 +52,8 @@ class Start(NamedTuple):
 
     def raw(self, run: Path, rows: np.ndarray, pairs: Sequence[tuple[Record, Record]], say: Callable[[int], None]) -> np.ndarray:
         """Return what the model says (n, 3) of pairs of rows (n, 2): what it said before, or else what it says now."""
-        known = dict(zip(map(tuple, _rows(table).tolist()), _chances(table).tolist(), strict=True)) if (table := self._told(run)) else {}
+        told, chances = (each.tolist() for each in candidates(run)) if self.decided else ((), ())
+        known = dict(zip(map(tuple, told), chances, strict=True))
         found = [known.get((a, b)) or known.get((b, a)) for a, b in rows.tolist()]
         asked = [at for at, one in enumerate(found) if one is None]
         if asked:
@@ -61,22 +62,12 @@ class Start(NamedTuple):
                 found[at] = one
         return np.array(found, float).reshape(-1, len(LABELS))
 
-    def _told(self, run: Path):
-        return deciding.raw(run) if self.decided else None
-
 
 def candidates(run: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return all candidates (n, 2) and what the model that decided the run said of them (n, 3)."""
     table = deciding.raw(run)
-    return _rows(table), _chances(table)
-
-
-def _rows(table) -> np.ndarray:
-    return np.stack([table["a"].to_numpy(), table["b"].to_numpy()], axis=1)
-
-
-def _chances(table) -> np.ndarray:
-    return np.stack([table[name].to_numpy() for name in CHANCES], axis=1).astype(float)
+    rows, chances = (np.stack([table[name].to_numpy() for name in names], axis=1) for names in (("a", "b"), CHANCES))
+    return rows, chances.astype(float)
 
 
 def _folder(model: str) -> str:

@@ -172,9 +172,7 @@ def _counted(file: File, reading: Reading) -> Iterator[tuple[int, list[str]]]:
 def _describe(file: File, reading: Reading, writer: Writer) -> dict:
     """Return what a file held; every row is a record or skipped."""
     skipped = reading.skipped
-    for reason, lines in writer.skipped.items():
-        skipped.setdefault(reason, [0, []])
-        skipped[reason] = lines
+    skipped |= writer.skipped
     assert reading.rows == writer.records + skipped.total(), f"{reading.rows} rows, {writer.records} records, {skipped.total()} skipped"
     notes = [*file.table.notes, *file.notes, *writer.notes()]
     if reading.short:
