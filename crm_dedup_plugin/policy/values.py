@@ -204,7 +204,7 @@ def _birth(a: str, b: str) -> str:
 
 
 def _street(a: str, b: str) -> str:
-    left, right = (_street_words(text) for text in (a, b))
+    left, right = (street_words(text) for text in (a, b))
     if left == right or sorted(left) == sorted(right):
         return SAME
     numbers = [{word for word in words if word[0].isdigit()} for words in (left, right)]
@@ -216,7 +216,8 @@ def _street(a: str, b: str) -> str:
     return CLOSE if fuzz.token_set_ratio(*words) >= 80 else DIFFERS
 
 
-def _street_words(text: str) -> list[str]:
+def street_words(text: str) -> list[str]:
+    """Return the words of a street in their common forms, the kind of street by itself."""
     spaced = re.sub(r"(?<=[a-z])(str|strasse|straat|weg|gasse|gatan|vej|gade)\b", r" \1", fold(text))
     return [STREET_WORDS.get(word, word) for word in spaced.split()]
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from crm_dedup_plugin.policy.fields import is_placeholder
 from crm_dedup_plugin.policy.names import FREE_MAIL, STREET_WORDS, company_parts, fold, is_role_inbox, long_forms, person_words
-from crm_dedup_plugin.policy.values import dates, digits, email_domain, host
+from crm_dedup_plugin.policy.values import dates, digits, email_domain, host, street_words
 
 Parts = dict[str, set[str]]  # the values of each part that a record has
 PERSONAL = frozenset({"first", "last", "name", "email", "phone", "mobile", "birth", "tax", None})  # concepts that can tell who a person is
@@ -183,9 +183,7 @@ def _number(value: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=50_000)
 def _street(value: str) -> tuple[str, ...]:
-    spaced = re.sub(r"(?<=[a-z])(str|strasse|straat|weg|gasse|gatan|vej|gade)\b", r" \1", fold(value))
-    words = [STREET_WORDS.get(word, word) for word in spaced.split()]
-    named = [word for word in words if not word[0].isdigit() and word not in _STREET_KINDS]
+    named = [word for word in street_words(value) if not word[0].isdigit() and word not in _STREET_KINDS]
     return tuple(_sound(word) for word in sorted(named, key=lambda word: (-len(word), word))[:1])
 
 
