@@ -21,11 +21,6 @@ class Merge(NamedTuple):
     left_over: list[str]  # ids that no step can merge, because there are too many
     by_hand: list[str]  # of records whose ids are made up, so that no step can merge them
 
-    @property
-    def result(self) -> dict[str, str]:
-        """Return all cells of the record that remains."""
-        return {**self.members[0].values, **self.changed}
-
     def as_json(self) -> dict:
         """Return the line of ``merge_plan.jsonl``: exact values."""
         ids = {member.row: member.id for member in self.members}
