@@ -21,7 +21,8 @@ from crm_dedup_plugin.matching.grouping.decided import DUPLICATE, Decided
 from crm_dedup_plugin.matching.grouping.local import Local
 from crm_dedup_plugin.matching.grouping.resolve import resolve
 from crm_dedup_plugin.matching.grouping.reviewed import Reviewed
-from crm_dedup_plugin.review.board import FILTERS, GROUP_FILTERS, Board
+from crm_dedup_plugin.review import grouped, lists
+from crm_dedup_plugin.review.board import Board
 from crm_dedup_plugin.review.segments import segments
 
 HEADER = "Record ID,First Name,Last Name,Company name,Email,Phone Number,City,Contact owner"
@@ -70,7 +71,7 @@ def plain(found):
 
 def state(board):
     """All that people see of a run, but for the times of answers."""
-    pages = [plain(board.queue(name, limit=500)) for name in FILTERS] + [plain(board.groups(name)) for name in GROUP_FILTERS]
+    pages = [plain(board.queue(name, limit=500)) for name in lists.FILTERS] + [plain(board.groups(name)) for name in grouped.FILTERS]
     groups = [plain(board.group(row)) for row in range(len(ROWS))]
     return pages, groups, plain(dataclasses.replace(board.progress(), can_redo=False)), board.next()
 

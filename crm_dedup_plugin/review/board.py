@@ -7,13 +7,11 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching.answers import DIFFERENT, PRIMARY, SAME, VALUE
 from crm_dedup_plugin.matching.sampling import GROUP
 from crm_dedup_plugin.reporting.templates import printable
-from crm_dedup_plugin.review import grouped, lists
+from crm_dedup_plugin.review import grouped
 from crm_dedup_plugin.review.group_shapes import Group
 from crm_dedup_plugin.review.material import Material
 from crm_dedup_plugin.review.questions import Questions, alone
 from crm_dedup_plugin.review.shapes import Change, Page
-
-FILTERS, GROUP_FILTERS = lists.FILTERS, grouped.FILTERS
 
 
 class Board(Questions):
@@ -28,7 +26,7 @@ class Board(Questions):
 
     @alone
     def groups(self, filter: str = grouped.ALL, search: str = "", offset: int = 0, limit: int = 50) -> Page:
-        """Return a part of a list of groups: one of `GROUP_FILTERS`, and of these the ones that hold a text."""
+        """Return a part of a list of groups: one of `grouped.FILTERS`, and of these the ones that hold a text."""
         return grouped.page(self._with_groups(), filter, search, offset, limit)
 
     @alone

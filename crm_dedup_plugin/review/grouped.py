@@ -141,7 +141,7 @@ def _links(state: State, row: int) -> list[Link]:
 def _weakest(state: State) -> np.ndarray:
     """Return (rows,) the least probability of DUPLICATE of any pair inside each group, under the group's smallest row."""
     found, decided = np.full(state.size, np.inf), state.material.decided
-    inside = state.groups[state.pairs[:, 0]] == state.groups[state.pairs[:, 1]]
+    inside = state.together(state.pairs)
     np.minimum.at(found, state.groups[state.pairs[inside, 0]], decided.probabilities[inside, DUPLICATE])
     return found
 

@@ -19,7 +19,8 @@ def progress(state: State, merges: bool, can_undo: bool, can_redo: bool) -> Prog
     waiting = len(state.waiting.why) - sum(at in state.waiting.why for at in state.sampled)
     sizes = state.sizes()
     groups, removed = int((sizes > 1).sum()), int((sizes[sizes > 1] - 1).sum()) if merges else 0
-    found, agreed = estimated(state), _agreement(state)
+    found = estimate(state.sampler, state.sampled, int(np.sum(state.together(state.pairs) & ~state.merged)))
+    agreed = _agreement(state)
     useful = counts[SAME] + counts[DIFFERENT]
     until = {name: max(needed - useful, 0) for name, needed in (("calibration", LEAST), ("tuning", ENOUGH))}
     by_answer = {answer: counts[answer] for answer in ANSWERS}
@@ -28,12 +29,6 @@ def progress(state: State, merges: bool, can_undo: bool, can_redo: bool) -> Prog
     return Progress(
         len(state.answered), waiting, by_answer, groups, removed, agreed, *found, sentences, until, changed, can_undo=can_undo, can_redo=can_redo
     )
-
-
-def estimated(state: State) -> Estimate:
-    """Return what the answers say of the run."""
-    together = state.groups[state.pairs[:, 0]] == state.groups[state.pairs[:, 1]]
-    return estimate(state.sampler, state.sampled, int(np.sum(together & ~state.merged)))
 
 
 def _agreement(state: State) -> Share | None:

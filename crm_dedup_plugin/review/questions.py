@@ -26,7 +26,8 @@ def alone(method: Callable) -> Callable:
     @functools.wraps(method)
     def locked(self, *args, **named):
         with self._lock:
-            self._catch_up()
+            if self._history.has_moved():
+                self._state.reload()
             return method(self, *args, **named)
 
     return locked
@@ -80,7 +81,7 @@ class Questions:
 
     @alone
     def queue(self, filter: str = lists.WAITING, search: str = "", offset: int = 0, limit: int = 50) -> Page:
-        """Return a part of a list of pairs: one of `FILTERS`, and of these the ones that hold a text."""
+        """Return a part of a list of pairs: one of `lists.FILTERS`, and of these the ones that hold a text."""
         return lists.page(self._state, filter, search, offset, limit)
 
     @alone
@@ -118,10 +119,6 @@ class Questions:
         found = self._state.found
         can_undo = bool(found.pairs or found.primaries or found.values or found.changed)
         return progress(self._state, self._merges, can_undo, bool(self._history.undone))
-
-    def _catch_up(self) -> None:
-        if self._history.has_moved():
-            self._state.reload()
 
     def _keep(self, entry: dict) -> Change:
         return self._change(self._history.keep(entry))

@@ -42,7 +42,7 @@ class State:
         self.local = Local(material.decided, material.inside, material.threshold, material.order)
         self.pairs = material.decided.pairs
         self.groups = self.local.everything(Reviewed.of((), self.size)).groups
-        self.merged = self._together(self.pairs)  # without a person
+        self.merged = self.together(self.pairs)  # without a person
         labels, probabilities = material.decided.labels, material.decided.probabilities
         sources, records = material.records.sources, material.records
         names = [f"{sources[source].path}\0{id}" for source, id in zip(records.source_of, records.ids, strict=True)]
@@ -113,7 +113,7 @@ class State:
 
     def refused(self) -> np.ndarray:
         """Return the (n, 2) pairs that are answered with "same" and stay apart, because other answers contradict it."""
-        return self.reviewed.yes[~self._together(self.reviewed.yes)]
+        return self.reviewed.yes[~self.together(self.reviewed.yes)]
 
     def position(self, a: int, b: int) -> int | None:
         """Return the place of a pair among the candidates."""
@@ -148,5 +148,6 @@ class State:
         """Return (rows,) how many rows each group has, under its smallest row; 0 elsewhere."""
         return np.bincount(self.groups, minlength=self.size)
 
-    def _together(self, pairs: np.ndarray) -> np.ndarray:
+    def together(self, pairs: np.ndarray) -> np.ndarray:
+        """Return (n,) which of (n, 2) pairs are in one group."""
         return self.groups[pairs[:, 0]] == self.groups[pairs[:, 1]]
