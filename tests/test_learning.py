@@ -17,22 +17,10 @@ from scipy.special import expit
 from crm_dedup_plugin.cli import main
 from crm_dedup_plugin.dataset.synth.generate import generate
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.learning import (
-    Options,
-    Prior,
-    Tuning,
-    answered,
-    calibrate,
-    compare,
-    entities,
-    folds,
-    learn,
-    probabilities,
-    result,
-    review_from,
-    tuning,
-)
+from crm_dedup_plugin.learning import Options, Prior, Tuning, answered, calibrate, compare, learn, result, tuning
+from crm_dedup_plugin.learning.calibrate import probabilities, review_from
 from crm_dedup_plugin.learning.compare import Way
+from crm_dedup_plugin.learning.folds import entities, folds
 from crm_dedup_plugin.learning.kept import Kept
 from crm_dedup_plugin.learning.learn import SURE
 from crm_dedup_plugin.learning.tuning import rows
