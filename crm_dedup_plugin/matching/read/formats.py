@@ -11,7 +11,7 @@ from crm_dedup_plugin.matching.read.tables import SAVE_AS, Table
 def open_table(path: Path, encoding: str | None = None, delimiter: str | None = None) -> Table:
     """Return a file as a table; `encoding` and `delimiter` are used where they are given, and otherwise found.
 
-    Raises UserError where the file is not there, is empty, or has a format that is not read.
+    Raises UserError where the file is empty or has a format that is not read; that it can be opened is known from its hash.
     """
     start = _start(path)
     if start.startswith(b"PAR1"):
@@ -26,15 +26,10 @@ def open_table(path: Path, encoding: str | None = None, delimiter: str | None = 
 
 
 def _start(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            start = file.read(65536)
-            if not start.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe") and not file.read(1):
-                raise UserError(f"{path} is empty: export it again, with a line of column names and the records under it")
-    except FileNotFoundError:
-        raise UserError(f"{path} is not there: check its name") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): name a file that you may read") from None
+    with path.open("rb") as file:
+        start = file.read(65536)
+        if not start.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe") and not file.read(1):
+            raise UserError(f"{path} is empty: export it again, with a line of column names and the records under it")
     return start
 
 

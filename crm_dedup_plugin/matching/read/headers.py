@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.matching.read.tables import Row, Table
+from crm_dedup_plugin.matching.read.tables import Row, Table, numbered
 from crm_dedup_plugin.policy.fields import Kind, concept_of, kind_of
 
 LOOKED_AT = 50  # rows at the beginning of a file
@@ -79,8 +79,5 @@ def unique(cells: Sequence[str]) -> list[str]:
     """
     names: dict[str, None] = {}
     for at, cell in enumerate(cells, start=1):
-        name, number = _clean(cell) or f"Column {at}", 1
-        while (numbered := name if number == 1 else f"{name} ({number})") in names:
-            number += 1
-        names[numbered] = None
+        names[numbered(_clean(cell) or f"Column {at}", names)] = None
     return list(names)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.matching.read.tables import Row, Table
+from crm_dedup_plugin.matching.read.tables import Row, Table, numbered
 from crm_dedup_plugin.matching.read.text_files import find_encoding, known, open_text
 
 NO_OBJECT = "it is no JSON object"
@@ -64,10 +64,7 @@ def _named(pairs: list[tuple[str, object]]) -> dict:
         return found
     found = {}
     for name, value in pairs:
-        number = 1
-        while (numbered := name if number == 1 else f"{name} ({number})") in found:
-            number += 1
-        found[numbered] = value
+        found[numbered(name, found)] = value
     return found
 
 

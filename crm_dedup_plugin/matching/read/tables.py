@@ -1,6 +1,6 @@
 """A file, whatever its format, as rows of text."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,15 @@ class Row(NamedTuple):
     line: int  # where it begins, from 1
     cells: list[str]
     problem: str = ""  # why the cells cannot be used; then there are none
+
+
+def numbered(name: str, taken: Container[str]) -> str:
+    """Return a name that is not `taken`: a second "Phone" is "Phone (2)"."""
+    found, number = name, 1
+    while found in taken:
+        number += 1
+        found = f"{name} ({number})"
+    return found
 
 
 class Table(NamedTuple):
