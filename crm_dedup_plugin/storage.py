@@ -3,11 +3,12 @@
 import contextlib
 import fcntl
 import glob
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from crm_dedup_plugin.errors import UserError
 
@@ -19,6 +20,11 @@ def results_of(name: str) -> Path:
     """Return the folder with the results of a model: of your own runs, or else the committed one."""
     own, committed = RESULTS / name, EVIDENCE / name
     return committed if committed.is_dir() and not own.is_dir() else own
+
+
+def read_json(path: Path) -> Any:
+    """Return what a file of JSON holds; None where there is no such file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def write_atomically(path: Path, text: str) -> None:

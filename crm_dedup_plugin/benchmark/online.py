@@ -22,7 +22,7 @@ from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.inference.engine import SEED, Pair
 from crm_dedup_plugin.pair import prompt
 from crm_dedup_plugin.pair.answer import RESPONSE_FORMAT, is_truncated, parse
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import read_json, write_atomically
 
 DETAILS = (
     "input_lens",
@@ -152,7 +152,7 @@ def server_seconds(url: str) -> Counter:
 def main() -> None:
     """Drive the server at the address in the third argument with the workload of the first; keep runs in the second."""
     work, out, url, model = Workload.read(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:5]
-    runs = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
+    runs = read_json(out) or {}
     drive(work, url, model, runs, lambda: write_atomically(out, json.dumps(runs)), int(sys.argv[5]))
 
 

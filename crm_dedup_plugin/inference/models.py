@@ -1,10 +1,10 @@
 """Which model is meant: the embedded one, one that was trained here, a folder, or an id on the Hugging Face Hub."""
 
-import json
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.inference import devices, embedded
+from crm_dedup_plugin.storage import read_json
 from crm_dedup_plugin.training import base_model
 
 WEIGHTS = "*.safetensors"
@@ -86,6 +86,5 @@ def _check_memory(model: str, weights: int) -> None:
 
 
 def _is_float32(model: str) -> bool:
-    config = Path(model) / "config.json"
-    settings = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    settings = read_json(Path(model) / "config.json") or {}
     return settings.get("dtype", settings.get("torch_dtype")) == "float32"

@@ -30,7 +30,7 @@ from crm_dedup_plugin.matching.progress import clock, shown
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.provenance import FAMILIES, families, model_digest, private_records, versions
-from crm_dedup_plugin.storage import write_atomically
+from crm_dedup_plugin.storage import read_json, write_atomically
 
 BEFORE, CALIBRATED, TUNED = "before", "calibrated", "tuned"
 CHECKED = 200  # generated pairs that show whether a tuned model forgot something
@@ -190,8 +190,7 @@ class _Learning:
         history = {}
         if tuned:
             trained = json.loads((model / tuning.MANIFEST).read_text(encoding="utf-8"))
-            base = Path(self.start.model) / tuning.MANIFEST
-            known = json.loads(base.read_text(encoding="utf-8")) if base.is_file() else {"base_model": self.start.name}
+            known = read_json(Path(self.start.model) / tuning.MANIFEST) or {"base_model": self.start.name}
             history = {**trained, "base_model": known["base_model"], "tuned_from": self.start.name, "fingerprint": key(trained)}
             history[FAMILIES] = families(self.start.model)
         trained_on = {"answers": len(self.answered.y), "records": len(np.unique(self.answered.rows))} if tuned else {"answers": 0, "records": 0}

@@ -11,7 +11,7 @@ from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.probability import LEARNED as CALIBRATION
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.provenance import BESIDE, MANIFEST, PRIVATE
-from crm_dedup_plugin.storage import link_or_copy, whole_folder, write_atomically
+from crm_dedup_plugin.storage import link_or_copy, read_json, whole_folder, write_atomically
 from crm_dedup_plugin.training.train import write_report
 
 FILE, FOLDER = "learned.json", "learned"  # in a run: which model it learned, and how that was found
@@ -21,8 +21,7 @@ LONGEST = 30  # characters of a run's name in that of its model
 
 def of(run: Path) -> dict | None:
     """Return what a run has learned, or None: "model" is the name of the model, "from" that of the general one."""
-    path = run / FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_json(run / FILE)
 
 
 def model_of(run: Path) -> str | None:
@@ -37,8 +36,7 @@ def model_of(run: Path) -> str | None:
 
 def report(run: Path) -> dict | None:
     """Return the report of the last learning of a run, or None."""
-    path = run / FOLDER / REPORT
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_json(run / FOLDER / REPORT)
 
 
 def merged(name: str) -> Path:

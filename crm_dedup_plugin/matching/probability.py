@@ -4,7 +4,6 @@ In general, they are the model's own, at the temperature that its evaluation fou
 the answers of a reviewer has a line on its log-odds instead, and two thresholds.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -14,11 +13,9 @@ import numpy as np
 from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.provenance import model_digest
-from crm_dedup_plugin.storage import results_of
+from crm_dedup_plugin.storage import read_json, results_of
 
 ON_HUB = "results/metrics.json"  # where `crm-dedup push` puts it
-
-
 LEARNED = "calibration.json"  # in the folder of a model: what it learned from a reviewer
 DUPLICATE, POSSIBLE, NO_MATCH = range(len(LABELS))
 
@@ -41,7 +38,7 @@ class Calibration(NamedTuple):
     @classmethod
     def of(cls, model: str) -> Self:
         """Return the calibration of a model folder or of a model on the Hub, as far as its results are at hand."""
-        if learned := _read(Path(model) / LEARNED):
+        if learned := read_json(Path(model) / LEARNED):
             return cls(**learned)
         found = _embedded(model) or _measured_here(model) or _published(model)
         return cls(found["temperature"], found["merge_at_99"]["threshold"], True) if found else cls()
@@ -71,7 +68,7 @@ def log_odds(rows: Sequence[Sequence[float]]) -> np.ndarray:
 
 def _embedded(model: str) -> dict | None:
     same = Path(model).resolve() == (embedded.home() / f"{embedded.NAME}-merged").resolve()
-    return _read(embedded.CALIBRATION) if same else None
+    return read_json(embedded.CALIBRATION) if same else None
 
 
 def _measured_here(model: str) -> dict | None:
@@ -79,22 +76,18 @@ def _measured_here(model: str) -> dict | None:
     folder = Path(model)
     if not folder.is_dir() or not folder.name.endswith("-merged"):
         return None
-    found = _read(results_of(folder.name.removesuffix("-merged")) / "metrics.json") or {}
+    found = read_json(results_of(folder.name.removesuffix("-merged")) / "metrics.json") or {}
     return found.get("calibration") if found.get("inputs", {}).get("model_sha256") == model_digest(model) else None
 
 
 def _published(model: str) -> dict | None:
     """Return what was published with a model, in its folder or on the Hub."""
     if Path(model).is_dir():
-        return (_read(Path(model) / ON_HUB) or {}).get("calibration")
+        return (read_json(Path(model) / ON_HUB) or {}).get("calibration")
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return (_read(Path(hf_hub_download(model, ON_HUB))) or {}).get("calibration")
+        return (read_json(Path(hf_hub_download(model, ON_HUB))) or {}).get("calibration")
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError):  # another's model, or no network
         return None
-
-
-def _read(path: Path) -> dict | None:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
