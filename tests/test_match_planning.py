@@ -446,16 +446,16 @@ def test_a_value_within_another_is_no_conflict_and_another_spelling_no_change():
     assert survivors.survive(found[:2], columns, {"Place": "primary"})["Place"].lost == [(1, "Bonn")]
 
 
-def test_rules_of_a_user_come_before_the_profile_and_wrong_ones_are_errors(tmp_path):
+def test_the_rule_of_a_column_is_that_of_its_name_its_concept_or_the_default():
+    columns = [Column(*one) for one in (("Email", "evidence", "email", None), ("Tel", "evidence", "phone", None), ("Job", "evidence", None, None))]
+    columns.append(Column("Tags", "evidence", None, ";"))
+    rules = survivors.rules_of(columns, {"EMAIL": "longest", "email": "oldest", "phone": "most_frequent", "default": "last_changed"})
+    assert rules == {"Email": "oldest", "Tel": "most_frequent", "Job": "last_changed", "Tags": "all"}
+    assert survivors.rules_of(columns, {}) == {"Email": "primary", "Tel": "primary", "Job": "primary", "Tags": "all"}
+
+
+def test_a_rule_for_the_record_that_stays_must_be_known(tmp_path):
     run = make_run(tmp_path, [list(CASES["hubspot"][1]), *PEOPLE], [0, 2])
-    plan(run, "oldest", {"Email": "primary", "phone": "longest"})
-    (merge,) = lines(run)
-    assert {name: merge["fields"][name]["rule"] for name in ("Email", "Phone Number", "Job Title")} == {
-        "Email": "primary", "Phone Number": "longest", "Job Title": "last_changed",
-    }  # fmt: skip
-    for given_rules, said in (({"Email": "best"}, "the rule 'best'"), ({"E-mial": "primary"}, "'E-mial' is no column")):
-        with pytest.raises(UserError, match=re.escape(said)):
-            plan(run, "oldest", given_rules)
     for primary, said in (("newest", "'newest' is unknown"), ("column:Score", "no file has a column 'Score'")):
         with pytest.raises(UserError, match=re.escape(said)):
             plan(run, primary)

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from crm_dedup_plugin.matching import run_folder
@@ -22,27 +21,26 @@ from crm_dedup_plugin.provenance import digest
 VERSION = 3  # of what this stage writes: raise it where the same groups give another plan
 
 
-def plan(run: Path, primary: str = MOST_COMPLETE, survivors: Mapping[str, str] | None = None) -> dict:
+def plan(run: Path, primary: str = MOST_COMPLETE) -> dict:
     """Write the merge plan of a run whose groups are made, and return the report; of several files, which records match.
 
     `primary` says which record of a group stays: "most_complete", "oldest", "last_changed" or "column:NAME" (a yes or the largest number
-    in a column). `survivors` gives the rule of a field, by column, concept or "default": it comes before the profile's.
-    Raises UserError where a rule or a column is unknown.
+    in a column). Raises UserError where there is no such rule or column.
     """
-    records, rules = Records(run), check(run, primary, survivors)
+    records, rules = Records(run), check(run, primary)
     reasons = run_folder.folder(run, "decide") / REASONS  # they stand in the list for a person
-    key = {"version": VERSION, "reasons": digest([reasons]) if reasons.is_file() else "", "primary": primary, "survivors": dict(survivors or {})}
+    key = {"version": VERSION, "reasons": digest([reasons]) if reasons.is_file() else "", "primary": primary}
     chosen = Answers.of(run, records)
-    key |= {"primaries": chosen.primaries, "values": chosen.values}
+    key |= {"survivors": {}, "primaries": chosen.primaries, "values": chosen.values}  # the first is always empty, but stands in earlier runs
     return run_folder.stage(run, "plan", key, lambda folder: _work(run, folder, records, primary, rules, chosen))
 
 
-def check(run: Path, primary: str, survivors: Mapping[str, str] | None = None) -> list[dict[str, str]]:
+def check(run: Path, primary: str) -> list[dict[str, str]]:
     """Return the rules of survival for each file of a run whose files are read; raises UserError as `plan` does."""
     records = Records(run)
     columns = [column for source in records.sources for column in source.columns]
     checked(primary, list(dict.fromkeys(column.name for column in columns)))
-    return [rules_of(source.columns, survivors or {}, profiles.used(run, at).survivors) for at, source in enumerate(records.sources)]
+    return [rules_of(source.columns, profiles.used(run, at).survivors) for at, source in enumerate(records.sources)]
 
 
 def _work(run: Path, folder: Path, records: Records, primary: str, rules: list[dict[str, str]], chosen: Answers) -> dict:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching.plan.members import YES, Member
 from crm_dedup_plugin.matching.read.profiles import DEFAULT, RULES
 from crm_dedup_plugin.matching.records import CONSTANT, EVIDENCE, NEVER, Column
@@ -77,31 +76,14 @@ def units(columns: tuple[Column, ...]) -> list[list[Column]]:
     return list(found.values())
 
 
-def rules_of(columns: Sequence[Column], *tables: Mapping[str, str]) -> dict[str, str]:
-    """Return the rule of each column from tables of rules by column, concept or `DEFAULT`; earlier tables count more.
+def rules_of(columns: Sequence[Column], table: Mapping[str, str]) -> dict[str, str]:
+    """Return the rule of each column: `ALL` where a cell holds several values, else that of its name, its concept or `DEFAULT` in a table."""
+    named = {key.casefold(): rule for key, rule in table.items()}
 
-    Raises UserError where a rule is unknown, or stands under no column or concept.
-    """
-    names = {column.name.casefold() for column in columns}
-    for key, rule in [item for table in tables for item in table.items()]:
-        if rule not in RULES:
-            raise UserError(f"survivors: the rule {rule!r} of {key!r} is unknown: use one of {', '.join(RULES)}")
-    for key in tables[0] if tables else ():
-        if key not in (*CONCEPTS, DEFAULT) and key.casefold() not in names:
-            raise UserError(f"survivors: {key!r} is no column and no kind of field: use a column's name, {DEFAULT}, or {', '.join(CONCEPTS)}")
-    return {column.name: _rule(column, tables) for column in columns}
+    def rule(column: Column) -> str:
+        return named.get(column.name.casefold()) or table.get(column.concept or "") or table.get(DEFAULT) or PRIMARY
 
-
-def _rule(column: Column, tables: Sequence[Mapping[str, str]]) -> str:
-    for table in tables:
-        named = {key.casefold(): rule for key, rule in table.items()}
-        if rule := named.get(column.name.casefold()):
-            return rule
-        if column.separator:
-            return ALL
-        if rule := table.get(column.concept or "") or table.get(DEFAULT):
-            return rule
-    return ALL if column.separator else PRIMARY
+    return {column.name: ALL if column.separator else rule(column) for column in columns}
 
 
 def _chosen(members: Sequence[Member], unit: Sequence[Column], rules: Mapping[str, str]) -> dict[Column, tuple[str, list[int]]]:
