@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +25,7 @@ from crm_dedup_plugin.learning.start import Start, candidates
 from crm_dedup_plugin.learning.tuning import Tuning
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.probability import Calibration, log_odds
-from crm_dedup_plugin.matching.progress import clock, shown
+from crm_dedup_plugin.matching.progress import clock, shown, tell
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.provenance import FAMILIES, families, model_digest, private_records, versions
@@ -82,7 +81,7 @@ class _Learning:
     def report(self, tune: bool) -> dict:
         """Compare, write the result, and return the report."""
         one, start = self.answered, self.start
-        print(self._plan(tune), file=sys.stderr, flush=True)
+        tell(self._plan(tune))
         raw = self._raw()
         ways = {way.name: way for way in (self._before(raw), self._calibrated(CALIBRATED, log_odds(raw), start.prior))}
         if tune:

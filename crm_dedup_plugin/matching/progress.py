@@ -7,6 +7,11 @@ from collections.abc import Callable
 SELDOM = 5  # seconds between two lines
 
 
+def tell(text: str) -> None:
+    """Print a line on standard error, at once."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def shown(what: str, unit: str, total: int, done: int = 0, price: float | None = None) -> Callable[[int], None]:
     """Return what is told after each step how many of `total` are done, and says so with the time left; `done` were done before.
 
@@ -23,7 +28,7 @@ def shown(what: str, unit: str, total: int, done: int = 0, price: float | None =
         rate = (now - done) / max(passed, 1e-9)
         left = (total - now) / max(rate, 1e-9)
         cost = f", {price * (passed + left) / 3600:,.2f} in all" if price else ""
-        print(f"{what}: {now:,} of {total:,} {unit}, {rate:,.1f} a second, {clock(left)} left{cost}", file=sys.stderr, flush=True)
+        tell(f"{what}: {now:,} of {total:,} {unit}, {rate:,.1f} a second, {clock(left)} left{cost}")
 
     return say
 

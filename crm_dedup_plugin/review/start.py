@@ -6,13 +6,13 @@ import os
 import re
 import secrets
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching.progress import tell
 from crm_dedup_plugin.provenance import digest
 from crm_dedup_plugin.review import server
 from crm_dedup_plugin.review.session import Session
@@ -35,7 +35,7 @@ def review(run: Path, pairs: Path | None, decisions: Path | None, port: int | No
         for stage in BEFORE:
             run_folder.report(run, stage)
         for line in changed(run):
-            print(f"note: {line}", file=sys.stderr, flush=True)
+            tell(f"note: {line}")
     with alone(run) as note, _listening(port, _before(note)) as listening:
         session = Session(_board(run, pairs, decisions), made_from)
         token = _before(note).get("token") or secrets.token_urlsafe(24)

@@ -4,7 +4,6 @@ import csv
 import html
 import io
 import shutil
-import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder, sheets
 from crm_dedup_plugin.matching.candidates import blocking, keys
-from crm_dedup_plugin.matching.progress import many
+from crm_dedup_plugin.matching.progress import many, tell
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.storage import whole, write_atomically
 
@@ -52,10 +51,11 @@ def _made(records: Records, read: dict, folder: Path, limit: float) -> dict:
     began, total, work, blank, done = time.monotonic(), read["records"], folder / "work", 0, 0
     for batch, without in keys.write(records, work):
         done, blank = done + batch, blank + without
-        _say(f"keys of {done:,} of {many(total, 'record')}")
+        tell(f"candidates: keys of {done:,} of {many(total, 'record')}")
     with blocking.connect(work / "spill") as database:
         blocking.count(database, records.path, work, read["link"], total)
-        _say(f"{_one(database, 'SELECT coalesce(sum(pairs), 0) FROM blocks WHERE NOT cut'):,} pairs at most before those found twice are joined")
+        most = _one(database, "SELECT coalesce(sum(pairs), 0) FROM blocks WHERE NOT cut")
+        tell(f"candidates: {most:,} pairs at most before those found twice are joined")
         blocking.pair(database, read["link"], total)
         lowest = blocking.best(database, limit * total)
         _write_pairs(database, folder / FILE, lowest)
@@ -67,7 +67,7 @@ def _made(records: Records, read: dict, folder: Path, limit: float) -> dict:
     report |= {"limit": limit, "left_out": left_out, "rules": found}
     write_atomically(folder / TABLE, _markdown(report, cut))
     report["seconds"] = round(time.monotonic() - began, 1)
-    _say(f"{many(pairs, 'pair')}, {report['per_record']} a record")
+    tell(f"candidates: {many(pairs, 'pair')}, {report['per_record']} a record")
     return report
 
 
@@ -143,7 +143,3 @@ def _markdown(report: dict, cut: list[tuple]) -> str:
 
 def _one(database: "duckdb.DuckDBPyConnection", query: str) -> int:
     return database.execute(query).fetchone()[0]
-
-
-def _say(text: str) -> None:
-    print(f"candidates: {text}", file=sys.stderr, flush=True)

@@ -4,7 +4,6 @@ An entity is no connected component. A pair joins where the decision is DUPLICAT
 What a person answered comes before what the model says. Inside a group no pair stays unasked, unless the group is very large.
 """
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from crm_dedup_plugin.matching.grouping.missing import MOST, WHOLE
 from crm_dedup_plugin.matching.grouping.resolve import Resolved, complete
 from crm_dedup_plugin.matching.grouping.reviewed import Answer, Reviewed
 from crm_dedup_plugin.matching.probability import Calibration
-from crm_dedup_plugin.matching.progress import many
+from crm_dedup_plugin.matching.progress import many, tell
 from crm_dedup_plugin.matching.records import ID, Records
 from crm_dedup_plugin.storage import write_table
 
@@ -77,7 +76,7 @@ def _report(found: Resolved, asked: int, review: int, reviewed: Reviewed, record
     several = {size: int(count) for size, count in enumerate(sizes.tolist()) if size > 1 and count}
     grouped, groups = sum(size * count for size, count in several.items()), sum(several.values())
     wait = f"{many(review, 'pair')} {'waits' if review == 1 else 'wait'} for a person"
-    print(f"group: {many(groups, 'group')} of {many(grouped, 'record')}, {wait}", file=sys.stderr, flush=True)
+    tell(f"group: {many(groups, 'group')} of {many(grouped, 'record')}, {wait}")
     return {
         "groups": groups,
         "grouped_records": grouped,

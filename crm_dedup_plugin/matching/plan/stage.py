@@ -1,6 +1,5 @@
 """The fifth stage of a run: which records would be merged, what would survive, and how the CRM does it. Nothing is ever sent anywhere."""
 
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from crm_dedup_plugin.matching.plan.members import MOST_COMPLETE, checked
 from crm_dedup_plugin.matching.plan.merges import planned
 from crm_dedup_plugin.matching.plan.review import waiting
 from crm_dedup_plugin.matching.plan.survivors import rules_of
-from crm_dedup_plugin.matching.progress import many
+from crm_dedup_plugin.matching.progress import many, tell
 from crm_dedup_plugin.matching.read import profiles
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.provenance import digest
@@ -50,5 +49,5 @@ def _work(run: Path, folder: Path, records: Records, primary: str, rules: list[d
         found = links.write(folder, groups, review)
     else:
         found = files.write(folder, groups, lambda members: planned(records.sources[0], members, rules[0], chosen.values), review)
-    print(f"plan: {many(found['records_removed'], 'record')} would go into others", file=sys.stderr, flush=True)
+    tell(f"plan: {many(found['records_removed'], 'record')} would go into others")
     return {**found, "primary": primary, "seconds": round(time.monotonic() - began, 2)}

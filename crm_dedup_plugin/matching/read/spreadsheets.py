@@ -4,7 +4,6 @@ import contextlib
 import datetime
 import json
 import re
-import sys
 import tempfile
 import warnings
 import zipfile
@@ -13,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.matching.progress import tell
 from crm_dedup_plugin.matching.read.tables import SAVE_AS, Row, Table
 
 LOOKED_AT = 200  # rows of a sheet, to see whether there are any
@@ -44,7 +44,7 @@ def spreadsheet_table(path: Path) -> Table:
                 cells.pop()
             print(json.dumps(cells), file=unpacked)
             if number % 100_000 == 0:
-                print(f"read: {number:,} rows of {path.name} unpacked", file=sys.stderr, flush=True)
+                tell(f"read: {number:,} rows of {path.name} unpacked")
 
     def rows(width: int) -> Iterator[Row]:
         unpacked.seek(0)

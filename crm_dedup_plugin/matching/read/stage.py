@@ -2,7 +2,6 @@
 
 import itertools
 import resource
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import NamedTuple
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder
-from crm_dedup_plugin.matching.progress import many
+from crm_dedup_plugin.matching.progress import many, tell
 from crm_dedup_plugin.matching.read import columns, formats, headers, profiles
 from crm_dedup_plugin.matching.read.profiles import Profile
 from crm_dedup_plugin.matching.read.rows import Reading
@@ -163,7 +162,7 @@ def _counted(file: File, reading: Reading) -> Iterator[tuple[int, list[str]]]:
     """Yield the records of a file, and say how far it is; raises UserError where the file is not the one that was understood."""
     for count, record in enumerate(reading, start=1):
         if count % 100_000 == 0:
-            print(f"read: {count:,} rows of {file.table.path.name}", file=sys.stderr, flush=True)
+            tell(f"read: {count:,} rows of {file.table.path.name}")
         yield record
     if reading.rows != file.rows:
         raise UserError(f"{file.table.path} changed while it was read: run the command again")
@@ -180,11 +179,7 @@ def _describe(file: File, reading: Reading, writer: Writer) -> dict:
     if not file.sure:
         notes.append(KIND_NOT_SURE.format(file.kind))
     table = file.table
-    print(
-        f"read: {many(reading.rows, 'row')} of {table.path.name}, {many(writer.records, 'record')}, {skipped.total():,} skipped",
-        file=sys.stderr,
-        flush=True,
-    )
+    tell(f"read: {many(reading.rows, 'row')} of {table.path.name}, {many(writer.records, 'record')}, {skipped.total():,} skipped")
     return {
         "path": str(table.path),
         "format": table.format,
