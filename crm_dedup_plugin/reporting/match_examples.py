@@ -10,8 +10,7 @@ from typing import NamedTuple
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.records import Source
 from crm_dedup_plugin.pair.answer import LABELS
-from crm_dedup_plugin.policy.values import SAME
-from crm_dedup_plugin.reporting.match_fields import aligned, how, place, usual_value, words
+from crm_dedup_plugin.reporting.match_fields import aligned, compared, how, place, words
 from crm_dedup_plugin.reporting.templates import printable
 
 FIELDS, COLUMNS, LONGEST, CELL = 12, 9, 160, 60
@@ -87,12 +86,7 @@ def group(found: dict, records: dict[int, dict], sources: Sequence[Source]) -> G
     names = {key: name for one in reversed(keyed) for key, (name, _) in one.items()}
     telling = sorted(keys, key=lambda key: (not key[0], sum(key not in one for one in keyed)))[:COLUMNS]
     keys = [key for key in keys if key in telling]
-    usual = {key: usual_value(key, [one[key][1] for one in keyed if key in one]) for key in keys}
-    rows = []
-    for record, values in zip(members, keyed, strict=True):
-        said = [values[key][1] if key in values else ABSENT for key in keys]
-        cells = [(printable(value, CELL), bool(value) and how(key, usual[key], value) != SAME) for key, value in zip(keys, said, strict=True)]
-        rows.append((place(record, sources), cells))
+    rows = list(zip([place(one, sources) for one in members], compared(keys, keyed, CELL), strict=True))
     columns = [printable(names[key], 60) for key in keys]
     return Group(found["size"], found["holds"] or 0, found["weakest"], found["agree"] or 0, found["cut"] or 0, columns, rows)
 

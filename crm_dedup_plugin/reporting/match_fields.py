@@ -65,5 +65,12 @@ def usual_value(key: Key, values: Sequence[str]) -> str:
     return max(counts, key=lambda one: sum(count for other, count in counts if how(key, one[0], other) == SAME))[0]
 
 
+def compared(keys: Sequence[Key], keyed: Sequence[dict[Key, tuple[str, str]]], longest: int) -> list[list[tuple[str, bool]]]:
+    """Return of each record the values under some keys, fit to be shown, each with whether it differs from what most of the records say."""
+    usual = {key: usual_value(key, [one[key][1] for one in keyed if key in one]) for key in keys}
+    rows = ([(key, one.get(key, ("", ""))[1]) for key in keys] for one in keyed)
+    return [[(printable(value, longest), bool(value) and how(key, usual[key], value) != SAME) for key, value in row] for row in rows]
+
+
 def _folded(value: str) -> str:
     return " ".join(value.casefold().split())

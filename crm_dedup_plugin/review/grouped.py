@@ -12,8 +12,7 @@ from crm_dedup_plugin.matching.plan.members import Member
 from crm_dedup_plugin.matching.plan.merges import Merge, planned
 from crm_dedup_plugin.matching.plan.survivors import CHOSEN
 from crm_dedup_plugin.matching.records import EMPTY, ID
-from crm_dedup_plugin.policy.values import SAME
-from crm_dedup_plugin.reporting.match_fields import aligned, how, usual_value
+from crm_dedup_plugin.reporting.match_fields import aligned, compared
 from crm_dedup_plugin.reporting.templates import printable
 from crm_dedup_plugin.review import side_by_side
 from crm_dedup_plugin.review.group_shapes import Cell, Choice, Group, GroupItem, Link, Plan, PlanField
@@ -120,11 +119,7 @@ def _table(state: State, rows: list[int]) -> tuple[list[str], list[list[Cell]]]:
     without = {column.name for source in sources for column in source.columns if column.role in (ID, EMPTY)}
     names = {key: name for one in reversed(keyed) for key, (name, _) in one.items()}
     keys = [key for key in keys if names[key] not in without]
-    usual = {key: usual_value(key, [one[key][1] for one in keyed if key in one]) for key in keys}
-    cells = [
-        [Cell(printable(value, SHOWN), bool(value) and how(key, usual[key], value) != SAME) for key in keys for value in [one.get(key, ("", ""))[1]]]
-        for one in keyed
-    ]
+    cells = [[Cell(*cell) for cell in row] for row in compared(keys, keyed, SHOWN)]
     return [printable(names[key], side_by_side.NAME) for key in keys], cells
 
 
