@@ -16,10 +16,10 @@ from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.reporting import tables
 from crm_dedup_plugin.reporting.learn_sentences import MEASURES, better, learned
 from crm_dedup_plugin.reporting.match_report import command
-from crm_dedup_plugin.reporting.templates import environment, printable
+from crm_dedup_plugin.reporting.templates import pages, printable
 from crm_dedup_plugin.storage import write_atomically
 
-HTML, MARKDOWN = "report.html", "report.md"
+HTML = "report.html"
 WAYS = {"before": "before", "calibrated": "calibrated", "tuned": "tuned and calibrated"}
 DRAWN = ("f1", "auroc", "calibration_error")  # those between 0 and 1
 WIDTH, LEFT, RIGHT, ROW, TOP = 420, 124, 14, 52, 8  # of the picture, in pixels
@@ -40,9 +40,8 @@ def write(run: Path) -> str:
     """Write the pages of the last learning of a run, and return what a terminal shows."""
     found, folder = result.report(run), run / result.FOLDER
     context = _context(run, found)
-    for name, form in ((HTML, "html"), (MARKDOWN, "md")):
-        reader = environment(autoescape=form == "html")
-        write_atomically(folder / name, reader.get_template(f"learn_report.{form}").render(context))
+    for form, text in pages("learn_report", context).items():
+        write_atomically(folder / f"report.{form}", text)
     heads, rows = context["heads"], context["rows"]
     lines = [tabulate(rows, ["", *heads], tablefmt="simple"), "", *context["summary"], *(f"- {line}" for line in context["next"])]
     return "\n".join([*lines, f"report: {folder / HTML}"])

@@ -19,10 +19,10 @@ from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy.fields import CONCEPTS
 from crm_dedup_plugin.reporting import learn_sentences, match_examples, match_fields, match_figures, match_tables
-from crm_dedup_plugin.reporting.templates import environment, printable
+from crm_dedup_plugin.reporting.templates import pages, printable
 from crm_dedup_plugin.storage import write_atomically
 
-HTML, MARKDOWN = "report.html", "report.md"
+HTML = "report.html"
 EXAMPLES, WAITING, GROUPS, MEMBERS, CONFLICTS, COLUMNS = 4, 10, 4, 6, 10, 60  # how many are shown
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 DUPLICATE, POSSIBLE, NO_MATCH = LABELS
@@ -62,20 +62,10 @@ def write(run: Path) -> Path:
 
 def _write(run: Path, folder: Path) -> dict:
     began = time.monotonic()
-    pages = render(run)
-    for name, text in pages.items():
+    made = {f"report.{form}": text for form, text in pages("match_report", _context(run)).items()}
+    for name, text in made.items():
         write_atomically(folder / name, text)
-    return {"bytes": {name: len(text.encode()) for name, text in pages.items()}, "seconds": round(time.monotonic() - began, 2)}
-
-
-def render(run: Path) -> dict[str, str]:
-    """Return the pages by the names of their files."""
-    context, pages = _context(run), {}
-    for name, form in ((HTML, "html"), (MARKDOWN, "md")):
-        reader = environment(autoescape=form == "html")
-        reader.filters |= {"number": "{:,}".format, "share": _share}
-        pages[name] = reader.get_template(f"match_report.{form}").render(context)
-    return pages
+    return {"bytes": {name: len(text.encode()) for name, text in made.items()}, "seconds": round(time.monotonic() - began, 2)}
 
 
 def _context(run: Path) -> dict[str, Any]:
@@ -176,12 +166,3 @@ def command(run: Path, files: list[str]) -> str:
     """Return the command that goes on with a run, or what stands for it where its names would not survive being copied."""
     name = [] if run.name == Path(files[0]).stem else ["--run", run.name if run.parent.name == "runs" else str(run)]
     return run_folder.copyable(shlex.join(["crm-dedup", "match", *files, *name]), "crm-dedup match FILE --run NAME")
-
-
-def _share(value: float) -> str:
-    """Return a share in percent: nearly all is not all, and nearly none is not none.
-
-    >>> _share(1), _share(0.99996), _share(0.994), _share(0.00001), _share(0)
-    ('100%', '99.9%', '99.4%', '0.1%', '0%')
-    """
-    return f"{value:.0%}" if value in (0, 1) else f"{min(max(value, 0.001), 0.999):.1%}"

@@ -15,7 +15,7 @@ from crm_dedup_plugin.reporting.comparison_table import COLUMNS, DASH, Cell, Col
 from crm_dedup_plugin.reporting.figures import looks
 from crm_dedup_plugin.reporting.recommendation import choose, texts
 from crm_dedup_plugin.reporting.tables import table
-from crm_dedup_plugin.reporting.templates import environment, markdown
+from crm_dedup_plugin.reporting.templates import markdown, pages
 from crm_dedup_plugin.storage import EVIDENCE, RESULTS, write_atomically
 
 PAGE = "model_comparison"
@@ -27,22 +27,12 @@ def compare(names: Sequence[str] = (), places: Sequence[Path] = (RESULTS, EVIDEN
 
     Raises UserError on broken files, and where the named results cannot be compared.
     """
-    pages = render(load(names, tuple(dict.fromkeys(places))))
-    written = [places[0] / f"{PAGE}.{form}" for form in pages]
+    made = pages("page", _context(load(names, tuple(dict.fromkeys(places)))))
+    written = [places[0] / f"{PAGE}.{form}" for form in made]
     places[0].mkdir(parents=True, exist_ok=True)
-    for path, text in zip(written, pages.values(), strict=True):
+    for path, text in zip(written, made.values(), strict=True):
         write_atomically(path, text)
     return written
-
-
-def render(found: Comparison) -> dict[str, str]:
-    """Return the pages by their endings: "html" and "md"."""
-    context, pages = _context(found), {}
-    for form in ("html", "md"):
-        reader = environment(autoescape=form == "html")
-        reader.globals |= {"by_model": _by_model, "by_slice": _by_slice}
-        pages[form] = reader.get_template(f"page.{form}").render(context)
-    return pages
 
 
 def _by_model(rows: Sequence[dict], columns: Sequence[Column]) -> str:
@@ -74,6 +64,8 @@ def _context(found: Comparison) -> dict[str, Any]:
     choice = choose(found.rows)
     return {
         **texts(found),
+        "by_model": _by_model,
+        "by_slice": _by_slice,
         "out": [(row.name, reason) for row, reason in choice.out] if choice.winner else [],
         "columns": columns,
         "absent": [column.metric.title for column in COLUMNS if column not in columns],

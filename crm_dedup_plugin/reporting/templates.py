@@ -6,6 +6,7 @@ import base64
 import hashlib
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -27,9 +28,23 @@ def environment(autoescape: bool = False) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.filters |= {"clean": clean, "rich": rich, "md": markdown, "value": plain}
+    found.filters |= {"clean": clean, "rich": rich, "md": markdown, "value": plain, "number": "{:,}".format, "share": share}
     found.globals["sha256"] = sha256
     return found
+
+
+def pages(name: str, context: dict[str, Any]) -> dict[str, str]:
+    """Return a page as "html" and as "md", from the templates NAME.html and NAME.md."""
+    return {form: environment(autoescape=form == "html").get_template(f"{name}.{form}").render(context) for form in ("html", "md")}
+
+
+def share(value: float) -> str:
+    """Return a share in percent: nearly all is not all, and nearly none is not none.
+
+    >>> share(1), share(0.99996), share(0.994), share(0.00001), share(0)
+    ('100%', '99.9%', '99.4%', '0.1%', '0%')
+    """
+    return f"{value:.0%}" if value in (0, 1) else f"{min(max(value, 0.001), 0.999):.1%}"
 
 
 def sha256(text: str) -> str:
