@@ -31,6 +31,11 @@ def relation(concept: str, a: str, b: str) -> str:
     return SAME if a == b else _RELATIONS.get(concept, _text)(*sorted((a, b)))
 
 
+def plain(value: str) -> str:
+    """Return a value without what never makes another one of it: case, and the amount of white space."""
+    return " ".join(value.casefold().split())
+
+
 def email_domain(email: str) -> str:
     """Return the part after the @ in lower case, or ""."""
     return email.rpartition("@")[2].strip().casefold() if "@" in email else ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from crm_dedup_plugin.matching.records import Source
 from crm_dedup_plugin.policy.fields import CONCEPTS
-from crm_dedup_plugin.policy.values import SAME, relation
+from crm_dedup_plugin.policy.values import SAME, plain, relation
 from crm_dedup_plugin.reporting.templates import printable
 
 HOW = {"same": "same", "close": "alike", "differs": "different", "unclear": "other script", "only_a": "only in A", "only_b": "only in B"}
@@ -56,7 +56,7 @@ def how(key: Key, a: str, b: str) -> str:
     """Return how two values of a field compare: a key of `HOW`."""
     if not a or not b:
         return "only_a" if a else "only_b"
-    return SAME if _folded(a) == _folded(b) else relation(key[0], a, b) if key[0] in CONCEPTS else "differs"
+    return SAME if plain(a) == plain(b) else relation(key[0], a, b) if key[0] in CONCEPTS else "differs"
 
 
 def usual_value(key: Key, values: Sequence[str]) -> str:
@@ -70,7 +70,3 @@ def compared(keys: Sequence[Key], keyed: Sequence[dict[Key, tuple[str, str]]], l
     usual = {key: usual_value(key, [one[key][1] for one in keyed if key in one]) for key in keys}
     rows = ([(key, one.get(key, ("", ""))[1]) for key in keys] for one in keyed)
     return [[(printable(value, longest), bool(value) and how(key, usual[key], value) != SAME) for key, value in row] for row in rows]
-
-
-def _folded(value: str) -> str:
-    return " ".join(value.casefold().split())

@@ -13,7 +13,7 @@ from crm_dedup_plugin.matching.plan.members import YES, Member
 from crm_dedup_plugin.matching.read.profiles import DEFAULT, RULES
 from crm_dedup_plugin.matching.records import CONSTANT, EVIDENCE, NEVER, Column
 from crm_dedup_plugin.policy.fields import CONCEPTS
-from crm_dedup_plugin.policy.values import DIFFERS, SAME, relation
+from crm_dedup_plugin.policy.values import DIFFERS, SAME, plain, relation
 
 PRIMARY, MOST_COMPLETE, LAST_CHANGED, OLDEST, LONGEST, MOST_FREQUENT, ALL = RULES
 CHOSEN = "chosen by a person"
@@ -106,12 +106,12 @@ def _chosen(members: Sequence[Member], unit: Sequence[Column], rules: Mapping[st
 
 def _ranked(members: Sequence[Member], column: str, rule: str) -> list[Member]:
     """Return the members in the order in which a rule prefers them; of equal ones the earlier one is first."""
-    counts = Counter(_folded(member.said(column)) for member in members) if rule == MOST_FREQUENT else {}
+    counts = Counter(plain(member.said(column)) for member in members) if rule == MOST_FREQUENT else {}
     keys = {
         MOST_COMPLETE: lambda member: -member.filled,
         OLDEST: lambda member: member.created or "~",
         LONGEST: lambda member: -len(member.said(column)),
-        MOST_FREQUENT: lambda member: -counts[_folded(member.said(column))],
+        MOST_FREQUENT: lambda member: -counts[plain(member.said(column))],
     }
     if rule == LAST_CHANGED:
         return sorted(members, key=lambda member: member.changed or "", reverse=True)
@@ -140,7 +140,7 @@ def _field(members: Sequence[Member], column: Column, value: str, rows: list[int
 
 
 def _same(column: Column, a: str, b: str) -> bool:
-    return _folded(a) == _folded(b) or (column.concept in CONCEPTS and relation(column.concept, a, b) == SAME)
+    return plain(a) == plain(b) or (column.concept in CONCEPTS and relation(column.concept, a, b) == SAME)
 
 
 def _within(part: str, whole: str) -> bool:
@@ -149,7 +149,7 @@ def _within(part: str, whole: str) -> bool:
 
 
 def _agree(column: Column, a: str, b: str) -> bool:
-    if not a or not b or _folded(a) == _folded(b):
+    if not a or not b or plain(a) == plain(b):
         return True
     return column.concept in CONCEPTS and relation(column.concept, a, b) != DIFFERS
 
@@ -157,7 +157,3 @@ def _agree(column: Column, a: str, b: str) -> bool:
 def _weight(value: str) -> float:
     """Return how much a cell says: an initial says half."""
     return 0.0 if not value else 0.5 if sum(map(str.isalnum, value)) == 1 else 1.0
-
-
-def _folded(value: str) -> str:
-    return " ".join(value.casefold().split())
