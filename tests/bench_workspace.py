@@ -60,7 +60,7 @@ def start(folder: Path, *words: str, **variables: str) -> subprocess.Popen:
     """Start a benchmark of the tiny model in a process that a test may kill."""
     (folder / "outputs" / "tiny-bench" / "online.log").unlink(missing_ok=True)
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
-    variables = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "PYTHONUNBUFFERED": "1", **variables}
+    variables = {**os.environ, "PYTHONUNBUFFERED": "1", **variables}
     return subprocess.Popen([sys.executable, "-m", "crm_dedup_plugin", *command(words)], cwd=folder, env=variables, **streams)
 
 
@@ -69,7 +69,6 @@ def bench(folder: Path, *words: str, **variables: str) -> tuple[int, str, str]:
 
     The command itself runs in this process, which measures the processor only once; its engines have processes of their own.
     """
-    variables = {"VLLM_CPU_KVCACHE_SPACE": "1", **variables}
     with (
         contextlib.chdir(folder),
         mock.patch.dict(os.environ, variables),

@@ -1,6 +1,7 @@
 """The lm-eval tasks on real parts: stock models, real weights, real grammar, hostile records."""
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import harness
 import pytest
+from lm_eval import tasks
 
 from crm_dedup_plugin.evaluation import answers, documents, task
-from crm_dedup_plugin.inference import engine
+from crm_dedup_plugin.inference import devices, engine
 from crm_dedup_plugin.pair.answer import LABELS, parse
 from crm_dedup_plugin.pair.files import DataError
 
@@ -52,11 +54,13 @@ def hostile_split(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def model(base_model):
     """The stock vLLM model of the harness, in this process, started once for all tests."""
-    os.environ.update(engine.environment(str(base_model)))
+    os.environ.update({**engine.environment(str(base_model)), **os.environ})
     from lm_eval.models.vllm_causallms import VLLM
 
     engine.allow_another_engine()
-    return VLLM(pretrained=str(base_model), batch_size="auto", **engine.settings())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CRM_DEDUP_PRECISION")  # as this machine computes fastest: nothing is compared to another engine
+        return VLLM(pretrained=str(base_model), batch_size="auto", **engine.settings())
 
 
 @pytest.fixture(scope="module")
@@ -140,12 +144,13 @@ def test_the_canary_accepts_what_a_grammar_writes(answer):
     assert screened(answer) == (answers.Item("1", "DUPLICATE", "", "", "x"),)
 
 
-def test_transformers_under_the_same_schema(embedded_model, hostile_split):
+def test_transformers_under_the_same_schema(embedded_model, hostile_split, monkeypatch):
+    monkeypatch.delenv("CRM_DEDUP_PRECISION")
     result = harness.evaluate(
         "hf",
         ["crm_dedup_hf"],
         metadata={"data": str(hostile_split), "pretrained": str(embedded_model)},
-        model_args={"pretrained": str(embedded_model), "dtype": "float32"},
+        model_args={"pretrained": str(embedded_model), "dtype": devices.precision()},
         apply_chat_template=True,
         batch_size=2,
         device="cpu",
@@ -155,9 +160,15 @@ def test_transformers_under_the_same_schema(embedded_model, hostile_split):
 
 
 def test_the_plain_command_from_inside_the_folder(embedded_model, hostile_split, monkeypatch):
-    """What ``python -m lm_eval`` runs, in this process, which has loaded vLLM already."""
-    for name, value in engine.environment(str(embedded_model)).items():
+    """What ``python -m lm_eval`` runs, in this process, which has loaded vLLM already.
+
+    The harness reads thousands of tasks of its own at each start, which takes ten seconds: here it is only asserted that none has our name.
+    """
+    assert not [path for path in Path(tasks.__file__).parent.rglob("*.yaml") if b"crm_dedup" in path.read_bytes()]
+    monkeypatch.setattr(tasks, "TaskManager", functools.partial(tasks.TaskManager, include_defaults=False))
+    for name, value in ({**engine.environment(str(embedded_model)), **os.environ}).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("CRM_DEDUP_PRECISION")
     arguments = {"pretrained": str(embedded_model.resolve()), **engine.settings()}
     command = ["lm_eval", "--tasks", "crm_dedup", "--model", "vllm", "--model_args", json.dumps(arguments)]
     command += ["--metadata", json.dumps({"data": str(hostile_split)}), "--apply_chat_template", "--limit", "3"]
