@@ -7,7 +7,6 @@ import llguidance.hf
 import numpy as np
 import torch
 from llguidance import LLMatcher, LLTokenizer
-from transformers import AutoConfig, AutoTokenizer, LogitsProcessor
 
 from crm_dedup_plugin.pair import tokens
 from crm_dedup_plugin.pair.answer import GRAMMAR
@@ -43,12 +42,15 @@ def allowed(at: LLMatcher, width: int) -> torch.Tensor:
 
 @functools.lru_cache(maxsize=2)
 def _known_tokens(model: str) -> LLTokenizer:
+    from transformers import AutoConfig, AutoTokenizer
+
     return known_tokens(AutoTokenizer.from_pretrained(model), AutoConfig.from_pretrained(model).get_text_config().vocab_size)
 
 
-class SchemaProcessor(LogitsProcessor):
+class SchemaProcessor:
     """Forbids every token that the schema does not allow next; for one call of ``generate``.
 
+    It is no LogitsProcessor by name: importing that class takes seconds, in which many a process has no use for it.
     lm-evaluation-harness copies it for each batch: a copy starts afresh.
     """
 
