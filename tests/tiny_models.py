@@ -77,12 +77,15 @@ def arguments(name: str) -> list[str]:
 
 def train(names: list[str]) -> None:
     """Train and merge each of `names` through Axolotl's command lines, in this process: starting one takes longer than the training."""
+    import datasets
     import fire
     from axolotl.cli import merge_lora
     from axolotl.cli.train import do_cli
 
     for module in ("axolotl.core.builders", "axolotl.train"):
         importlib.import_module(module)
+    save = datasets.Dataset.save_to_disk
+    datasets.Dataset.save_to_disk = lambda rows, path, num_proc, **options: save(rows, path, **options)  # not in two processes of their own
     for name in names:
         gc.freeze()  # Axolotl collects garbage at every turn, a third of a second each among all these modules
         sys.argv = ["axolotl", str(CONFIGS / f"{name.removesuffix(WHOLE)}.yml"), *arguments(name)]
