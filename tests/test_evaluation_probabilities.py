@@ -142,7 +142,7 @@ def test_an_untrained_model_is_soon_asked_under_the_grammar_alone(base_model, mo
     asked = [(row["record_a"], row["record_b"]) for row in ROWS]
     long = {f"notes {at}": "漢字" * 40 for at in range(12)}
     with mock.patch.dict(os.environ), pool.start(str(base_model), {"max_model_len": 2048, "max_num_seqs": 8}) as one:
-        found = [one.ask(FULL, asked, 64) for _ in range(2)]
+        found = [one.ask(FULL, asked, 32) for _ in range(2)]
         before = one.ask(DECISION, asked).answers
         monkeypatch.setattr(engine, "SLICE", 1)
         with pytest.raises(Exception, match="2048"):  # once the first pair is on its way

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
 MISSED = 0.02  # share of the run's expected duplicates that nobody looks at
@@ -51,6 +50,8 @@ class Fit(NamedTuple):
 
 def calibrate(z: Sequence[float], y: Sequence[bool], prior: Prior = GENERAL) -> Fit:
     """Return the most probable slope and bias, given log-odds (n,) and whether both records of each pair are one entity (n,)."""
+    from scipy.optimize import minimize
+
     z, sign = np.asarray(z, float), np.where(np.asarray(y, bool), 1.0, -1.0)
 
     def loss(at: np.ndarray) -> tuple[float, np.ndarray]:

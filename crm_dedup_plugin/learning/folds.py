@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching.grouping.constrained import connected
@@ -31,6 +30,8 @@ def folds(entity: Sequence[int], y: Sequence[bool], seed: int = 7) -> np.ndarray
 
     Raises UserError where the answers are about too few entities to be divided.
     """
+    from sklearn.model_selection import StratifiedGroupKFold
+
     entity, y = np.asarray(entity), np.asarray(y, bool)
     parts = PARTS_OF_FEW if len(y) < FEW else PARTS
     if min(len(np.unique(entity)), max(y.sum(), len(y) - y.sum())) < parts:
