@@ -71,9 +71,9 @@ def _share(draws: np.ndarray, answers: int) -> Share:
 
 def share_of(part: int, whole: int) -> Share | None:
     """Return a share that was counted, with Jeffreys' interval; None of nothing."""
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     if not whole:
         return None
-    low, high = beta.ppf((0.025, 0.975), part + 0.5, whole - part + 0.5)
+    low, high = betaincinv(part + 0.5, whole - part + 0.5, (0.025, 0.975))
     return Share(part / whole, 0.0 if part == 0 else float(low), 1.0 if part == whole else float(high), whole)
