@@ -181,9 +181,7 @@ def test_what_the_loader_finds_spares_the_forward_pass_its_questions(stock, toke
     assert "nonzero" in found.asked
 
 
-@pytest.mark.parametrize(
-    ("lengths", "pad"), [([64, 51, 58], 512), ([64] * 40, 2048), ([41, 64], 256)], ids=["3 rows", "40 rows", "2 rows"]
-)
+@pytest.mark.parametrize(("lengths", "pad"), [([64, 51, 58], 512), ([64] * 40, 2048), ([41, 64], 256)], ids=["3 rows", "40 rows", "2 rows"])
 def test_one_kernel_attends_as_the_pieces_do(stock, tokenizer, lengths, pad, monkeypatch):
     from torch.nn import attention
 
