@@ -17,6 +17,7 @@ from scipy.special import expit
 from crm_dedup_plugin.cli import main
 from crm_dedup_plugin.dataset.synth.generate import generate
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.evaluation import calibration
 from crm_dedup_plugin.learning import Options, Prior, Tuning, answered, calibrate, compare, learn, result, tuning
 from crm_dedup_plugin.learning.calibrate import probabilities, review_from
 from crm_dedup_plugin.learning.compare import Way
@@ -34,6 +35,11 @@ from crm_dedup_plugin.reporting import learn_report, match_report
 
 FLOATS = st.floats(-28, 28)
 LABELLED = st.lists(st.tuples(FLOATS, st.booleans()), max_size=60)
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    monkeypatch.setattr(calibration, "RESAMPLES", 100)
 
 
 @given(LABELLED, st.floats(0.2, 3), st.floats(-3, 3))
