@@ -35,6 +35,7 @@ import free_first
 import held_out_tables
 import learning_tables
 import mask_cost
+import match_end_to_end
 import match_tables
 import scale_out
 import training_speed
@@ -113,6 +114,8 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "matching": lambda results: match_tables.quality(results / "matching.json"),
     "blocking": lambda results: match_tables.blocking(results / "matching.json"),
     "match scale": lambda results: match_tables.scale(results / "match_scale.json"),
+    "whole match": lambda results: match_end_to_end.table(results / "match_end_to_end.json"),
+    "forecast": lambda results: match_end_to_end.forecast(results / "match_end_to_end.json"),
     "learned": lambda results: learning_tables.sentence(results / "learning.json"),
     "learning curve": lambda results: learning_tables.curve(results / "learning.json"),
     "learning by set": lambda results: learning_tables.by_set(results / "learning.json"),

@@ -50,6 +50,9 @@ class Careful:
 
     asked = explained = 0  # pairs to decide, and pairs to write a reason for
 
+    def reset_cache(self):
+        """Nothing is kept from one question to the next."""
+
     def ask(self, kind, pairs):
         found = []
         for pair in pairs:

@@ -7,6 +7,7 @@ the command.
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ from crm_dedup_plugin.provenance import digest, model_digest, versions
 
 RESULTS = Path("results/match_end_to_end.json")
 STAGES = ("read", "candidates", "decide", "group", "plan", "report")
+CRM, SIZES, PRICE = "hubspot", tuple(10**power for power in range(4, 10)), 3.0  # of the forecast; the price is that of a GPU and an hour
 
 
 def steady(run: Path, copies: int) -> float:
@@ -70,6 +72,31 @@ def table(results: Path) -> str:
             ]
         )
     heads = ["rows", "pairs", "GPUs", "copies", *STAGES[:-1], "all", "pairs/s", "peak memory"]
+    return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
+
+
+def forecast(results: Path) -> str:
+    """Return what exports of other sizes need: measured where they were, else computed from the largest that was measured."""
+    begun = {one["rows"]: one for one in result_entries.read(results.with_name("match_scale.json")) if one["crm"] == CRM}
+    whole = max((one for one in result_entries.read(results) if one["crm"] == CRM and one["gpus"] == 1), key=lambda one: one["rows"])
+    after = sum(whole["stages"][stage]["seconds"] for stage in ("group", "plan", "report"))
+    largest, rows = begun[max(begun)], []
+    for size in SIZES:
+        known = begun.get(size)
+        growth = size * math.log(size) / (largest["rows"] * math.log(largest["rows"]))
+        seconds = known["seconds"] if known else largest["seconds"] * growth
+        pairs = size * (known or largest)["per_record"]
+        decide = pairs / whole["pairs_per_second"] / 3600
+        hours = (f"{one:,.2f}" if one < 10 else f"{one:,.0f}" for one in (seconds / 3600, decide, after * size / whole["rows"] / 3600))
+        rows.append([f"{size:,}", f"{pairs:,.0f}", *hours, f"{PRICE * decide:,.2f}" if decide < 10 else f"{PRICE * decide:,.0f}"])
+    heads = [
+        "rows",
+        "pairs",
+        "read and candidates, h on 2 cores",
+        "decide, GPU hours",
+        "group, plan and report, h",
+        f"decide, USD at {PRICE:.2f} an hour",
+    ]
     return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
 
 
