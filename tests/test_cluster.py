@@ -47,10 +47,10 @@ def second_node(nodes):
 
 @pytest.fixture(scope="module")
 def folder(tokenizer, tmp_path_factory) -> Path:
-    """A folder with a model of two layers and an export of 400 rows."""
+    """A folder with a model of two layers and an export of 240 rows."""
     found = tmp_path_factory.mktemp("cluster")
     tiny_models.build("mistral7b", found / "model", tokenizer, head_dim=64, kind="LlamaConfig")
-    export.write(400, 7, found / "contacts.csv")
+    export.write(240, 7, found / "contacts.csv")
     return found
 
 
