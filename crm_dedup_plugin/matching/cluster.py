@@ -11,7 +11,6 @@ import math
 import os
 import pickle
 import re
-import shutil
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from crm_dedup_plugin.matching.matcher import AUTO, GPU_SHARD, SHARD, TRANSFORME
 from crm_dedup_plugin.pair import probe
 from crm_dedup_plugin.pair.record import Record, to_json
 from crm_dedup_plugin.provenance import digest, versions
+from crm_dedup_plugin.storage import whole_folder
 
 if TYPE_CHECKING:
     import pyarrow
@@ -196,10 +196,9 @@ def receive(path: str, files: dict, sha256: str) -> str:
     with target.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not is_it(target):
-            shutil.rmtree(target, ignore_errors=True)
-            target.mkdir()
-            for name, content in files.items():
-                (target / name).write_bytes(ray.get(content))
+            with whole_folder(target) as partial:
+                for name, content in files.items():
+                    (partial / name).write_bytes(ray.get(content))
     return str(target)
 
 
