@@ -4,7 +4,8 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?=
-JOBS ?= $(shell n=$$(nproc); echo $$((n > 4 ? 4 : n)))
+# One more than there are cores: tests wait for servers and processes that they started.
+JOBS ?= $(shell n=$$(nproc); echo $$((n > 4 ? 5 : n + 1)))
 crm-dedup := .venv/bin/crm-dedup
 models := $(basename $(notdir $(wildcard axolotl_configs/*.yml)))
 
