@@ -8,6 +8,7 @@ the command.
 import argparse
 import json
 import math
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,6 @@ import torch
 from tabulate import tabulate
 
 from crm_dedup_plugin.benchmark.roofline import detect
-from crm_dedup_plugin.dataset.synth import export
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference.models import named
 from crm_dedup_plugin.matching import deciding, run_folder
@@ -102,19 +102,16 @@ def forecast(results: Path) -> str:
 
 def main() -> None:
     """Read the options, measure, and keep the entry."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
+    parser = match_scale.parser_of(__doc__.split("\n")[0])
     parser.add_argument("rows", type=int)
-    parser.add_argument("--crm", default="hubspot", choices=export.CRMS)
-    parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--copies", type=int, default=1, help="of the model, as the words after -- ask for")
-    parser.add_argument("--folder", type=Path, default=Path("outputs/match_scale"), help="for the export and the run")
-    ours, _, words = " ".join(sys.argv[1:]).partition(" -- ")
-    options, words = parser.parse_args(ours.split()), words.split()
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    options, words = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
     gpus = torch.cuda.device_count()
     entry = {"rows": options.rows, "crm": options.crm, "model": options.model, "model_sha256": model_digest(named(options.model)), "gpus": gpus}
     entry |= {"copies": options.copies, **measure(options, words), "seed": options.seed, "hardware": detect()._asdict(), "versions": versions()}
-    entry |= {"command": f"scripts/experiments/match_end_to_end.py {' '.join(sys.argv[1:])}"}
+    entry |= {"command": f"scripts/experiments/match_end_to_end.py {shlex.join(sys.argv[1:])}"}
     result_entries.keep(RESULTS, entry, lambda one: (one["rows"], one["crm"], one["model"], one["hardware"]["name"], one["gpus"], one["copies"]))
     print(json.dumps(entry), flush=True)
 

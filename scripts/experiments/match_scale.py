@@ -105,14 +105,20 @@ def measure(rows: int, folder: Path, options: argparse.Namespace) -> dict:
     return {"rows": rows, **stages, **growth, **found, **completeness(run, export.truth_of(file), options.seed), "data_sha256": digest([file])}
 
 
-def main() -> None:
-    """Read the options, measure each size, and keep its entry."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
-    parser.add_argument("rows", type=int, nargs="+")
+def parser_of(description: str) -> argparse.ArgumentParser:
+    """Return a parser that knows which export `made` makes, and where."""
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.add_argument("--crm", default="hubspot", choices=export.CRMS)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--limit", type=int, default=10, help="candidates a record")
     parser.add_argument("--folder", type=Path, default=Path("outputs/match_scale"), help="for exports and runs")
+    return parser
+
+
+def main() -> None:
+    """Read the options, measure each size, and keep its entry."""
+    parser = parser_of(__doc__.split("\n")[0])
+    parser.add_argument("rows", type=int, nargs="+")
+    parser.add_argument("--limit", type=int, default=10, help="candidates a record")
     options = parser.parse_args()
     for rows in options.rows:
         entry = {"crm": options.crm, "limit": options.limit, **measure(rows, options.folder, options), "seed": options.seed, "machine": processor()}
