@@ -10,7 +10,10 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
@@ -44,6 +47,30 @@ def running(command: Sequence[str], log: Path, env: dict[str, str]) -> Iterator[
         yield child
     finally:
         stop(child)
+
+
+def spread(work: Callable, tasks: Iterable[tuple]) -> Iterator:
+    """Yield what ``work(*task)`` returns, in the order of the tasks, from one process a core.
+
+    `work` is a function of a module. A single task is done here: other processes would take longer to start.
+    """
+    tasks = iter(tasks)
+    first = list(islice(tasks, 2))
+    if len(first) < 2:
+        yield from (work(*task) for task in first)
+        return
+    workers = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool:
+        waiting = [pool.submit(work, *task) for task in (*first, *islice(tasks, workers))]
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [pool.submit(work, *task) for task in islice(tasks, 1)]
+
+
+def _begin() -> None:
+    """Leave an interruption to the process that started this one, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
 
 
 def stop(child: subprocess.Popen) -> None:

@@ -119,6 +119,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "learned": lambda results: learning_tables.sentence(results / "learning.json"),
     "learning curve": lambda results: learning_tables.curve(results / "learning.json"),
     "learning by set": lambda results: learning_tables.by_set(results / "learning.json"),
+    "learning widths": lambda results: learning_tables.widths(results / "learning.json"),
     "learning settings": lambda results: learning_tables.settings(results / "learning.json"),
     "tries": lambda results: engine_settings.tables(results / "tuning.json"),
 }

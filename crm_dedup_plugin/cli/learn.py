@@ -8,11 +8,14 @@ from crm_dedup_plugin.errors import UserError
 
 def add(program: Program) -> None:
     """Add learn."""
-    explanation = "Learn from the answers about a run: calibrate its model on 20 or more, tune it on 50 or more. What is not better is not taken."
+    explanation = (
+        "Learn from 20 or more answers about a run: a calibration, and what each piece of evidence is worth. With a GPU and 50 answers the model "
+        "is tuned too. Changes that do not help are discarded."
+    )
     command = program.add("use", "learn", explanation, "learn contacts", _run_learn, ONWARD)
     command.add_argument("name", metavar="RUN", help="The name of a run of match, a folder in runs/, or the path of a folder.")
-    command.option("--no-tuning", "Calibrate only, however many answers there are: a matter of seconds.", False)
-    command.option("--tune", "Tune the model on fewer than 50 answers too.", False)
+    command.option("--no-tuning", "Do not tune the model, which is left out without a GPU anyway.", False)
+    command.option("--tune", "Tune the model without a GPU, or on fewer than 50 answers, too.", False)
 
 
 @quiet()

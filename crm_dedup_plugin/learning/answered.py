@@ -8,15 +8,17 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.inference import devices
 from crm_dedup_plugin.learning.folds import entities, folds
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.answers import Answers
 from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.record import Record
+from crm_dedup_plugin.policy import comparison
 
 LEAST = 20  # answers that a calibration needs: ten make it worse
-ENOUGH = 50  # answers from which on the model is tuned
+ENOUGH = 50  # answers from which on a tuning pays
 EACH = 5  # of both outcomes, which a tuning needs: from one outcome alone it learns to say that
 
 
@@ -26,6 +28,7 @@ class Answered(NamedTuple):
     rows: np.ndarray  # (n, 2), the smaller row first
     y: np.ndarray  # (n,) True: the same entity
     pairs: list[tuple[Record, Record]]  # what a model reads
+    vectors: list[dict[str, float]]  # what a comparison of each pair found
     entity: np.ndarray  # (n,) pairs with the same number are connected
     fold: np.ndarray  # (n,) the part in which a pair is held out
     unsure: int  # answers that force neither outcome
@@ -45,8 +48,8 @@ class Answered(NamedTuple):
         _require(run, int(y.sum()), int((~y).sum()), found.changed)
         groups = pyarrow.parquet.read_table(run_folder.folder(run, "group") / "groups.parquet", columns=["row", "group"]).sort_by("row")["group"]
         entity = entities(rows, groups.to_numpy())
-        pairs = [(records.evidence(a), records.evidence(b)) for a, b in rows.tolist()]
-        return cls(rows, y, pairs, entity, folds(entity, y, seed), unsure, found.changed)
+        pairs = list(records.pairs(rows.tolist()))
+        return cls(rows, y, pairs, [comparison.vector(*pair) for pair in pairs], entity, folds(entity, y, seed), unsure, found.changed)
 
     @property
     def labelled(self) -> list[tuple[Record, Record, bool]]:
@@ -54,12 +57,12 @@ class Answered(NamedTuple):
         return [(a, b, bool(same)) for (a, b), same in zip(self.pairs, self.y, strict=True)]
 
     def can_tune(self, wanted: bool | None) -> bool:
-        """Tell whether the model is tuned: by the number of answers, or as `wanted`; raises UserError where it cannot be."""
+        """Tell whether the model is tuned: with a GPU and enough answers, or as `wanted`; raises UserError where it cannot be."""
         fewest = int(min(self.y.sum(), (~self.y).sum()))
         if wanted and fewest < EACH:
             rarer = "same" if self.y.sum() == fewest else "different"
             raise UserError(f"--tune needs {EACH} answers of each kind, and {fewest} say {rarer}: answer more, or leave --tune out")
-        return fewest >= EACH and (len(self.y) >= ENOUGH if wanted is None else wanted)
+        return fewest >= EACH and (len(self.y) >= ENOUGH and bool(devices.visible_gpus()) if wanted is None else wanted)
 
 
 def _require(run: Path, same: int, different: int, changed: int) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from crm_dedup_plugin.evaluation.calibration import auroc, calibration_error, interval
-from crm_dedup_plugin.learning.calibrate import EVEN, Prior, calibrate, probabilities
+from crm_dedup_plugin.learning.calibrate import EVEN, Prior, Vector, calibrate, probabilities
 
 LEAST = 1e-12  # of a probability
 ERRORS = 1.0  # standard errors by which the more complex way must be better
@@ -26,12 +26,13 @@ class Way(NamedTuple):
     merged: np.ndarray  # (n,) would be merged without a person
 
 
-def held_out(z: np.ndarray, y: np.ndarray, fold: np.ndarray, prior: Prior) -> np.ndarray:
+def held_out(z: np.ndarray, y: np.ndarray, fold: np.ndarray, prior: Prior, vectors: Sequence[Vector] = ()) -> np.ndarray:
     """Return calibrated probabilities (n,), those of each fold by a calibration from the answers of all others."""
     p = np.empty(len(z))
     for number in np.unique(fold):
-        own = fold == number
-        p[own] = probabilities(z[own], calibrate(z[~own], y[~own], prior))
+        own, other = ([vector for vector, here in zip(vectors, fold == number, strict=False) if here == inside] for inside in (True, False))
+        fit = calibrate(z[fold != number], y[fold != number], prior, other)
+        p[fold == number] = probabilities(z[fold == number], fit, own)
     return p
 
 

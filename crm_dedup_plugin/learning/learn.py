@@ -1,7 +1,8 @@
 """Learn from the answers about a run: ``crm-dedup learn RUN``.
 
 Three ways to tell that two records are one entity are compared on answers that each of them has not seen: the general model, the same model
-calibrated on the answers, and the model tuned on them. The more complex one is taken only where it is better (`compare`).
+calibrated on the answers, with weights of evidence, and the model tuned on them. The more complex one is taken only where it is better
+(`compare`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from crm_dedup_plugin.matching.probability import Calibration, log_odds
 from crm_dedup_plugin.matching.progress import clock, shown, tell
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.pair.record import Record
 from crm_dedup_plugin.provenance import FAMILIES, families, model_digest, private_records, versions
 from crm_dedup_plugin.storage import read_json, write_atomically
 
@@ -35,7 +37,7 @@ BEFORE, CALIBRATED, TUNED = "before", "calibrated", "tuned"
 CHECKED = 200  # generated pairs that show whether a tuned model forgot something
 LOST = 0.01  # of macro F1 on them, at the most
 SURE = 0.98  # the least probability of a merge, calibrated on answers about the source itself; other models need `deciding.SURE`
-SAMPLE = 256  # candidates that a new model is asked about to place `review_from`
+SAMPLE, KNOWN_SAMPLE = 256, 4_096  # candidates that place `review_from`: those that a model must be asked about, or was
 STARTING, STEP = 25.0, 2.5  # without a GPU: seconds until a training begins; how much longer a row takes than a question
 SPEED = 3.0  # questions a second without a GPU, where the run does not tell
 
@@ -43,7 +45,7 @@ SPEED = 3.0  # questions a second without a GPU, where the run does not tell
 class Options(NamedTuple):
     """What can be chosen about a learning."""
 
-    tune: bool | None = None  # by default from `answered.ENOUGH` answers on
+    tune: bool | None = None  # by default with a GPU, from `answered.ENOUGH` answers on
     tuning: Tuning = tuning.USUAL
 
 
@@ -93,7 +95,8 @@ class _Learning:
             model, generated = self._tuned()
         if generated and generated["lost"] > LOST:
             taken, _ = compare.choose(one.y, [ways[BEFORE], ways[CALIBRATED]], one.entity)
-        fit = calibrate(held_out, one.y, of_tuned(start.prior)) if taken.name == TUNED else calibrate(log_odds(raw), one.y, start.prior)
+        z, prior = (held_out, of_tuned(start.prior)) if taken.name == TUNED else (log_odds(raw), start.prior)
+        fit = calibrate(z, one.y, prior, one.vectors)
         found = {
             "answers": {"same": int(one.y.sum()), "different": int((~one.y).sum()), "unsure": one.unsure, "changed": one.changed},
             "entities": len(np.unique(one.entity)),
@@ -135,12 +138,12 @@ class _Learning:
     def _before(self, raw: np.ndarray) -> Way:
         """Return what the general model says: its even odds for the comparison, its own rule for merges."""
         calibration = self.start.calibration
-        rows = calibration.apply(raw)
+        rows = calibration.apply(raw, calibration.evidence(self.answered.pairs))
         merged = (calibration.labels(rows) == 0) & (rows[:, 0] >= calibration.threshold)
-        return Way(BEFORE, probabilities(log_odds(raw), self.start.prior), merged)
+        return Way(BEFORE, probabilities(log_odds(raw), self.start.prior, self.answered.vectors), merged)
 
     def _calibrated(self, name: str, z: np.ndarray, prior: Prior) -> Way:
-        p = compare.held_out(z, self.answered.y, self.answered.fold, prior)
+        p = compare.held_out(z, self.answered.y, self.answered.fold, prior, self.answered.vectors)
         return Way(name, p, p >= SURE)
 
     def _held_out(self) -> np.ndarray:
@@ -184,8 +187,9 @@ class _Learning:
             (self.run / result.FILE).unlink(missing_ok=True)
             return {"model": None, "calibration": None}
         tuned = taken == TUNED
-        places = probabilities(log_odds(self._candidates(model if tuned else Path(self.start.model))), fit)
-        calibration = Calibration(self.start.calibration.temperature, SURE, True, fit.slope, fit.bias, review_from(places))
+        calibration = Calibration(self.start.calibration.temperature, SURE, True, fit.slope, fit.bias, 0.0, fit.weights)
+        pairs, rows = self._candidates(model if tuned else Path(self.start.model))
+        calibration = calibration._replace(review_from=review_from(calibration.apply(rows, calibration.evidence(pairs))[:, 0]))
         history = {}
         if tuned:
             trained = json.loads((model / tuning.MANIFEST).read_text(encoding="utf-8"))
@@ -198,17 +202,18 @@ class _Learning:
         write_atomically(self.run / result.FILE, json.dumps({"model": self.name, "from": self.start.name, "taken": taken, **counts}) + "\n")
         return {"model": self.name, "calibration": calibration._asdict()}
 
-    def _candidates(self, model: Path) -> np.ndarray:
-        """Return what `model` says (n, 3) of the candidates of the run, or of some that stand for all."""
+    def _candidates(self, model: Path) -> tuple[list[tuple[Record, Record]], np.ndarray]:
+        """Return candidates of the run that stand for all, and what `model` says (n, 3) of them."""
         rows, raw = candidates(self.run)
         sha = model_digest(str(model))
-        if self.start.decided and sha == self.start.sha256:
-            return raw
-        chosen = rows[np.argsort(log_odds(raw), kind="stable")][np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(int))]
-        records = Records(self.run)
-        pairs = [(records.evidence(a), records.evidence(b)) for a, b in chosen.tolist()]
+        known = self.start.decided and sha == self.start.sha256
+        order = np.argsort(log_odds(raw), kind="stable")
+        chosen = order[np.unique(np.linspace(0, len(rows) - 1, KNOWN_SAMPLE if known else SAMPLE).astype(int))]
+        pairs = list(Records(self.run).pairs(rows[chosen].tolist()))
+        if known:
+            return pairs, raw[chosen]
         say = _say("candidates", len(pairs))
-        return np.array(self.kept("candidates", [sha, pairs], lambda: tuning.score(str(model), pairs, say).tolist()))
+        return pairs, np.array(self.kept("candidates", [sha, pairs], lambda: tuning.score(str(model), pairs, say).tolist()))
 
 
 def _say(what: str, total: int):

@@ -47,7 +47,7 @@ class Start(NamedTuple):
     def prior(self) -> Prior:
         """Return what is expected of a calibration before any answer."""
         if self.calibration.slope is not None:
-            return Prior(self.calibration.slope, self.calibration.bias)
+            return Prior(self.calibration.slope, self.calibration.bias, self.calibration.weights)
         return Prior(1 / self.calibration.temperature)
 
     def raw(self, run: Path, rows: np.ndarray, pairs: Sequence[tuple[Record, Record]], say: Callable[[int], None]) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.matcher import ALL, Decision, Matcher
 from crm_dedup_plugin.matching.probability import Calibration
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 SHARDS, DECISIONS, REASONS, INSIDE = "shards", "decisions.parquet", "reasons.jsonl", "inside.jsonl"
 SURE = 0.995  # the least calibrated probability of a merge that no person sees; results/matching.json shows what it costs
+COMPARED = 20_000  # pairs whose evidence a process looks at in one go
 EXAMPLES = 6  # pairs of each decision that get a reasoning although nobody must read them
 DUPLICATE, POSSIBLE, NO_MATCH = LABELS
 
@@ -60,7 +62,7 @@ def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain:
     found = run_folder.stage(run, "decide", asked, work)
     chosen_by = {"model": matcher.name, "calibration": calibration._asdict(), "threshold": calibration.threshold, "explain": explain}
     if not chosen_by.items() <= found.items():
-        decided = _decided(run, calibration)
+        decided = _decided(run, Records(run), calibration)
         _explain(run, matcher, calibration.threshold, explain)
         run_folder.write_report(run, "decide", found | chosen_by | {"decisions": decided, "calibrated": calibration.known})
     return run_folder.report(run, "decide")
@@ -128,7 +130,8 @@ def asker(run: Path, matcher: Matcher) -> Callable[[Sequence[Rows]], list[tuple[
                 file.flush()
                 os.fsync(file.fileno())
                 say(done)
-        return [tuple(row) for row in calibrated.apply([known[pair] for pair in pairs]).tolist()]
+        rows = calibrated.apply([known[pair] for pair in pairs], calibrated.evidence(records.pairs(pairs)))
+        return [tuple(row) for row in rows.tolist()]
 
     return ask
 
@@ -165,19 +168,30 @@ def _cut(items: Sequence, size: int) -> list[Sequence]:
 def _each(matcher: Matcher, records: Records, shards: Sequence[Sequence[Rows]], explain: str | None = None) -> Iterator[tuple[int, int, list]]:
     """Yield how many pairs are done, the place of a shard, and what `Matcher.each` says of it."""
     done = 0
-    for at, told in matcher.each(([(records.evidence(a), records.evidence(b)) for a, b in shard] for shard in shards), explain):
+    for at, told in matcher.each((list(records.pairs(shard)) for shard in shards), explain):
         done += len(told)
         yield done, at, told
 
 
-def _decided(run: Path, calibration: Calibration) -> dict[str, int]:
+def _decided(run: Path, records: Records, calibration: Calibration) -> dict[str, int]:
     """Write the decisions about all candidates, and return how many there are of each."""
     table = raw(run)
-    rows = calibration.apply(np.stack([table[name].to_numpy() for name in NAMES[2:5]], axis=1))
-    labels = calibration.labels(rows)
     pairs = np.stack([table["a"].to_numpy(), table["b"].to_numpy()], axis=1)
+    rows = calibration.apply(np.stack([table[name].to_numpy() for name in NAMES[2:5]], axis=1), _evidence(records, pairs.tolist(), calibration))
+    labels = calibration.labels(rows)
     write_table(_table(pairs, rows, labels), run_folder.folder(run, "decide") / DECISIONS)
     return {label: int((labels == at).sum()) for at, label in enumerate(LABELS)}
+
+
+def _evidence(records: Records, pairs: Sequence[Rows], calibration: Calibration) -> np.ndarray | float:
+    """Return `Calibration.evidence` of all pairs, with progress."""
+    if not calibration.weights:
+        return 0.0
+    found, say = [np.empty(0)], shown("decide: evidence", "pairs", len(pairs))
+    for part in process.spread(calibration.evidence, ((list(records.pairs(part)),) for part in _cut(pairs, COMPARED))):
+        found.append(part)
+        say(sum(map(len, found)))
+    return np.concatenate(found)
 
 
 def _table(pairs: Sequence[Rows], rows: Sequence[Sequence[float]], labels: Sequence[int] = ()) -> "pyarrow.Table":

@@ -75,7 +75,7 @@ class Matcher:
             return []
         engine = self.engine(len(pairs), explain)
         with _explained(self.name):
-            rows = self.calibration.apply(engine.ask(DECISION, pairs).answers)
+            rows = self.calibration.apply(engine.ask(DECISION, pairs).answers, self.calibration.evidence(pairs))
             decided = [LABELS[at] for at in self.calibration.labels(rows)]
             asked = [at for at, label in enumerate(decided) if explain == ALL or (explain == REVIEW and label == LABELS[1])]
             replies = dict(zip(asked, engine.ask(FULL, [pairs[at] for at in asked]).answers, strict=True)) if asked else {}

@@ -1,10 +1,10 @@
 """Probabilities that mean what they say.
 
 In general, they are the model's own, at the temperature that its evaluation found on the validation split. A model that learned from
-the answers of a reviewer has a line on its log-odds instead, and two thresholds.
+the answers of a reviewer has a line on its log-odds instead, weights of evidence that are added to it, and two thresholds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.policy import comparison
 from crm_dedup_plugin.provenance import model_digest
 from crm_dedup_plugin.storage import read_json, results_of
 
@@ -34,6 +35,7 @@ class Calibration(NamedTuple):
     slope: float | None = None  # of the log-odds; None: nothing was learned
     bias: float = 0.0
     review_from: float = 0.0
+    weights: Mapping[str, float] = {}  # of what `policy.comparison` finds
 
     @classmethod
     def of(cls, model: str) -> Self:
@@ -43,13 +45,17 @@ class Calibration(NamedTuple):
         found = _embedded(model) or _measured_here(model) or _published(model)
         return cls(found["temperature"], found["merge_at_99"]["threshold"], True) if found else cls()
 
-    def apply(self, rows: Sequence[Sequence[float]]) -> np.ndarray:
-        """Return the calibrated probabilities (pairs, 3) of a model's own ones, in the order of `LABELS`."""
+    def evidence(self, pairs: Iterable[tuple[Mapping[str, str], Mapping[str, str]]]) -> np.ndarray | float:
+        """Return by how much the evidence of each pair of records moves its log-odds (pairs,); 0 where evidence has no weight."""
+        return weighed(self.weights, (comparison.vector(*pair) for pair in pairs)) if self.weights else 0.0
+
+    def apply(self, rows: Sequence[Sequence[float]], evidence: np.ndarray | float = 0.0) -> np.ndarray:
+        """Return the calibrated probabilities (pairs, 3) of a model's own ones, in the order of `LABELS`; `evidence` is that of the pairs."""
         logs = np.log(np.clip(np.asarray(rows, np.float64).reshape(-1, len(LABELS)), 1e-12, 1))
         if self.slope is None:
             found = np.exp((logs - logs.max(axis=1, keepdims=True)) / self.temperature)
             return found / found.sum(axis=1, keepdims=True)
-        same = 1 / (1 + np.exp(-(self.slope * log_odds(rows) + self.bias)))
+        same = 1 / (1 + np.exp(-(self.slope * log_odds(rows) + self.bias + evidence)))
         return np.stack([same, np.zeros_like(same), 1 - same], axis=1)
 
     def labels(self, calibrated: np.ndarray) -> np.ndarray:
@@ -64,6 +70,11 @@ def log_odds(rows: Sequence[Sequence[float]]) -> np.ndarray:
     """Return the logarithm of DUPLICATE's probability over that of NO_MATCH, for (pairs, 3) probabilities of a model."""
     logs = np.log(np.clip(np.asarray(rows, np.float64).reshape(-1, len(LABELS)), 1e-12, 1))
     return logs[:, DUPLICATE] - logs[:, NO_MATCH]
+
+
+def weighed(weights: Mapping[str, float], vectors: Iterable[Mapping[str, float]]) -> np.ndarray:
+    """Return by how much the evidence of each pair moves its log-odds, given their comparison vectors."""
+    return np.array([sum(weights.get(name, 0.0) * value for name, value in vector.items()) for vector in vectors], np.float64)
 
 
 def _embedded(model: str) -> dict | None:

@@ -1,6 +1,7 @@
 """The records of a run, as its first stage wrote them: one row each in ``1-read/records.parquet``."""
 
 import json
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -100,6 +101,10 @@ class Records:
         if row not in self._read:
             self._read[row] = normalise(json.loads(self._evidence[row].as_py()))[0]
         return self._read[row]
+
+    def pairs(self, rows: Iterable[tuple[int, int]]) -> Iterator[tuple[Record, Record]]:
+        """Yield what a model may read of each pair of rows."""
+        return ((self.evidence(a), self.evidence(b)) for a, b in rows)
 
     def values(self, row: int) -> dict[str, str]:
         """Return all cells of a record that are not blank, by column."""

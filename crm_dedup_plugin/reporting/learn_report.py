@@ -13,14 +13,18 @@ from crm_dedup_plugin.learning.answered import ENOUGH
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.records import Records
+from crm_dedup_plugin.policy.comparison import ALIKE
+from crm_dedup_plugin.policy.fields import CONCEPTS
 from crm_dedup_plugin.reporting import tables
 from crm_dedup_plugin.reporting.learn_sentences import MEASURES, better, learned
+from crm_dedup_plugin.reporting.match_fields import HOW
 from crm_dedup_plugin.reporting.match_report import command
 from crm_dedup_plugin.reporting.templates import pages, printable
 from crm_dedup_plugin.storage import write_atomically
 
 HTML = "report.html"
 WAYS = {"before": "before", "calibrated": "calibrated", "tuned": "tuned and calibrated"}
+SHOWN = 12  # pieces of evidence
 DRAWN = ("f1", "auroc", "calibration_error")  # those between 0 and 1
 WIDTH, LEFT, RIGHT, ROW, TOP = 420, 124, 14, 52, 8  # of the picture, in pixels
 
@@ -55,6 +59,7 @@ def _context(run: Path, found: dict) -> dict[str, Any]:
         "heads": [f"{WAYS[way]}{' (taken)' if way == found['taken'] else ''}" for way in ways],
         "rows": [[title, *(tables.interval(ways[way][name], form) for way in ways)] for name, (title, form) in MEASURES.items()],
         "summary": [learned(found), *([better(found)] if found["model"] else []), *_checks(found)],
+        "weights": list(_weights((found["calibration"] or {}).get("weights", {}))),
         "next": list(_next(run, found)),
         "picture": _picture(found),
         "width": WIDTH,
@@ -81,6 +86,14 @@ def _checks(found: dict) -> list[str]:
     return said
 
 
+def _weights(weights: dict[str, float]) -> Iterator[tuple[str, str]]:
+    """Yield the evidence that says most, and by how much it moves the log-odds."""
+    for name, weight in sorted(weights.items(), key=lambda item: -abs(item[1]))[:SHOWN]:
+        field, _, relation = name.rpartition(" ")
+        what = f"{CONCEPTS.get(field, printable(field, 40))}: {HOW.get(relation, relation)}" if field else name.replace("_", " ")
+        yield f"{what}, letter by letter" if relation == ALIKE else what, f"{weight:+.1f}"
+
+
 def _next(run: Path, found: dict) -> Iterator[str]:
     """Say what to do now."""
     count = found["answers"]["same"] + found["answers"]["different"]
@@ -89,11 +102,10 @@ def _next(run: Path, found: dict) -> Iterator[str]:
         yield f"`{again}` decides anew about all pairs with {found['model']}."
     elif found["taken"] == "calibrated":
         yield f"`{again}` uses the calibration. The model decides no pair again; it only writes reasons for pairs that now wait."
-    review = f"`crm-dedup review {run_folder.word(run)}`"
-    if "tuned" not in found["ways"] and count < ENOUGH:
-        yield f"From {ENOUGH} answers on the model itself is tuned: {review} asks for {ENOUGH - count} more."
-    else:
-        yield f"More answers teach more: {review}."
+    review, learn = (f"`crm-dedup {what} {run_folder.word(run)}" for what in ("review", "learn"))
+    yield f"More answers teach more: {review}`."
+    if "tuned" not in found["ways"] and count >= ENOUGH:
+        yield f"{learn} --tune` trains the model itself too. That takes minutes with a GPU and about half an hour without."
 
 
 def _x(share: float) -> float:

@@ -32,7 +32,7 @@ def learned(found: dict) -> str:
     if found["taken"] == "tuned":
         return f"{found['from']} was tuned and calibrated on {count} answers: {found['model']}."
     if found["taken"] == "calibrated":
-        return f"{found['from']} was calibrated on {count} answers; its weights stay as they are: {found['model']}."
+        return f"{found['from']} was calibrated on {count} answers, evidence by evidence; the model itself stays as it is: {found['model']}."
     return f"Nothing that was learned from {count} answers is clearly better than {found['from']} as it is, so nothing changes."
 
 

@@ -32,12 +32,13 @@ class Material(NamedTuple):
         threshold = {stage: run_folder.report(run, stage) for stage in run_folder.STAGES[:-1]}["decide"]["threshold"]
         records, decided = Records(run), Decided.of(run)
         told = {pair: one["reasoning"] or "" for pair, one in deciding.reasons(run).items()}
-        return cls(records, decided, _inside(run), threshold, order_of(records), _kinds(run, decided, len(records.ids)), told)
+        return cls(records, decided, _inside(run, records), threshold, order_of(records), _kinds(run, decided, len(records.ids)), told)
 
 
-def _inside(run: Path) -> Decided:
+def _inside(run: Path, records: Records) -> Decided:
     found, calibration = deciding.inside(run), deciding.calibration(run)
-    return Decided.from_answers(list(found), calibration.apply(list(found.values())), calibration)
+    rows = calibration.apply(list(found.values()), calibration.evidence(records.pairs(found)))
+    return Decided.from_answers(list(found), rows, calibration)
 
 
 def _kinds(run: Path, decided: Decided, size: int) -> np.ndarray:

@@ -7,25 +7,29 @@ import argparse
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import learning_curve
 import learning_data
 import numpy as np
+from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
 from crm_dedup_plugin.evaluation.documents import BENCHMARKS
 from crm_dedup_plugin.inference import embedded
-from crm_dedup_plugin.learning import Prior, calibrate
+from crm_dedup_plugin.learning.calibrate import Prior, Vector, calibrate, probabilities
+from crm_dedup_plugin.learning.compare import log_loss
 from crm_dedup_plugin.matching.probability import Calibration
+from crm_dedup_plugin.policy import comparison
 from crm_dedup_plugin.provenance import digest
 from crm_dedup_plugin.reporting import figures
 from crm_dedup_plugin.storage import save_figure, write_atomically
 
 RESULTS, PICTURE = Path("results/learning.json"), Path("docs/pictures/learning_curve.png")
 RIVALS = Path("outputs/learning/rivals.json")
-CALIBRATED, TUNED, BOTH, SPLINK = "calibrated", "tuned", "tuned and calibrated", "Splink"
+CALIBRATED, LINE, TUNED, SPLINK = "calibrated", "slope and bias alone", "tuned", "Splink"
+WIDTHS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # of the prior of a weight
 
 
 def read(mark: str) -> dict | None:
@@ -38,6 +42,7 @@ def ours(path: Path, prior: Prior) -> Iterator[dict]:
     """Yield the F1 of this package's ways on a set, by draw and number of labels."""
     pairs, name = learning_data.load(path), path.stem
     y, z = np.array([pair.label for pair in pairs]) == 1, np.array(read(f"{name}-before")["z"])
+    vectors = [comparison.vector(*pair.records) for pair in pairs]
     for draw in range(learning_data.DRAWS):
         divided = learning_data.divide(name, pairs, draw)
         test = divided.test
@@ -52,17 +57,35 @@ def ours(path: Path, prior: Prior) -> Iterator[dict]:
             labels = learning_data.labelled(name, divided, z, draw, count)
             if labels is None:
                 continue
-            fit = calibrate(z[labels], y[labels], prior)
-            yield told(count, CALIBRATED, fit.slope * z[test] + fit.bias)
+            yield told(count, CALIBRATED, margin(z, y, labels, test, prior, vectors))
+            yield told(count, LINE, margin(z, y, labels, test, prior))
             if tuned := read(f"{name}-{draw}-{count}"):
                 assert tuned["labels"] == labels.tolist() and tuned["asked"] == test.tolist(), "made from other labels: run learning_curve.py again"
                 odds = np.array(tuned["z"])
                 yield told(count, TUNED, odds)
-                parts = [part for fold in range(3) if (part := read(f"{name}-{draw}-{count}-fold-{fold}"))]
-                if sum(len(part["asked"]) for part in parts) == count:
-                    at = np.concatenate([part["asked"] for part in parts]).astype(int)
-                    fit = calibrate(np.concatenate([part["z"] for part in parts]), y[at], prior)
-                    yield told(count, BOTH, fit.slope * odds + fit.bias)
+
+
+def margin(z: np.ndarray, y: np.ndarray, labels: np.ndarray, test: np.ndarray, prior: Prior, vectors: Sequence[Vector] = ()) -> np.ndarray:
+    """Return the log-odds of the tested pairs by a calibration on the labelled ones."""
+    learned, asked = ([vectors[at] for at in part] if vectors else [] for part in (labels, test))
+    return logit(probabilities(z[test], calibrate(z[labels], y[labels], prior, learned), asked))
+
+
+def widths(files: list[Path], prior: Prior) -> list[dict]:
+    """Return what each width of the weights' prior is worth with 50 labels: the mean F1 at even odds and log-loss over sets and draws."""
+    found: dict[float, list] = {}
+    for path in files:
+        pairs = learning_data.load(path)
+        y, z = np.array([pair.label for pair in pairs]) == 1, np.array(read(f"{path.stem}-before")["z"])
+        vectors = [comparison.vector(*pair.records) for pair in pairs]
+        for draw in range(learning_data.DRAWS):
+            divided = learning_data.divide(path.stem, pairs, draw)
+            labels, test = learning_data.labelled(path.stem, divided, z, draw, 50), divided.test
+            for width in WIDTHS:
+                odds = margin(z, y, labels, test, prior._replace(weight_width=width), vectors)
+                loss = np.average(log_loss(y[test], expit(odds)), weights=np.where(y[test], 1, divided.weight))
+                found.setdefault(width, []).append((learning_data.f1(y[test], odds >= 0, divided.weight), loss))
+    return [{"width": width, "f1": float(f1), "log_loss": float(loss)} for width, (f1, loss) in ((w, np.mean(v, axis=0)) for w, v in found.items())]
 
 
 def settings(files: list[Path]) -> list[dict]:
@@ -97,7 +120,7 @@ def means(entries: list[dict]) -> tuple[list[str], dict[str, dict[int, float]]]:
     """Return the sets that all could be measured on with each number of labels, and who reaches which mean F1 over them."""
     table, counts = by_set(entries), (0, *learning_data.COUNTS)
     who, sets = sorted({key[2] for key in table}), sorted({key[0] for key in table})
-    shared = [one for one in sets if all((one, count, name) in table for count in counts[1:] for name in who if name not in (BOTH, SPLINK))]
+    shared = [one for one in sets if all((one, count, name) in table for count in counts[1:] for name in who if name != SPLINK)]
     found = {name: {count: [table[one, count, name] for one in shared if (one, count, name) in table] for count in counts} for name in who}
     return shared, {
         name: {count: float(np.mean(values)) for count, values in line.items() if len(values) == len(shared)} for name, line in found.items()
@@ -110,7 +133,7 @@ def draw(entries: list[dict]) -> None:
     figure, axes = figures.axes_of(figures.WIDTH, 3.2)
     shared, lines = means(entries)
     counts = (0, *learning_data.COUNTS)
-    own, rivals = [name for name in (TUNED, CALIBRATED) if name in lines], [name for name in lines if name not in (TUNED, CALIBRATED, BOTH)]
+    own, rivals = [name for name in (CALIBRATED, TUNED) if name in lines], [name for name in lines if name not in (TUNED, CALIBRATED, LINE)]
     for names, colors, width, dashes in ((own, figures.COLORS, 2.2, "-"), (rivals, figures.GREYS + figures.COLORS[2:], 1.1, "--")):
         for number, name in enumerate(names):
             values = lines[name]
@@ -141,6 +164,7 @@ def main() -> None:
         "rivals": {package: importlib.metadata.version(package) for package in ("scikit-learn", "rapidfuzz", "splink")},
         "command": "scripts/experiments/learning_curve.py, learning_rivals.py, then learning_curve_summary.py",
         "settings": settings(sorted(options.settings.glob("*.jsonl"))),
+        "weight_widths": widths(sorted(options.settings.glob("*.jsonl")), prior),
         "curve": entries,
     }
     write_atomically(RESULTS, json.dumps(told, indent=1) + "\n")

@@ -1,12 +1,8 @@
 """From records to their keys: ``keys/00000.parquet ...`` with one row a key, and ``words/...`` with one row a word of a record."""
 
 import json
-import os
-import signal
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from itertools import islice, product
-from multiprocessing import get_context
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,22 +65,7 @@ def write(records: Records, folder: Path) -> Iterator[tuple[int, int]]:
         (folder / table).mkdir(parents=True)
     layouts = [layout(source) for source in records.sources]
     tasks = ((str(folder / "{}" / f"{at:05d}.parquet"), layouts, batch) for at, batch in enumerate(_batches(records.path)))
-    first = list(islice(tasks, 2))
-    if len(first) < 2:  # other processes would take longer to start
-        yield from (_write(*task) for task in first)
-        return
-    workers = len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool:
-        waiting = [pool.submit(_write, *task) for task in (*first, *islice(tasks, workers))]
-        while waiting:
-            yield waiting.pop(0).result()
-            waiting += [pool.submit(_write, *task) for task in islice(tasks, 1)]
-
-
-def _begin() -> None:
-    """Leave an interruption to the process that started this one, and end with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    process.end_with_parent()
+    yield from process.spread(_write, tasks)
 
 
 def _batches(path: Path) -> Iterator["pyarrow.RecordBatch"]:

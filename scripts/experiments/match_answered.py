@@ -1,0 +1,92 @@
+"""Measure what answers are worth to a whole match: ``.venv/bin/python scripts/experiments/match_answered.py --sets salesforce``.
+
+Goes on from the runs of `match_quality.py --who ours`, which it copies. An oracle answers the questions of `crm-dedup review`, in their order,
+by the truth; then `crm-dedup learn` and `crm-dedup match`. Keeps one entry for each number of answers in ``results/matching.json``.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import match_quality
+import match_sets
+import result_entries
+
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.inference import embedded
+from crm_dedup_plugin.learning import result
+from crm_dedup_plugin.matching import answers
+from crm_dedup_plugin.matching.records import Records
+from crm_dedup_plugin.provenance import digest
+from crm_dedup_plugin.review.board import Board
+
+COUNTS = (50, 100, 300)
+RUNS = Path("runs")
+
+
+def command(*words: str) -> None:
+    """Run a command of the package to its end."""
+    if subprocess.run([sys.executable, "-m", "crm_dedup_plugin", *words], stdout=subprocess.DEVNULL).returncode:
+        raise UserError(f"crm-dedup {' '.join(words)} failed: its own words stand above")
+
+
+def answer(run: Path, truth: dict[str, str], count: int) -> None:
+    """Answer `count` questions of a review by the truth."""
+    board, ids = Board(run), Records(run).ids
+    for _ in range(count):
+        pair = board.next()
+        same = truth[ids[pair.a]] == truth[ids[pair.b]]
+        board.answer([(pair.a, pair.b)], answers.SAME if same else answers.DIFFERENT, drawn=pair.drawn)
+
+
+def measure(name: str, folder: Path, seed: int, count: int) -> dict:
+    """Return the entry after so many answers, on a copy of the run without any."""
+    run = RUNS / f"answered-{folder.name}-{count}"
+    shutil.rmtree(run, ignore_errors=True)
+    shutil.copytree(RUNS / f"quality-{folder.name}", run)
+    words = ("match", str(folder / "export.csv"), "--run", run.name, "--explain", "0")
+    command(*words, "--until", "plan")
+    answer(run, match_sets.truth(folder), count)
+    began = time.monotonic()
+    command("learn", run.name, "--no-tuning")
+    learned = time.monotonic() - began
+    command(*words, "--until", "group")
+    found = result.report(run)
+    return {
+        "variant": f"after {count} answers",
+        "model": f"{embedded.NAME} {embedded.CHECKSUM.read_text(encoding='utf-8')[:16]}",
+        "answers": found["answers"],
+        "taken": found["taken"],
+        "seconds": round(learned, 1),
+        **match_quality.of_run(run, folder, seed),
+    }
+
+
+def main() -> None:
+    """Measure what the options name, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--sets", nargs="+", choices=match_sets.SETS, default=("hubspot", "salesforce", "pipedrive"))
+    parser.add_argument("--rows", type=int, default=10_000, help="rows of a generated export")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--answers", nargs="+", type=int, default=COUNTS, help="how many answers")
+    options = parser.parse_args()
+    print(match_quality.HEAD, "|---" * match_quality.HEAD.count(" | ") + "|---|", sep="\n")
+    for name in options.sets:
+        folder = match_sets.make(name, options.rows, options.seed, match_quality.ROOT)
+        data = {file: digest([folder / file]) for file in ("export.csv", "truth.csv")}
+        for count in options.answers:
+            entry = measure(name, folder, options.seed, count)
+            asked = f"scripts/experiments/match_answered.py --sets {name} --rows {options.rows} --seed {options.seed} --answers {count}"
+            told = {"set": name, "rows": options.rows, "seed": options.seed, "who": match_quality.OURS, "data": data, "command": asked, **entry}
+            result_entries.keep(match_quality.RESULTS, told, lambda one: tuple(one.get(key) for key in ("set", "rows", "who", "variant", "model")))
+            print(match_quality.line(told), flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(str(error))
