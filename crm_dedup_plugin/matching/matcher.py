@@ -14,6 +14,7 @@ from crm_dedup_plugin import process
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import devices, embedded, models, pool
 from crm_dedup_plugin.inference.engine import DECISION, FULL, Pair
+from crm_dedup_plugin.matching.letter_case import alike
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.record import Record, check, normalise
@@ -70,7 +71,7 @@ class Matcher:
         """
         if explain not in EXPLAIN:
             raise UserError(f"explain={explain!r} is unknown: choose among {', '.join(EXPLAIN)}")
-        pairs = [tuple(map(normalised, pair)) for pair in pairs]
+        pairs = [alike(*map(normalised, pair)) for pair in pairs]
         if not pairs:
             return []
         engine = self.engine(len(pairs), explain)
@@ -87,7 +88,7 @@ class Matcher:
             return []
         engine = self.engine(len(pairs))
         with _explained(self.name):
-            return engine.ask(DECISION, [tuple(map(normalised, pair)) for pair in pairs]).answers
+            return engine.ask(DECISION, [alike(*map(normalised, pair)) for pair in pairs]).answers
 
     @property
     def shard(self) -> int:
