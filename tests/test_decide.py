@@ -20,8 +20,9 @@ from crm_dedup_plugin.inference.transformers_engine import TransformersEngine
 from crm_dedup_plugin.matching import Matcher
 from crm_dedup_plugin.matching import matcher as matching
 from crm_dedup_plugin.matching.probability import Calibration
-from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.pair.answer import LABELS, exchange_sides
 from crm_dedup_plugin.pair.record import RecordError
+from crm_dedup_plugin.policy.reasoning import is_grounded
 from crm_dedup_plugin.provenance import MANIFEST, model_digest
 
 ANN = {"Name": "Ann Lee", "Email": "ann.lee@lee.example", "Phone": "+1 555 010 2030"}
@@ -75,9 +76,23 @@ def test_the_embedded_model_is_right_about_clear_pairs(ready):
 
 
 def test_the_order_of_two_records_makes_no_difference(ready):
-    one, other = ready.decide(ANN, ANNE), ready.decide(ANNE, ANN)
-    assert (one.decision, one.reasoning) == (other.decision, other.reasoning)
+    home = {"Full Name": "Lee, Anne", "E-Mail": "ann.lee@lee.example", "City": "Leeds"}  # has no phone, which the model says
+    one, other = ready.decide(ANN, home), ready.decide(home, ANN)
+    assert one.decision == other.decision
     assert one.probabilities == pytest.approx(other.probabilities, rel=1e-5), "but for rounding, as the second prompt is read from a cache"
+    assert one.reasoning != other.reasoning == exchange_sides(one.reasoning), "each names the sides as they were given"
+    for told, pair in ((one, (ANN, home)), (other, (home, ANN))):
+        assert is_grounded(told.reasoning, *pair) and not is_grounded(told.reasoning, *pair[::-1])
+
+
+def test_letter_case_makes_no_difference(ready):
+    shouted = {name: value.upper() for name, value in ANN.items()}
+    plain, asked = ready.decide(ANN, ANN), {**ANN}
+    for one, other in ((asked, shouted), (shouted, asked)):
+        found = ready.decide(one, other)
+        assert found.decision == "DUPLICATE" and found.probabilities == pytest.approx(plain.probabilities, rel=1e-4)
+        assert ready.probabilities([(one, other)])[0] == pytest.approx(ready.probabilities([(ANN, ANN)])[0], rel=1e-4)
+    assert asked == ANN and shouted["Email"] == "ANN.LEE@LEE.EXAMPLE", "what was given is left alone"
 
 
 def test_a_processor_decides_alike_in_sixteen_bits(ready, model, monkeypatch):

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm_dedup_plugin.cli import main
-from crm_dedup_plugin.dataset.prepare import DEMO_PAIRS, TRAINED, exchange_sides, in_prompt_order, prepare
+from crm_dedup_plugin.dataset.prepare import DEMO_PAIRS, TRAINED, in_prompt_order, prepare
 from crm_dedup_plugin.dataset.splits import SPLITS, SplitError
-from crm_dedup_plugin.pair.answer import LABELS, MAX_REASONING_CHARS
+from crm_dedup_plugin.pair.answer import LABELS, MAX_REASONING_CHARS, exchange_sides
 from crm_dedup_plugin.pair.files import DataError
 from crm_dedup_plugin.pair.prompt import ask
 from crm_dedup_plugin.pair.record import MAX_FIELD_CHARS, normalise, to_json

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from crm_dedup_plugin.dataset.prepare import exchange_sides
 from crm_dedup_plugin.dataset.synth.generate import Settings, generate
-from crm_dedup_plugin.pair.answer import LABELS, MAX_REASONING_CHARS
+from crm_dedup_plugin.pair.answer import LABELS, MAX_REASONING_CHARS, exchange_sides
 from crm_dedup_plugin.policy import reasoning, rules
 from crm_dedup_plugin.policy.evidence import FOUND, ONLY_A, ONLY_B, Evidence, compare
 from crm_dedup_plugin.policy.fields import CONCEPTS

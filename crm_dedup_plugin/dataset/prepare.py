@@ -5,14 +5,13 @@ Nothing is written unless every line is right; each file appears whole or not at
 
 import hashlib
 import json
-import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from crm_dedup_plugin.dataset.splits import SPLITS, contents, split
-from crm_dedup_plugin.pair.answer import LABELS, MAX_REASONING_CHARS
+from crm_dedup_plugin.pair.answer import LABELS, MAX_REASONING_CHARS, exchange_sides
 from crm_dedup_plugin.pair.files import read_rows
 from crm_dedup_plugin.pair.prompt import ask
 from crm_dedup_plugin.pair.record import MAX_FIELD_CHARS
@@ -22,8 +21,7 @@ from crm_dedup_plugin.storage import write_atomically
 DEFAULT_SOURCE = Path("data/all.jsonl")
 DEMO_PAIRS = 1500
 TRAINED = ("train", "val")  # what a trainer reads; test pairs stay as they came, as a user's do
-_OTHER_SIDE = {"record_a": "record_b", "record_b": "record_a", "cluster_a": "cluster_b", "cluster_b": "cluster_a", "A": "B", "B": "A"}
-_SIDE = re.compile(r"\b(in|from|record) ([AB])\b")  # how a reasoning names a record
+_OTHER_SIDE = {"record_a": "record_b", "record_b": "record_a", "cluster_a": "cluster_b", "cluster_b": "cluster_a"}
 
 
 def prepare(
@@ -101,11 +99,6 @@ def in_prompt_order(row: dict) -> dict:
     turned = {key: turned[key] for key in (*row, *turned) if key in turned}  # keys in the order of the file
     pair = {"record_a": pair["record_b"], "record_b": pair["record_a"]}
     return {**turned, "input": pair, "output": {**answer, "reasoning": exchange_sides(answer["reasoning"])}}
-
-
-def exchange_sides(reasoning: str) -> str:
-    """Return a reasoning for the same two records in the other order: what was only in A is now only in B."""
-    return _SIDE.sub(lambda found: f"{found[1]} {_OTHER_SIDE[found[2]]}", reasoning)
 
 
 def _describe(rows: list[dict], text: str) -> dict:

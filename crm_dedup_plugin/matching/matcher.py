@@ -16,7 +16,8 @@ from crm_dedup_plugin.inference import devices, embedded, models, pool
 from crm_dedup_plugin.inference.engine import DECISION, FULL, Pair
 from crm_dedup_plugin.matching.letter_case import alike
 from crm_dedup_plugin.matching.probability import Calibration
-from crm_dedup_plugin.pair.answer import LABELS
+from crm_dedup_plugin.pair.answer import LABELS, exchange_sides
+from crm_dedup_plugin.pair.prompt import ask
 from crm_dedup_plugin.pair.record import Record, check, normalise
 
 NONE, REVIEW, ALL = EXPLAIN = ("none", "review", "all")
@@ -32,7 +33,7 @@ class Decision(NamedTuple):
 
     decision: str  # one of `LABELS`
     probabilities: dict[str, float]  # of each label; they sum to 1
-    reasoning: str | None  # at most 240 characters; None where it was not asked for, or was not finished
+    reasoning: str | None  # at most 240 characters, A is the record given first; None where it was not asked for, or was not finished
     calibrated: bool  # False: no calibration of this model was found, and the probabilities are as the model gave them
 
 
@@ -67,7 +68,7 @@ class Matcher:
         """Return the decision about each pair of records, in their order; records as for `decide`, which also says what is raised.
 
         `explain` names the decisions that get a reasoning: "none", "review" (POSSIBLE alone: a person will read it) or "all".
-        Which of two records comes first makes no difference.
+        Which of two records comes first makes no difference, but to the A and B of a reasoning.
         """
         if explain not in EXPLAIN:
             raise UserError(f"explain={explain!r} is unknown: choose among {', '.join(EXPLAIN)}")
@@ -80,7 +81,8 @@ class Matcher:
             decided = [LABELS[at] for at in self.calibration.labels(rows)]
             asked = [at for at, label in enumerate(decided) if explain == ALL or (explain == REVIEW and label == LABELS[1])]
             replies = dict(zip(asked, engine.ask(FULL, [pairs[at] for at in asked]).answers, strict=True)) if asked else {}
-        return [self._decision(label, row, replies.get(at)) for at, (label, row) in enumerate(zip(decided, rows.tolist(), strict=True))]
+        told = zip(pairs, decided, rows.tolist(), strict=True)
+        return [self._decision(pair, label, row, replies.get(at)) for at, (pair, label, row) in enumerate(told)]
 
     def probabilities(self, pairs: Sequence[Pair]) -> list[list[float]]:
         """Return the model's own probability of each label for each pair of records, before any calibration."""
@@ -117,8 +119,10 @@ class Matcher:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _decision(self, label: str, row: Sequence[float], reply) -> Decision:
+    def _decision(self, pair: Pair, label: str, row: Sequence[float], reply) -> Decision:
         said, reasoning = reply.answer if reply and reply.answer else (label, None)
+        if reasoning and ask(*pair).record_a is not pair[0]:
+            reasoning = exchange_sides(reasoning)
         # Where two decisions are equally probable, the whole answer may take the other one: its reasoning argues for that.
         # But what was learned from a reviewer overrules what the model says.
         label = said if self.calibration.slope is None else label

@@ -27,6 +27,9 @@ RESPONSE_FORMAT = {"type": "json_schema", "json_schema": {"name": "crm_dedup", "
 # The longest answer, in tokens: a character may be written as the escape \uXXXX, one token for each of the six.
 MAX_ANSWER_TOKENS = 6 * MAX_REASONING_CHARS + 64
 
+_SIDE = re.compile(r"\b(in|from|record) ([AB])\b")  # how a reasoning names a record
+_OTHER_SIDE = {"A": "B", "B": "A"}
+
 
 class Answer(NamedTuple):
     """One decision and the sentence that explains it."""
@@ -59,6 +62,11 @@ def parse(text: str) -> Answer | None:
     if not isinstance(reasoning, str) or len(reasoning) > MAX_REASONING_CHARS:
         return None
     return Answer(decision, reasoning)
+
+
+def exchange_sides(reasoning: str) -> str:
+    """Return a reasoning for the same two records in the other order: what was only in A is now only in B."""
+    return _SIDE.sub(lambda found: f"{found[1]} {_OTHER_SIDE[found[2]]}", reasoning)
 
 
 def is_truncated(text: str) -> bool:
