@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from crm_dedup_plugin.pair.record import RecordError
 from crm_dedup_plugin.policy.reasoning import is_grounded
 from crm_dedup_plugin.provenance import MANIFEST, model_digest
 
+ROOT = Path(__file__).resolve().parents[1]
 ANN = {"Name": "Ann Lee", "Email": "ann.lee@lee.example", "Phone": "+1 555 010 2030"}
 ANNE = {"Full Name": "Anne Lee", "E-Mail": "ann.lee@lee.example", "Mobile": "555-010-2030"}
 BORIS = {"Full Name": "Boris Kane", "E-Mail": "boris@kane.example", "Mobile": "+49 30 1234567"}
@@ -142,12 +144,26 @@ def test_two_files_give_one_line(command, tmp_path):
     assert list(json.loads(out)) == ["decision", "probabilities", "reasoning", "calibrated"]
 
 
+@pytest.mark.parametrize("document", ["README.md", "docs/deciding.md"])
+def test_the_documents_show_what_two_records_give(command, tmp_path, monkeypatch, document):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for record, name in re.findall(r"^echo '(\{.*\})' > ([ab]\.json)$", text, re.MULTILINE):
+        Path(name).write_text(record)
+    shown = json.loads(re.search(r'^(?:# )?(\{"decision".*?"calibrated": true\})$', text, re.MULTILINE | re.DOTALL)[1])
+    code, out, _ = command("a.json", "b.json")
+    found = json.loads(out)
+    assert code == 0 and found.pop("probabilities") == pytest.approx(shown.pop("probabilities"), abs=0.001), "the last digits are the processor's"
+    assert found == shown
+
+
 @pytest.mark.parametrize("text", ["[1, 2]", '"Ann"', "{}", "", "{'Name': 'Ann'}", '{"Name": ["Ann"]}'])
 def test_a_file_that_holds_no_record_is_named(command, tmp_path, text):
     (tmp_path / "a.json").write_text(json.dumps(ANN))
     (tmp_path / "b.json").write_text(text)
     code, out, err = command(tmp_path / "a.json", tmp_path / "b.json")
     assert (code, out) == (1, "") and str(tmp_path / "b.json") in err
+    assert "input" not in err and "a line" not in err, "a record is no line of training data"
 
 
 def test_one_bad_line_is_named_and_the_others_are_answered(command, tmp_path):
@@ -306,7 +322,7 @@ def test_ctrl_c_ends_the_command_and_a_second_one_goes_on(model, tmp_path):
     source, out = tmp_path / "pairs.jsonl", tmp_path / "out.jsonl"
     source.write_text("\n".join(lines(300)) + "\n")
     words = [sys.executable, "-m", "crm_dedup_plugin", "decide", str(source), "--out", str(out), "--explain", "none", "--backend", "transformers"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1]), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     child = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     part, until = tmp_path / ".out.jsonl.part", time.monotonic() + 120
     while time.monotonic() < until and not (part.exists() and child.poll() is None):
