@@ -178,6 +178,7 @@ def test_one_of_anything_is_told_as_one(tmp_path, capsys):
     wrong = re.compile(r"\b1 (?:groups|pairs|records|rows|conflicts|fields|merges|candidate pairs)\b|\b1 pair (?:wait|that wait|hold|are)\b")
     assert [found for text in (*pages, capsys.readouterr().err) for found in wrong.findall(text)] == []
     assert "1 pair is to be merged, and right with a probability of 90.0%" in pages[0]
+    assert f"Decide about the pair that waits: `crm-dedup review {run}` asks you" in pages[0] and f"<code>crm-dedup review {run}</code>" in pages[1]
 
 
 def test_only_what_joins_counts_for_the_expected_precision(tmp_path):

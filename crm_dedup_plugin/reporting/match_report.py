@@ -82,6 +82,7 @@ def _context(run: Path) -> dict[str, Any]:
     return {
         "run": printable(run.name, 80),
         "command": command(run, [source.path for source in sources]),
+        "word": run_folder.word(run),
         "read": read,
         "files": [_file(one, source) for one, source in zip(read["files"], sources, strict=True)],
         "columns": [(printable(source.path), printable(column.name, 60), *column[1:]) for source in sources for column in source.columns],
