@@ -329,7 +329,9 @@ def test_the_next_pairs_come_in_the_same_order_and_skipped_ones_at_the_end(run):
 def test_progress_counts_and_says_what_the_answers_say(run):
     board = Board(run)
     assert board.progress().sentences[0].startswith("No pair is answered yet.")
-    while one := board.next(skip=[pair for pair in [] if pair]):
+    seen = []
+    while one := board.next():
+        seen.append((one.a, one.b))
         said = board.pair(one.a, one.b).model.decision
         board.answer([(one.a, one.b)], "same" if said == "DUPLICATE" else "different", drawn=one.drawn)
     found = board.progress()
@@ -338,6 +340,9 @@ def test_progress_counts_and_says_what_the_answers_say(run):
     assert found.missing.high == 0.0
     assert found.until["calibration"] == max(20 - found.by_answer["same"] - found.by_answer["different"], 0)
     assert "100%" in " ".join(found.sentences)
+    board.answer([seen[0]], "same" if board.pair(*seen[0]).model.decision != "DUPLICATE" else "different")
+    found = board.progress()
+    assert 0.5 < found.agreement.value < 1 and f"agrees with you on {found.agreement.value:.1%} (" in " ".join(found.sentences)
 
 
 @pytest.mark.parametrize(

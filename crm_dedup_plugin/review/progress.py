@@ -8,6 +8,7 @@ from crm_dedup_plugin.learning.answered import ENOUGH, LEAST
 from crm_dedup_plugin.matching.answers import ANSWERS, DIFFERENT, SAME
 from crm_dedup_plugin.matching.estimate import Estimate, Share, estimate, share_of
 from crm_dedup_plugin.matching.progress import many
+from crm_dedup_plugin.reporting.templates import share as percent
 from crm_dedup_plugin.review.lists import agreement
 from crm_dedup_plugin.review.shapes import Progress
 from crm_dedup_plugin.review.state import State
@@ -64,4 +65,4 @@ def _until(until: dict[str, int]) -> list[str]:
 
 
 def _share(share: Share) -> str:
-    return f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%}, from {many(share.answers, 'answer')})"
+    return f"{percent(share.value)} ({percent(share.low)} to {percent(share.high)}, from {many(share.answers, 'answer')})"

@@ -69,7 +69,7 @@ function opinion(pair) {
   const kinds = { same: "yes", different: "no", unsure: "maybe" };
   return make("section", { class: "opinion", "aria-label": "What the model thinks" },
     make("p", {}, make("span", { class: `tag ${kinds[model.says]}` }, model.decision.replace("_", " ")), " ",
-      make("strong", {}, sentence(model.words)), soft(` · ${percent(model.duplicate, 1)} duplicate`)),
+      make("strong", {}, sentence(model.words)), soft(` · ${percent(model.duplicate)} duplicate`)),
     share([["yes", model.duplicate, "duplicate"], ["maybe", model.possible, "possible"], ["no", model.no_match, "no match"]]),
     model.reasoning ? make("p", { class: "reason" }, soft("Its reason: "), make("q", { dir: "auto" }, model.reasoning)) : null);
 }
@@ -79,7 +79,7 @@ const sentence = text => text && text[0].toUpperCase() + text.slice(1);
 /** Return a bar of shares that sum to 1. */
 function share(parts) {
   const bar = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const said = parts.map(([, value, name]) => `${percent(value, 1)} ${name}`).join(", ");
+  const said = parts.map(([, value, name]) => `${percent(value)} ${name}`).join(", ");
   const whole = { class: "bar", width: "100%", height: "8", role: "img", "aria-label": said };
   for (const [name, value] of Object.entries(whole)) bar.setAttribute(name, value);
   let from = 0;

@@ -56,8 +56,4 @@ export const number = value => value.toLocaleString("en-US");
 export const many = (count, noun, plural = `${noun}s`) => `${number(count)} ${count === 1 ? noun : plural}`;
 
 /** Return a share in percent, where nearly all is not all and nearly none is not none. */
-export function percent(value, digits = 0) {
-  if (value === 0 || value === 1) return `${value * 100}%`;
-  const least = 10 ** -(digits + 2);
-  return `${(Math.min(Math.max(value, least), 1 - least) * 100).toFixed(digits)}%`;
-}
+export const percent = value => (value === 0 || value === 1 ? `${value * 100}%` : `${(Math.min(Math.max(value, 0.001), 0.999) * 100).toFixed(1)}%`);

@@ -93,7 +93,7 @@ function links(group, view) {
   const names = new Map(group.members.map(head => [head.row, head.words[0] ?? head.id]));
   const name = row => make("bdi", {}, names.get(row) ?? "a record of another group");
   const line = link => {
-    const sure = link.duplicate === null ? "" : `, ${percent(link.duplicate, 1)} duplicate`;
+    const sure = link.duplicate === null ? "" : `, ${percent(link.duplicate)} duplicate`;
     const join = button("Join", () => view.join(link.a, link.b), { "data-name": `join-${link.a}-${link.b}` });
     return make("li", { class: link.kind },
       make("a", { href: `#pairs/${link.a}-${link.b}` }, name(link.a), " and ", name(link.b)),

@@ -60,7 +60,7 @@ export class Pairs {
     place.hidden = !pair;
     if (!pair) return;
     const said = model?.says === answer ? "the model says so too" : `the model says: ${says(model?.says).toLowerCase()}`;
-    const told = model && answer !== "skip" ? soft(` · ${said}, ${percent(model.duplicate, 1)} duplicate`) : null;
+    const told = model && answer !== "skip" ? soft(` · ${said}, ${percent(model.duplicate)} duplicate`) : null;
     fill(place, make("p", {}, make("strong", {}, says(answer)), ": ", make("bdi", {}, title(pair)), told), button("Undo", () => this.turn("undo")));
   }
 

@@ -18,8 +18,8 @@ export function counts(found) {
 export function progress(found) {
   const { same, different, unsure, skip } = { same: 0, different: 0, unsure: 0, skip: 0, ...found.by_answer };
   const tile = (name, value, more = "") => make("div", {}, make("dt", {}, name), make("dd", {}, value, more ? make("small", {}, ` ${more}`) : null));
-  const between = one => `${percent(one.low, 1)}–${percent(one.high, 1)}`;
-  const share = (name, one) => (one ? tile(name, percent(one.value, 1), between(one)) : tile(name, "–", "not enough answers yet"));
+  const between = one => `${percent(one.low)}–${percent(one.high)}`;
+  const share = (name, one) => (one ? tile(name, percent(one.value), between(one)) : tile(name, "–", "not enough answers yet"));
   fill(find("progress"),
     make("h2", { tabindex: "-1" }, "Progress"),
     make("dl", { class: "tiles" },
