@@ -18,7 +18,8 @@ from crm_dedup_plugin.cli.match import place
 from crm_dedup_plugin.dataset.synth import export
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder
-from crm_dedup_plugin.matching.deciding import decisions
+from crm_dedup_plugin.matching.deciding import candidates, decisions
+from crm_dedup_plugin.matching.records import Records
 
 ROOT = Path(__file__).resolve().parents[1]
 HEADER = ["Record ID", "First Name", "Last Name", "Email", "Phone Number", "Company name", "Create Date", "Contact owner"]
@@ -120,6 +121,21 @@ def test_a_shard_that_is_there_is_not_asked_again(contacts, undisturbed, tmp_pat
     reports, _ = match(run, contacts)
     assert reports["decide"]["asked"] == lost < reports["decide"]["pairs"]
     assert results(run) == results(undisturbed)
+
+
+def test_an_untidy_list_is_read_and_the_two_rows_of_one_person_are_joined(tmp_path):
+    """A list that people keep: cp1252, a title, the header twice, blank lines, a footer, placeholders, and a row in capitals."""
+    run = tmp_path / "run"
+    reports, _ = match(run, ROOT / "tests" / "untidy.csv")
+    (file,), records = reports["read"]["files"], Records(run)
+    assert (file["records"], file["encoding"], file["delimiter"], file["header_line"]) == (6, "cp1252", ";", 3)
+    skipped = {"it stands before the header": 1, "it is blank": 3, "it repeats the header": 1, "it is a footer or a caption": 2}
+    assert {one["reason"]: one["count"] for one in file["skipped"]} == skipped
+    assert records.ids == [f"0100{at}" for at in range(1, 7)] and records.values(2)["Nachname"] == "Größe"
+    assert records.values(0)["Bemerkung"] == 'Ruft gern an; "bitte nie vor 9"'
+    assert candidates(run) == [(0, 4)], "placeholders join nobody"
+    (merge,) = [json.loads(line) for line in (run / "5-plan" / "merge_plan.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert merge["primary"]["id"] == "01001" and merge["fields"]["E-Mail"]["value"] == "joerg.weber@weber-technik.example"
 
 
 def test_two_files_are_linked(tmp_path):

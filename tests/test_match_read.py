@@ -191,6 +191,21 @@ def test_titles_footers_blank_lines_and_repeated_headers_are_no_records(tmp_path
 
 
 @pytest.mark.parametrize(
+    ("cell", "is_record"),
+    [
+        *(
+            (cell, False)
+            for cell in ("Summe: 7", "SUMME", "Gesamt 7", "Gesamtsumme", "Total général : 7", "Totale: 7", "Suma: 7", "Totaal (7)", "Seite 1 von 3")
+        ),
+        *((cell, True) for cell in ("Gesamt GmbH", "Totaal Bouw", "Suma Ortiz", "Seite an Seite e.V.", "Page Turner")),
+    ],
+)
+def test_a_footer_in_another_language_is_no_record_and_a_name_that_begins_like_one_is(tmp_path, cell, is_record):
+    found = result_of(tmp_path, f"Firma;Ort;Telefon\nAcme;Ulm;0731 5550\n{cell};;\nBeta;Bonn;0228 5550\n")
+    assert [row["Firma"] for row in found.values] == ["Acme", *[cell] * is_record, "Beta"]
+
+
+@pytest.mark.parametrize(
     ("text", "line", "names"),
     [
         ("Email\na@x.example\nb@x.example\n", 1, ["Email"]),

@@ -14,7 +14,8 @@ BLANK, BEFORE, AGAIN = "it is blank", "it stands before the header", "it repeats
 FOOTER, LONG = "it is a footer or a caption", "it has more cells than the header"
 _FOOTER = re.compile(
     r"copyright|©|all rights reserved|^confidential information|do not distribute|^generated (by|on|at)\b|^exported (by|on|at|from)\b|"
-    r"^(grand |sub ?)totals?\b|^totals?( records| rows)?\s*[:(\d]|^\d[\d,.]* (records|rows|contacts|accounts|results)\b|^page \d+",
+    r"^(grand |sub ?)totals?\b|^totals?( records| rows)?\s*[:(\d]|^\d[\d,.]* (records|rows|contacts|accounts|results)\b|"
+    r"^(summe|gesamt(summe)?|total g[ée]n[ée]ral|totale|suma|totaal)\s*([:(=\d]|$)|^(page|seite)\s*:?\s*\d+",
     re.IGNORECASE,
 )
 
