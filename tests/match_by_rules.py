@@ -1,6 +1,6 @@
 """`crm-dedup match` where the written policy stands in for the model, which makes it quick: ``python match_by_rules.py RUN FILE ...``.
 
-Every other part is the real one. For tests of what a run does when it is killed, and of how its stages fit together.
+Every other part is the real one, with the report. For tests of what a run does when it is killed, and of how its stages fit together.
 """
 
 import sys
@@ -12,6 +12,7 @@ from crm_dedup_plugin.matching.matcher import NONE, SHARD, Answered, Decision
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy import evidence, reasoning, rules
+from crm_dedup_plugin.reporting import match_report
 
 
 class Rules:
@@ -52,3 +53,4 @@ def match(run: Path, *files: Path, **settings: object) -> tuple[dict, int]:
 
 if __name__ == "__main__":
     match(Path(sys.argv[1]), *map(Path, sys.argv[2:]))
+    match_report.write(Path(sys.argv[1]))

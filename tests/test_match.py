@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.deciding import candidates, decisions
 from crm_dedup_plugin.matching.records import Records
+from crm_dedup_plugin.reporting import match_report
 
 ROOT = Path(__file__).resolve().parents[1]
 HEADER = ["Record ID", "First Name", "Last Name", "Email", "Phone Number", "Company name", "Create Date", "Contact owner"]
@@ -58,15 +60,24 @@ def results(run: Path) -> dict[str, bytes]:
     return {name: (run / name).read_bytes() for name in names} | {"decisions": str(decisions(run).to_pylist()).encode()}
 
 
+def report(run: Path) -> dict[str, str]:
+    """Return the report of a run, written if it is not there, without its own path and what took how long."""
+    folder = match_report.write(run).parent
+    texts = {path.name: path.read_text(encoding="utf-8").replace(str(run), "RUN") for path in folder.glob("report.[hm]*")}
+    return {name: re.sub(r"\d+ pairs a second", "", text) for name, text in texts.items()}
+
+
 def test_the_embedded_model_makes_a_plan_and_a_report(embedded_model, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     file = write(tmp_path / "people.csv", PEOPLE)
-    assert main(["match", str(file), "--backend", "transformers", "--explain", "2"]) == 0
+    assert main(["match", str(file), "--backend", "transformers", "--explain", "2", "--price-per-hour", "3600"]) == 0
     run = tmp_path / "runs" / "people"
     out, err = capsys.readouterr()
+    cost = float(re.search(r"^decide: (\d+) of \1 pairs, .* left, ([\d.]+) in all$", err, re.MULTILINE)[2])
     assert "records: 4;" in out and str(Path("runs/people/6-report/report.html")) in out
     assert "ann.lee" not in out + err and "Kane" not in out + err
     told = run_folder.report(run, "decide")
+    assert cost == pytest.approx(told["seconds"], rel=0.1, abs=0.5), "at 3,600 an hour, each second costs 1"
     assert told["calibrated"] and told["pairs"] >= 2 and told["threshold"] == 0.995
     (merge,) = [json.loads(line) for line in (run / "5-plan" / "merge_plan.jsonl").read_text().splitlines()]
     assert {"11", "12"} <= set(json.dumps(merge).replace('"', " ").split()) and "Boris" not in json.dumps(merge)
@@ -77,7 +88,7 @@ def test_the_embedded_model_makes_a_plan_and_a_report(embedded_model, tmp_path, 
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("stage", run_folder.STAGES[:-1])
+@pytest.mark.parametrize("stage", run_folder.STAGES)
 def test_a_killed_run_goes_on(stage, contacts, undisturbed, tmp_path):
     run = tmp_path / "run"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
@@ -90,6 +101,7 @@ def test_a_killed_run_goes_on(stage, contacts, undisturbed, tmp_path):
     assert not (run_folder.folder(run, stage) / run_folder.REPORT).is_file() or child.returncode == 0
     match(run, contacts)
     assert results(run) == results(undisturbed)
+    assert report(run) == report(undisturbed)
 
 
 def test_only_what_has_changed_is_done_again(contacts, undisturbed, tmp_path):
