@@ -3,6 +3,7 @@
 Results carry these, so that numbers of different models, pairs or questions are never mixed up.
 """
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -31,8 +32,15 @@ def model_digest(model: str) -> str:
     """Return the SHA-256 of what a model folder computes with; of a model on the Hub its name."""
     if not Path(model).is_dir():
         return model
-    files = (path for path in sorted(Path(model).glob("*")) if path.name not in BESIDE)
-    return digest(path for path in files if path.suffix in (".safetensors", ".json", ".jinja"))
+    paths = (path for path in sorted(Path(model).glob("*")) if path.name not in BESIDE)
+    files = ((path, path.stat()) for path in paths if path.suffix in (".safetensors", ".json", ".jinja"))
+    return _digest_of(tuple((path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) for path, found in files))
+
+
+@functools.lru_cache
+def _digest_of(files: tuple[tuple, ...]) -> str:
+    """Return `digest` of files, each with what changes when the file does: weights take long to read, and are asked for often."""
+    return digest(path for path, *_ in files)
 
 
 def private_records(model: Path) -> int:

@@ -104,18 +104,17 @@ class Engine:
             "gpus": gpus,
         }
 
-    def ask(self, kind: str, pairs: Sequence[Pair], limits: int | Sequence[int] = answer.MAX_ANSWER_TOKENS, read_cache: bool = True) -> Batch:
-        """Return the answers to `pairs`.
+    def ask(self, kind: str, pairs: Iterable[Pair], limits: int | Sequence[int] = answer.MAX_ANSWER_TOKENS, read_cache: bool = True) -> Batch:
+        """Return the answers to `pairs`, of which the first are being answered while the last are still read.
 
         FULL asks for answers under the grammar of at most `limits` tokens; FREE for answers without it, of exactly `limits`
         tokens (one number a pair); DECISION for the probabilities of the labels, at the one token where answers differ.
         `read_cache=False` computes every prompt afresh.
         """
-        if not pairs:
-            return Batch([], [], 0, 0, 0.0, 0.0)
         began, sent = time.perf_counter(), []
         slices = self._prompts(pairs, self.start if kind == DECISION else [], sent)
-        first = next(slices)
+        if not (first := next(slices, None)):
+            return Batch([], [], 0, 0, 0.0, 0.0)
         started = time.perf_counter()
         slices = itertools.chain([first], slices)
         if kind == FULL:
@@ -150,13 +149,14 @@ class Engine:
         """Return the bytes in use: those reserved on the GPUs, or without a GPU the most that this process has held."""
         return gpu_memory(self.facts["gpus"]) or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-    def _prompts(self, pairs: Sequence[Pair], start: list[int], made: list[dict]) -> Iterator[list[dict]]:
+    def _prompts(self, pairs: Iterable[Pair], start: list[int], made: list[dict]) -> Iterator[list[dict]]:
         """Yield the prompts in slices, and add them to `made`; the first slice is a trial where nothing is known of the model."""
-        ends = [*range(TRIAL if self.fluent is None else SLICE, len(pairs), SLICE), len(pairs)]
-        for begin, end in itertools.pairwise([0, *ends]):
-            part = [{"prompt_token_ids": ids + start} for ids in tokens.batch_prompt_ids(self.tokenizer, pairs[begin:end])]
+        pairs, size = iter(pairs), TRIAL if self.fluent is None else SLICE
+        while read := list(itertools.islice(pairs, size)):
+            part = [{"prompt_token_ids": ids + start} for ids in tokens.batch_prompt_ids(self.tokenizer, read)]
             made += part
             yield part
+            size = SLICE
 
     def _generate(self, slices: Iterable[list[dict]], params) -> list:
         """Return vLLM's outputs for all prompts; it works on the first slices while the next ones are made."""

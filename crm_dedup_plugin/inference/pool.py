@@ -5,13 +5,14 @@ idle, another uses the GPU. Over several GPUs the engines are dealt out in turn,
 """
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import statistics
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
@@ -32,16 +33,22 @@ def start(model: str, options: dict | None = None, engines: int = 1, schema: dic
     """
     os.environ.update({**environment(model), **os.environ})
     gpus = devices.used_gpus(engines, options or {})
-    if engines == 1:
-        yield Engine(model, options, schema, len(gpus))
-        return
-    pool = Pool(gpus)
-    try:
-        pool.launch(engines)
-        pool.load(model, options or {}, schema)
-        yield pool
-    finally:
-        pool.end()
+    with contextlib.ExitStack() as opened:
+        if engines == 1:
+            found = Engine(model, options, schema, len(gpus))
+        else:
+            found = Pool(gpus)
+            opened.callback(found.end)
+            found.launch(engines)
+            found.load(model, options or {}, schema)
+        _leave_alone(opened)
+        yield found
+
+
+def _leave_alone(opened: contextlib.ExitStack) -> None:
+    """Until `opened` is closed, let the garbage collector pass over what the libraries hold: looking through it takes half a second each time."""
+    opened.callback(gc.unfreeze)
+    gc.freeze()
 
 
 def share(items: Sequence, at: int, engines: int) -> list:
@@ -111,9 +118,9 @@ class Pool:
             self._receive(at)
         self.facts = {**facts, "engines": engines, "gpus": len(self.gpus)}
 
-    def ask(self, kind: str, pairs: Sequence[Pair], limits: int | Sequence[int] = MAX_ANSWER_TOKENS, read_cache: bool = True) -> Batch:
+    def ask(self, kind: str, pairs: Iterable[Pair], limits: int | Sequence[int] = MAX_ANSWER_TOKENS, read_cache: bool = True) -> Batch:
         """Return what `Engine.ask` returns, timed from when all engines have their pairs until all answers are here."""
-        count = len(self.workers)
+        pairs, count = list(pairs), len(self.workers)
 
         def own(at: int) -> tuple:
             return kind, share(pairs, at, count), limits if isinstance(limits, int) else share(limits, at, count), read_cache
@@ -189,6 +196,7 @@ def _serve(pipe: Connection) -> None:
 
     model, options, schema = pipe.recv()
     engine = Engine(model, options, schema)
+    gc.freeze()
     pipe.send((engine.facts, engine.kv_cache_room() if "worker_extension_cls" in options else None))
     while True:
         method, arguments = pipe.recv()

@@ -6,7 +6,7 @@ It answers as `engine.Engine` does, under the same schema: ``TransformersEngine(
 import copy
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from crm_dedup_plugin.inference import devices
@@ -47,12 +47,12 @@ class TransformersEngine:
         self.known: tuple[list[int], object] = ([], None)  # the tokens of the last prompt, and its keys and values
         self.rubric = self.known
 
-    def ask(self, kind: str, pairs: Sequence[Pair], limits: int = answer.MAX_ANSWER_TOKENS) -> Batch:
+    def ask(self, kind: str, pairs: Iterable[Pair], limits: int = answer.MAX_ANSWER_TOKENS) -> Batch:
         """Return what `engine.Engine.ask` returns for DECISION, or for FULL with answers of at most `limits` tokens."""
         import torch
 
         began = time.perf_counter()
-        prompts = tokens.batch_prompt_ids(self.tokenizer, pairs)
+        prompts = tokens.batch_prompt_ids(self.tokenizer, list(pairs))
         with torch.inference_mode():
             made = [self._probabilities(ids) if kind == DECISION else self._reply(ids, limits) for ids in prompts]
         seconds = time.perf_counter() - began

@@ -14,7 +14,7 @@ import numpy as np
 
 from crm_dedup_plugin import process
 from crm_dedup_plugin.matching import run_folder
-from crm_dedup_plugin.matching.matcher import ALL, Decision, Matcher
+from crm_dedup_plugin.matching.matcher import ALL, Decision, Matcher, ahead
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.matching.progress import shown
 from crm_dedup_plugin.matching.records import Records
@@ -168,7 +168,8 @@ def _cut(items: Sequence, size: int) -> list[Sequence]:
 def _each(matcher: Matcher, records: Records, shards: Sequence[Sequence[Rows]], explain: str | None = None) -> Iterator[tuple[int, int, list]]:
     """Yield how many pairs are done, the place of a shard, and what `Matcher.each` says of it."""
     done = 0
-    for at, told in matcher.each((list(records.pairs(shard)) for shard in shards), explain):
+    pairs = (list(records.pairs(shard)) for shard in shards)
+    for at, told in ahead(matcher.each(ahead(pairs), explain)):
         done += len(told)
         yield done, at, told
 

@@ -6,8 +6,10 @@ the decision, takes many tokens, and is asked for where somebody will read it.
 
 import contextlib
 import gc
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Self
 
 from crm_dedup_plugin import process
@@ -18,7 +20,7 @@ from crm_dedup_plugin.matching.letter_case import alike
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.pair.answer import LABELS, exchange_sides
 from crm_dedup_plugin.pair.prompt import ask
-from crm_dedup_plugin.pair.record import Record, check, normalise
+from crm_dedup_plugin.pair.record import Record, RecordError, check, normalise
 
 NONE, REVIEW, ALL = EXPLAIN = ("none", "review", "all")
 AUTO, TRANSFORMERS, VLLM = BACKENDS = ("auto", "transformers", "vllm")
@@ -72,12 +74,12 @@ class Matcher:
         """
         if explain not in EXPLAIN:
             raise UserError(f"explain={explain!r} is unknown: choose among {', '.join(EXPLAIN)}")
-        pairs = [alike(*map(normalised, pair)) for pair in pairs]
-        if not pairs:
+        count, given = _counted(pairs)
+        if not count:
             return []
-        engine = self.engine(len(pairs), explain)
+        engine, pairs = self.engine(count, explain), []
         with _explained(self.name):
-            rows = self.calibration.apply(engine.ask(DECISION, pairs).answers, self.calibration.evidence(pairs))
+            rows = self.calibration.apply(engine.ask(DECISION, kept(map(_comparable, given), pairs)).answers, self.calibration.evidence(pairs))
             decided = [LABELS[at] for at in self.calibration.labels(rows)]
             asked = [at for at, label in enumerate(decided) if explain == ALL or (explain == REVIEW and label == LABELS[1])]
             replies = dict(zip(asked, engine.ask(FULL, [pairs[at] for at in asked]).answers, strict=True)) if asked else {}
@@ -90,22 +92,23 @@ class Matcher:
             return []
         engine = self.engine(len(pairs))
         with _explained(self.name):
-            return engine.ask(DECISION, [alike(*map(normalised, pair)) for pair in pairs]).answers
+            return engine.ask(DECISION, map(_comparable, pairs)).answers
 
     @property
     def shard(self) -> int:
         """How many pairs `each` had best be given at once."""
         return GPU_SHARD if devices.visible_gpus() else SHARD
 
-    def each(self, shards: Iterable[Sequence[Pair]], explain: str | None = None) -> Iterator[Answered]:
+    def each(self, shards: Iterable[Iterable[Pair]], explain: str | None = None) -> Iterator[Answered]:
         """Yield for each shard of pairs its place, from 0, and what `decide_many` says of it, or `probabilities` where `explain` is None.
 
-        No shard's answers depend on the shards before it.
+        Each shard is read before the next one. No shard's answers depend on the shards before it.
         """
         for at, shard in enumerate(shards):
-            if shard:
-                self.engine(len(shard), explain or NONE).reset_cache()
-            yield at, self.probabilities(shard) if explain is None else self.decide_many(shard, explain)
+            count, pairs = _counted(shard)
+            if count:
+                self.engine(count, explain or NONE).reset_cache()
+            yield at, self.probabilities(list(pairs)) if explain is None else self.decide_many(pairs, explain)
 
     def close(self) -> None:
         """Free the memory of the model."""
@@ -155,11 +158,43 @@ def normalised(record: dict) -> Record:
     return record if isinstance(record, Record) else normalise(check(record))[0]  # what `pair.files` reads is normalised already
 
 
+def _comparable(pair: Pair) -> Pair:
+    return alike(*map(normalised, pair))
+
+
+def _counted(pairs: Iterable[Pair]) -> tuple[int, Iterator[Pair]]:
+    """Return how many pairs there are, counted as far as it matters to the choice of an engine, and the pairs."""
+    pairs = iter(pairs)
+    first = list(itertools.islice(pairs, max(FEW, CPU_FEW) + 1))
+    return len(first), itertools.chain(first, pairs)
+
+
+def kept(items: Iterable, found: list) -> Iterator:
+    """Yield the items; each is added to `found` when it is read."""
+    for item in items:
+        found.append(item)
+        yield item
+
+
+def ahead(items: Iterator) -> Iterator:
+    """Yield the items, none of them None. With a GPU, the next one is made in a thread while this one is used; without, Ctrl-C would wait for it."""
+    if not devices.visible_gpus():
+        yield from items
+        return
+    with ThreadPoolExecutor(1) as maker:
+        coming = maker.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = maker.submit(next, items, None)
+            yield item
+
+
 @contextlib.contextmanager
 def _explained(model: str):
     """Raise what a library says about memory or the model as a UserError with the cure."""
     try:
         yield
+    except RecordError:  # of a pair that was read meanwhile
+        raise
     except (RuntimeError, ValueError, MemoryError, OSError) as error:
         said = f"{type(error).__name__}: {error}"
         cure = process.advice(said) or "try --backend transformers; --verbose shows where it failed"

@@ -9,17 +9,17 @@ import hashlib
 import json
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice, tee
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import devices
-from crm_dedup_plugin.matching.matcher import Answered, Decision, Matcher, to_line
+from crm_dedup_plugin.matching.matcher import Answered, Decision, Matcher, ahead, kept, to_line
 from crm_dedup_plugin.matching.progress import shown
 from crm_dedup_plugin.pair.files import MAX_ERRORS, DataError, Pair, each_pair
+from crm_dedup_plugin.pair.record import Record
 from crm_dedup_plugin.provenance import PROMPT_VERSION, model_digest
 from crm_dedup_plugin.storage import lock
 
@@ -71,10 +71,8 @@ def _answer(
     say = shown("decide", "lines", total, answered) if total else lambda _: None
     if done:
         print(f"continuing after {len(done):,} lines", file=sys.stderr, flush=True)
-    chunks = _chunks(islice(each_pair(source, origin), answered, None), matcher.shard)
-    decided = _decided(matcher, _ahead(chunks) if total else chunks, explain)  # a pipe is not read ahead: who writes to it may wait for answers
-    # Without a GPU, Ctrl-C would have to wait for the next chunk.
-    for found in _ahead(decided) if total and devices.visible_gpus() else decided:
+    decided = _decided(matcher, islice(each_pair(source, origin), answered, None), explain)
+    for found in ahead(decided) if total else decided:  # a pipe is not read ahead: who writes to it may wait for answers
         errors += [str(one) for one, _ in found if isinstance(one, DataError)]
         write([_line(*pair) for pair in found])
         answered += len(found)
@@ -84,12 +82,18 @@ def _answer(
     return errors, answered
 
 
-def _decided(matcher: Matcher, chunks: Iterable[list[Pair | DataError]], explain: str) -> Iterator[list[tuple[Pair | DataError, Decision | None]]]:
-    chunks, again = tee(chunks)
-    pairs = ([one.records for one in chunk if isinstance(one, Pair)] for chunk in again)
-    for chunk, told in zip(chunks, _in_order(matcher.each(pairs, explain)), strict=True):
+def _decided(matcher: Matcher, items: Iterator[Pair | DataError], explain: str) -> Iterator[list[tuple[Pair | DataError, Decision | None]]]:
+    read: deque[list[Pair | DataError]] = deque()
+    for told in _in_order(matcher.each(_shards(items, matcher.shard, read), explain)):
         decisions = iter(told)
-        yield [(one, next(decisions) if isinstance(one, Pair) else None) for one in chunk]
+        yield [(one, next(decisions) if isinstance(one, Pair) else None) for one in read.popleft()]
+
+
+def _shards(items: Iterator[Pair | DataError], size: int, read: deque[list]) -> Iterator[Iterator[tuple[Record, Record]]]:
+    """Yield the records of so many items at a time, which are parsed when they are asked about; the items of each shard go into `read`."""
+    for first in items:
+        read.append([])
+        yield (one.records for one in kept(chain([first], islice(items, size - 1)), read[-1]) if isinstance(one, Pair))
 
 
 def _in_order(answered: Iterable[Answered]) -> Iterator[list[Decision]]:
@@ -139,18 +143,3 @@ def _part(out: Path, key: str) -> Iterator[tuple[BinaryIO, list[str]]]:
             raise
         path.replace(out)
         label.unlink()
-
-
-def _chunks(items: Iterable[Pair | DataError], size: int) -> Iterator[list[Pair | DataError]]:
-    items = iter(items)
-    while chunk := list(islice(items, size)):
-        yield chunk
-
-
-def _ahead(chunks: Iterator[list]) -> Iterator[list]:
-    """Yield the chunks; the next one is made in a thread while this one is used."""
-    with ThreadPoolExecutor(1) as maker:
-        coming = maker.submit(next, chunks, None)
-        while chunk := coming.result():
-            coming = maker.submit(next, chunks, None)
-            yield chunk
