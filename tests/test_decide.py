@@ -1,5 +1,6 @@
 """Deciding about pairs: the matcher, the command, and what people give them. Asks the embedded model, without vLLM."""
 
+import gc
 import io
 import json
 import os
@@ -13,12 +14,13 @@ from pathlib import Path
 import pytest
 from compact_pairs import generate
 
+from crm_dedup_plugin import provenance
 from crm_dedup_plugin.cli import main
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import devices, embedded, models
+from crm_dedup_plugin.inference import devices, embedded, models, pool
 from crm_dedup_plugin.inference.engine import DECISION, FULL
 from crm_dedup_plugin.inference.transformers_engine import TransformersEngine
-from crm_dedup_plugin.matching import Matcher
+from crm_dedup_plugin.matching import Matcher, pair_file
 from crm_dedup_plugin.matching import matcher as matching
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.pair.answer import LABELS, exchange_sides
@@ -216,6 +218,64 @@ def test_with_a_gpu_the_answers_are_written_in_the_same_order_while_the_model_go
         assert code == 3 and "1 of 10 lines could not be used" in said
         found.append(out.read_text())
     assert found[0] == found[1] and [json.loads(line)["line"] for line in found[0].splitlines()] == list(range(1, 11))
+
+
+def test_with_a_gpu_lines_are_read_as_they_are_asked_about(command, ready, tmp_path, monkeypatch):
+    """The first of a shard go to the model before the last are parsed, and no shard is begun before the one before it is read."""
+    parsed, asked, ask = [], [], TransformersEngine.ask
+    each = pair_file.each_pair
+    monkeypatch.setattr(pair_file, "each_pair", lambda *words: (parsed.append(one) or one for one in each(*words)))
+
+    def read(engine, kind, pairs):
+        given, before = iter(pairs), len(parsed)
+        asked.append((before, [*given], len(parsed)))
+        return ask(engine, kind, asked[-1][1])
+
+    monkeypatch.setattr(TransformersEngine, "ask", read)
+    monkeypatch.setattr(devices, "visible_gpus", lambda: ["0"])
+    for name, value in {"GPU_SHARD": 4, "FEW": 0, "CPU_FEW": 0}.items():
+        monkeypatch.setattr(matching, name, value)
+    (tmp_path / "pairs.jsonl").write_text("\n".join([*lines(3), "{}", *lines(2), "no pair"]))
+    assert command(tmp_path / "pairs.jsonl", "--explain", "none", "--out", tmp_path / "out.jsonl")[0] == 3
+    assert [(before, len(pairs), after) for before, pairs, after in asked] == [(1, 3, 4), (5, 2, 7)]
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [one["line"] for one in found if "error" in one] == [4, 7] and len(found) == 7
+
+
+def test_a_bad_record_is_named_wherever_it_stands(ready):
+    with pytest.raises(RecordError, match="flatten"):
+        ready.decide_many([*[(ANN, ANNE)] * (matching.CPU_FEW + 2), (ANN, {"Name": ["Ann"]})], "none")
+
+
+@pytest.mark.parametrize("gpus", [[], ["0"]])
+def test_what_is_made_ahead_comes_whole_and_in_order_with_its_error(monkeypatch, gpus):
+    def items():
+        yield from ([], [1], [2])
+        raise UserError("no fourth")
+
+    monkeypatch.setattr(devices, "visible_gpus", lambda: gpus)
+    came = []
+    with pytest.raises(UserError, match="no fourth"):
+        list(matching.kept(matching.ahead(items()), came))
+    assert came == [[], [1], [2]]
+
+
+def test_weights_are_hashed_again_only_when_they_have_changed(tmp_path, monkeypatch):
+    weights, hashed = tmp_path / "model.safetensors", []
+    monkeypatch.setattr(provenance, "digest", lambda paths, digest=provenance.digest: digest(hashed.append(path) or path for path in paths))
+    weights.write_bytes(b"one")
+    first = model_digest(str(tmp_path))
+    assert model_digest(str(tmp_path)) == first and len(hashed) == 1
+    (tmp_path / "new").write_bytes(b"two")
+    (tmp_path / "new").replace(weights)
+    assert model_digest(str(tmp_path)) != first and len(hashed) == 2
+
+
+def test_the_garbage_collector_leaves_the_libraries_alone_while_an_engine_is_open(monkeypatch):
+    monkeypatch.setattr(pool, "Engine", lambda *_: object())
+    with pool.start("model"):
+        assert gc.get_freeze_count() > 10_000
+    assert gc.get_freeze_count() < 10_000, "else what the engine held could never be freed"
 
 
 def test_other_pairs_start_afresh(command, tmp_path):

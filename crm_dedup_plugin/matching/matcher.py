@@ -74,12 +74,12 @@ class Matcher:
         """
         if explain not in EXPLAIN:
             raise UserError(f"explain={explain!r} is unknown: choose among {', '.join(EXPLAIN)}")
-        count, given = _counted(pairs)
+        count, given = _counted(map(_comparable, pairs))
         if not count:
             return []
         engine, pairs = self.engine(count, explain), []
         with _explained(self.name):
-            rows = self.calibration.apply(engine.ask(DECISION, kept(map(_comparable, given), pairs)).answers, self.calibration.evidence(pairs))
+            rows = self.calibration.apply(engine.ask(DECISION, kept(given, pairs)).answers, self.calibration.evidence(pairs))
             decided = [LABELS[at] for at in self.calibration.labels(rows)]
             asked = [at for at, label in enumerate(decided) if explain == ALL or (explain == REVIEW and label == LABELS[1])]
             replies = dict(zip(asked, engine.ask(FULL, [pairs[at] for at in asked]).answers, strict=True)) if asked else {}
