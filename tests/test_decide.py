@@ -273,6 +273,7 @@ def test_weights_are_hashed_again_only_when_they_have_changed(tmp_path, monkeypa
 
 def test_the_garbage_collector_leaves_the_libraries_alone_while_an_engine_is_open(monkeypatch):
     monkeypatch.setattr(pool, "Engine", lambda *_: object())
+    monkeypatch.setattr(pool, "environment", lambda _: {})
     with pool.start("model"):
         assert gc.get_freeze_count() > 10_000
     assert gc.get_freeze_count() < 10_000, "else what the engine held could never be freed"

@@ -33,22 +33,17 @@ def start(model: str, options: dict | None = None, engines: int = 1, schema: dic
     """
     os.environ.update({**environment(model), **os.environ})
     gpus = devices.used_gpus(engines, options or {})
-    with contextlib.ExitStack() as opened:
-        if engines == 1:
-            found = Engine(model, options, schema, len(gpus))
-        else:
-            found = Pool(gpus)
-            opened.callback(found.end)
+    found = Engine(model, options, schema, len(gpus)) if engines == 1 else Pool(gpus)
+    try:
+        if engines > 1:
             found.launch(engines)
             found.load(model, options or {}, schema)
-        _leave_alone(opened)
+        gc.freeze()  # the garbage collector takes half a second to look through what the libraries hold, each time
         yield found
-
-
-def _leave_alone(opened: contextlib.ExitStack) -> None:
-    """Until `opened` is closed, let the garbage collector pass over what the libraries hold: looking through it takes half a second each time."""
-    opened.callback(gc.unfreeze)
-    gc.freeze()
+    finally:
+        gc.unfreeze()
+        if engines > 1:
+            found.end()
 
 
 def share(items: Sequence, at: int, engines: int) -> list:

@@ -60,5 +60,7 @@ def _is_no_code(name: str, text: str) -> bool:
 
 
 def _changed(record: Record, values: dict[str, str]) -> Record:
+    if all(record[name] == value for name, value in values.items()):
+        return record
     changed = Record({**record, **values})
-    return record if changed == record or normalise(changed)[1] else changed  # a letter of the other case may need more bytes
+    return record if normalise(changed)[1] else changed  # a letter of the other case may need more bytes

@@ -164,8 +164,7 @@ def _comparable(pair: Pair) -> Pair:
 
 def _counted(pairs: Iterable[Pair]) -> tuple[int, Iterator[Pair]]:
     """Return how many pairs there are, counted as far as it matters to the choice of an engine, and the pairs."""
-    pairs = iter(pairs)
-    first = list(itertools.islice(pairs, max(FEW, CPU_FEW) + 1))
+    first = list(itertools.islice(pairs := iter(pairs), max(FEW, CPU_FEW) + 1))
     return len(first), itertools.chain(first, pairs)
 
 
