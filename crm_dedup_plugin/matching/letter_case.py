@@ -19,44 +19,33 @@ def alike(record_a: Record, record_b: Record) -> tuple[Record, Record]:
 
     Nothing but letter case changes. The order of the records makes no difference, and a second time changes nothing.
     """
-    a, b = _addresses(record_a), _addresses(record_b)
-    if not any(value.isupper() for record in (a, b) for value in record.values()):
-        return a, b
-    texts_a, texts_b = _texts(a), _texts(b)
-    return _titled(a, texts_a, texts_b), _titled(b, texts_b, texts_a)
+    a, b = (_changed(one, {name: _ADDRESS.sub(_lower, value) for name, value in one.items() if "@" in value}) for one in (record_a, record_b))
+    return _titled(a, b), _titled(b, a)
 
 
-def _addresses(record: Record) -> Record:
-    return _changed(record, {name: _ADDRESS.sub(lambda found: found[0].lower(), value) for name, value in record.items() if "@" in value})
-
-
-def _titled(record: Record, own: dict[str, str], others: dict[str, str]) -> Record:
+def _titled(record: Record, other: Record) -> Record:
     found = {}
-    for name, value in record.items():
-        text, other = own[_field(name)], others.get(_field(name), "")
-        if text.isupper() and other != other.upper() and _is_no_code(name, text):
-            known = {word.casefold(): word for word in _WORD.findall(other)}  # GmbH stays GmbH
-            found[name] = _WORD.sub(lambda word, known=known: known.get(word[0].casefold(), word[0].capitalize()), value)
+    for name in (name for name, value in record.items() if value.isupper() and kind_of(name) is Kind.ATTRIBUTE and concept_of(name) != "postcode"):
+        own, others = _text(record, name), _text(other, name)
+        words = _WORD.findall(own)
+        if own.isupper() and others != others.upper() and (len(words) > 1 or len("".join(words)) >= LONG):
+            known = {word.casefold(): word for word in _WORD.findall(others)}  # GmbH stays GmbH
+            found[name] = _WORD.sub(lambda word, known=known: known.get(word[0].casefold(), word[0].capitalize()), record[name])
     return _changed(record, found)
 
 
-def _texts(record: Record) -> dict[str, str]:
-    """Return what a record holds of each field."""
-    texts = {}
-    for name, value in record.items():
-        texts[_field(name)] = f"{texts[_field(name)]} {value}" if _field(name) in texts else value
-    return texts
+def _text(record: Record, name: str) -> str:
+    """Return all that a record holds of what a field is about; the parts of a person's name are one."""
+    return " ".join(value for field, value in record.items() if _about(field) == _about(name))
 
 
-def _field(name: str) -> str:
-    """Return what the fields of two records that hold the same are called alike; the parts of a person's name are one."""
+def _about(name: str) -> str:
     concept = concept_of(name)
     return "name" if concept in ("first", "last") else concept or name.casefold()
 
 
-def _is_no_code(name: str, text: str) -> bool:
-    words = _WORD.findall(text)
-    return (len(words) > 1 or len("".join(words)) >= LONG) and kind_of(name) is Kind.ATTRIBUTE and concept_of(name) != "postcode"
+def _lower(found: re.Match) -> str:
+    return found[0].lower()
 
 
 def _changed(record: Record, values: dict[str, str]) -> Record:

@@ -83,8 +83,7 @@ class Matcher:
             decided = [LABELS[at] for at in self.calibration.labels(rows)]
             asked = [at for at, label in enumerate(decided) if explain == ALL or (explain == REVIEW and label == LABELS[1])]
             replies = dict(zip(asked, engine.ask(FULL, [pairs[at] for at in asked]).answers, strict=True)) if asked else {}
-        told = zip(pairs, decided, rows.tolist(), strict=True)
-        return [self._decision(pair, label, row, replies.get(at)) for at, (pair, label, row) in enumerate(told)]
+        return [self._decision(*one, replies.get(at)) for at, one in enumerate(zip(pairs, decided, rows.tolist(), strict=True))]
 
     def probabilities(self, pairs: Sequence[Pair]) -> list[list[float]]:
         """Return the model's own probability of each label for each pair of records, before any calibration."""

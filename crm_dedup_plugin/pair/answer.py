@@ -28,7 +28,6 @@ RESPONSE_FORMAT = {"type": "json_schema", "json_schema": {"name": "crm_dedup", "
 MAX_ANSWER_TOKENS = 6 * MAX_REASONING_CHARS + 64
 
 _SIDE = re.compile(r"\b(in|from|record) ([AB])\b")  # how a reasoning names a record
-_OTHER_SIDE = {"A": "B", "B": "A"}
 
 
 class Answer(NamedTuple):
@@ -66,7 +65,7 @@ def parse(text: str) -> Answer | None:
 
 def exchange_sides(reasoning: str) -> str:
     """Return a reasoning for the same two records in the other order: what was only in A is now only in B."""
-    return _SIDE.sub(lambda found: f"{found[1]} {_OTHER_SIDE[found[2]]}", reasoning)
+    return _SIDE.sub(lambda found: f"{found[1]} {'A' if found[2] == 'B' else 'B'}", reasoning)
 
 
 def is_truncated(text: str) -> bool:

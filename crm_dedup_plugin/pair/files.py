@@ -72,7 +72,7 @@ def read_record(path: Path | str) -> Record:
     """Return the record that a JSON file holds; raises DataError if it holds anything else, or if there is no such file."""
     with _opened(path, "name a JSON file with one record") as lines:
         try:
-            return normalise(check(_value(b"".join(lines).decode("utf-8-sig"), "write one flat object")))[0]
+            return normalise(check(_object(b"".join(lines).decode("utf-8-sig"), 'write one flat object, as in {"name": "..."}')))[0]
         except UnicodeDecodeError as error:
             raise DataError(f"{path}: byte {error.start + 1} is not UTF-8: save the file as UTF-8") from None
         except (DataError, RecordError) as error:
@@ -156,21 +156,18 @@ def _all(found: Iterable[_Parsed | DataError], origin: str) -> list[_Parsed]:
     return good
 
 
-def _object(text: str) -> dict:
-    if isinstance(value := _value(text, "write one object a line"), dict):
-        return value
-    raise DataError('not an object: write {"input": {...}, "output": {...}}')
-
-
-def _value(text: str, cure: str) -> object:
+def _object(text: str, cure: str = 'write {"input": {...}, "output": {...}}, one object a line, in double quotes') -> dict:
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise DataError(f"not JSON ({error}): {cure}, in double quotes") from None
+        raise DataError(f"not JSON ({error}): {cure}") from None
     except ValueError:
         raise DataError(f"a number has more than {sys.get_int_max_str_digits()} digits: write it as text or leave it out") from None
     except RecursionError:
         raise DataError("lists or objects are nested too deeply: write one flat object a record") from None
+    if not isinstance(value, dict):
+        raise DataError(f"not an object: {cure}")
+    return value
 
 
 def _pair(value: dict, number: int) -> Pair:
