@@ -104,7 +104,7 @@ def test_a_killed_run_goes_on(stage, contacts, undisturbed, tmp_path):
     assert report(run) == report(undisturbed)
 
 
-def test_only_what_has_changed_is_done_again(contacts, undisturbed, tmp_path):
+def test_only_what_has_changed_is_done_again(contacts, undisturbed, tmp_path, capsys):
     run = tmp_path / "run"
     _, asked = match(run, contacts)
     assert asked > 100 and match(run, contacts)[1] == 0
@@ -118,8 +118,12 @@ def test_only_what_has_changed_is_done_again(contacts, undisturbed, tmp_path):
     assert shards == [path.stat().st_mtime_ns for path in sorted((run / "3-decide" / "shards").iterdir())], "no decision is asked again"
     told = len((run / "3-decide" / "reasons.jsonl").read_text(encoding="utf-8").splitlines())
     assert reasons <= told and match(run, contacts, primary="oldest", threshold=0.999, explain=5)[1] == 0, "nor a reasoning"
+    rate = run_folder.report(run, "decide")["pairs_per_second"]
     write(tmp_path / "other.csv", PEOPLE)
+    capsys.readouterr()
     assert match(run, tmp_path / "other.csv")[0]["read"]["records"] == 4
+    told = f"about 0:00:00 to decide about them, at {rate:,.1f} a second as the last time"
+    assert told in capsys.readouterr().err and told in (run / "2-candidates" / "candidates.md").read_text(encoding="utf-8")
 
 
 def test_a_shard_that_is_there_is_not_asked_again(contacts, undisturbed, tmp_path):

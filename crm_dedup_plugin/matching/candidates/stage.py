@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder, sheets
 from crm_dedup_plugin.matching.candidates import blocking, keys
-from crm_dedup_plugin.matching.progress import many, tell
+from crm_dedup_plugin.matching.progress import clock, many, tell
 from crm_dedup_plugin.matching.records import Records
-from crm_dedup_plugin.storage import whole, write_atomically
+from crm_dedup_plugin.storage import read_json, whole, write_atomically
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,7 +38,8 @@ def _find(run: Path, folder: Path, limit: float) -> dict:
     work = folder / "work"
     shutil.rmtree(work, ignore_errors=True)
     try:
-        return _made(Records(run), run_folder.report(run, "read"), folder, limit)
+        rate = (read_json(run_folder.folder(run, "decide") / run_folder.REPORT) or {}).get("pairs_per_second")  # of the last time
+        return _made(Records(run), run_folder.report(run, "read"), folder, limit, rate)
     except BrokenProcessPool:
         raise UserError("candidates: a process was killed: the machine may be out of memory: end other programs, and run the command again") from None
     except (duckdb.Error, OSError) as error:  # what they say may hold values of records
@@ -47,7 +48,7 @@ def _find(run: Path, folder: Path, limit: float) -> dict:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _made(records: Records, read: dict, folder: Path, limit: float) -> dict:
+def _made(records: Records, read: dict, folder: Path, limit: float, rate: float | None) -> dict:
     began, total, work, blank, done = time.monotonic(), read["records"], folder / "work", 0, 0
     for batch, without in keys.write(records, work):
         done, blank = done + batch, blank + without
@@ -64,10 +65,11 @@ def _made(records: Records, read: dict, folder: Path, limit: float) -> dict:
         left_out = _one(database, f"SELECT count(*) FROM pairs WHERE score < {lowest}")
     pairs = sum(one["new"] for one in found)
     report = {"records": total, "without_keys": blank, "pairs": pairs, "per_record": round(pairs / total, 2) if total else 0.0}
-    report |= {"limit": limit, "left_out": left_out, "rules": found}
-    write_atomically(folder / TABLE, _markdown(report, cut))
+    report |= {"limit": limit, "left_out": left_out, "rules": found, "most": most}
+    takes = f"; about {clock(pairs / rate)} to decide about them, at {rate:,.1f} a second as the last time" if pairs and rate else ""
+    write_atomically(folder / TABLE, _markdown(report, cut, takes))
     report["seconds"] = round(time.monotonic() - began, 1)
-    tell(f"candidates: {many(pairs, 'pair')}, {report['per_record']} a record")
+    tell(f"candidates: {many(pairs, 'pair')}, {report['per_record']} a record{takes}")
     return report
 
 
@@ -118,11 +120,12 @@ def _write_blocks(database: "duckdb.DuckDBPyConnection", work: Path, path: Path)
     return [(blocking.NAMES[rule], key, records, pairs) for rule, key, records, pairs in found[:_NAMED]]
 
 
-def _markdown(report: dict, cut: list[tuple]) -> str:
+def _markdown(report: dict, cut: list[tuple], takes: str) -> str:
     lines = [
         "# Candidates",
         "",
-        f"{report['pairs']:,} pairs of {report['records']:,} records: {report['per_record']:,} a record, of {report['limit']:g} allowed.",
+        f"{report['pairs']:,} pairs of {report['records']:,} records: {report['per_record']:,} a record, of {report['limit']:g} allowed{takes}.",
+        f"{report['most']:,} pairs at most were expected, before those that several rules found were joined.",
         f"{report['left_out']:,} pairs were left out because they share less than the others.",
         f"{report['without_keys']:,} records hold nothing that tells who they are about, and are in no pair.",
         "",
