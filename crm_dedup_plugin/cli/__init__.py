@@ -1,12 +1,13 @@
 """The command ``crm-dedup``: one subcommand a stage, in one module a group. Heavy packages are imported only where a stage needs them."""
 
+import argparse
 import os
 import sys
 import traceback
 
 from crm_dedup_plugin import __version__
 from crm_dedup_plugin.cli import data, learn, match, measure, publish, review, train, use
-from crm_dedup_plugin.cli.parser import Program
+from crm_dedup_plugin.cli.parser import NOTHING_WRITTEN, Program
 from crm_dedup_plugin.errors import UserError
 
 
@@ -15,21 +16,21 @@ def main(argv: list[str] | None = None, alone: bool = False) -> int:
 
     `alone` says that this process has nothing else to do, before or after.
     """
-    options, rest = program().parser.parse_known_args(argv)
-    if unknown := [word for word in rest if not (options.passes and word.startswith("--"))]:
-        options.parser.error(f"unknown arguments: {' '.join(unknown)}")
-    options.extra, options.alone = rest, alone
-    if options.verbose:
-        os.environ["CRM_DEDUP_VERBOSE"] = "1"
-    verbose = bool(os.environ.get("CRM_DEDUP_VERBOSE"))
+    options = argparse.Namespace(again=NOTHING_WRITTEN)
     try:
+        _, rest = program().parser.parse_known_args(argv, options)
+        if unknown := [word for word in rest if not (options.passes and word.startswith("--"))]:
+            options.parser.error(f"unknown arguments: {' '.join(unknown)}")
+        options.extra, options.alone = rest, alone
+        if options.verbose:
+            os.environ["CRM_DEDUP_VERBOSE"] = "1"
         options.run(options)
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has read enough, as in `| head`
         return 141
     except (UserError, ValueError, OSError, ModuleNotFoundError) as error:
-        if verbose:
+        if os.environ.get("CRM_DEDUP_VERBOSE"):
             traceback.print_exc()
         if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("crm_dedup_plugin"):
             raise
