@@ -164,6 +164,10 @@ def test_options_for_another_program_are_passed_on_with_their_values():
         ("bench x --arms full fast", "fast is unknown: choose among full, full_cold, full_uncached, full_without_schema, decision,"),
         ("bench x --engine oops", "oops is not understood: write KEY=VALUE"),
         ("synth --n 0", "argument --n: 0 is not a whole number above 0"),
+        ("prepare --demo 0", "argument --demo: 0 is not a whole number above 0"),
+        ("bench x --port -3", "argument --port: -3 is no port: give a whole number from 0 to 65535"),
+        ("serve --port 99999999", "argument --port: 99999999 is no port: give a whole number from 0 to 65535"),
+        ("match x.csv --explain -1", "argument --explain: -1 is not a whole number from 0 on"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(capsys, line, message):

@@ -192,6 +192,15 @@ def test_errors_come_before_work_and_name_the_cure(words, message, tmp_path, mon
     assert "decide:" not in err
 
 
+@pytest.mark.parametrize("words", [["no-such.csv"], ["people.csv", "no-such.csv"], ["people.csv", "--profile", "no-such.yml"]])
+def test_no_run_is_begun_where_a_file_is_missing(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "people.csv", PEOPLE)
+    assert main(["match", *words]) == 1
+    assert "does not exist" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["people.csv"]
+
+
 def test_a_run_has_a_name_or_a_path(tmp_path):
     assert place(None, [Path("x/contacts.csv")]) == Path("runs/contacts")
     assert place("march", [Path("x/contacts.csv")]) == Path("runs/march")

@@ -503,7 +503,7 @@ def test_parquet_that_was_cut_off_is_an_error(tmp_path):
 def test_files_that_are_not_there_or_named_twice(tmp_path):
     for files, said in (
         ([], "no file was named"),
-        ([tmp_path / "no.csv"], "is not there"),
+        ([tmp_path / "no.csv"], "does not exist: check the path"),
         ([tmp_path], "cannot be read"),
         ([put(tmp_path, "Name\nA\n")] * 2, "twice"),
     ):
@@ -539,7 +539,7 @@ def test_a_corrected_copy_of_a_profile_is_used_and_kept_in_the_run(tmp_path):
 def test_a_profile_of_the_package_can_be_named(tmp_path):
     found = result_of(tmp_path, "Record ID,Name\n1,Ann\n2,Bob\n", profile=Path("hubspot_contact"))
     assert found.source["crm"] == "hubspot" and found.ids() == ["1", "2"]
-    with pytest.raises(UserError, match=r"'siebel' is not there: name a YAML file, or one of dynamics_account"):
+    with pytest.raises(UserError, match=r"'siebel' does not exist: name a YAML file, or one of dynamics_account"):
         result_of(tmp_path, "Name\nAnn\n", profile=Path("siebel"))
 
 

@@ -35,7 +35,7 @@ def add(program: Program) -> None:
     shares = {"type": float, "nargs": 3, "metavar": ("TRAIN", "VAL", "TEST")}
     command.option("--fractions", "The share of each split.", (0.8, 0.1, 0.1), "0.8 0.1 0.1", **shares)
     command.option("--seed", "The seed of all random choices.", 7)
-    command.option("--demo", "Generate this many demo pairs instead of reading --data.", None, "read --data", type=int, metavar="PAIRS")
+    command.option("--demo", "Generate this many demo pairs instead of reading --data.", None, "read --data", type=above_zero(int), metavar="PAIRS")
     command.values("--also", "Files with more labelled pairs, which are used for training only.", "none", Path, "FILE")
     kinds = ", ".join(AUGMENTATIONS)
     command.values("--augment", f"Further variants of the training pairs ({kinds}).", "none", one_of(AUGMENTATIONS), "KIND")

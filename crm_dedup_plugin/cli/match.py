@@ -10,6 +10,7 @@ from crm_dedup_plugin.cli.use import asking, opened, quiet
 RUNS, LAST = Path("runs"), "report"
 PRIMARY = "most_complete, oldest, last_changed or column:NAME"
 PROBABILITY = number(float, lambda found: 0 <= found <= 1, "no probability: give a number between 0 and 1")
+COUNT = number(int, lambda found: found >= 0, "not a whole number from 0 on")
 
 
 def add(program: Program) -> None:
@@ -24,10 +25,10 @@ def add(program: Program) -> None:
     explanation = "A YAML file that says what the columns are: a copy of one in crm_dedup_plugin/matching/profiles/, corrected."
     command.option("--profile", explanation, None, "recognised by the headers", type=Path, metavar="FILE")
     explanation = "How many candidate pairs a record may have, on average."
-    command.option("--candidates", explanation, 10.0, type=above_zero(float), metavar="N")
-    explanation = "Merge from this calibrated probability of DUPLICATE on; less waits for a person."
+    command.option("--candidates", explanation, 10.0, "10", type=above_zero(float), metavar="N")
+    explanation = "Merge pairs whose calibrated probability of DUPLICATE is at least this; the rest go to review."
     command.option("--threshold", explanation, None, "the model's own, at least 0.995", type=PROBABILITY, metavar="P")
-    command.option("--explain", "How many of the pairs that wait for a person get a reasoning.", 200, metavar="PAIRS")
+    command.option("--explain", "How many of the pairs that wait for a person get a reasoning.", 200, type=COUNT, metavar="PAIRS")
     command.option("--primary", f"The record of a group that stays: {PRIMARY}.", "most_complete", metavar="RULE")
     explanation = "The last stage to take: read, candidates, decide, group, plan or report."
     command.option("--until", explanation, LAST, type=one_of("matching.run_folder:STAGES"), metavar="STAGE")
@@ -54,9 +55,10 @@ def _learned(run: Path) -> str:
 
 @quiet()
 def _run_match(options) -> None:
-    from crm_dedup_plugin.matching import pipeline, run_folder
+    from crm_dedup_plugin.matching import pipeline, read, run_folder
     from crm_dedup_plugin.reporting import match_report
 
+    read.check(options.files, options.profile)  # before there is a folder for the run
     run = place(options.name, options.files)
     settings = pipeline.Settings(
         options.profile, options.candidates, options.threshold, options.explain, options.price_per_hour, options.primary, options.until

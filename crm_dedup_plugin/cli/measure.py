@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from crm_dedup_plugin.cli.parser import NOTHING_WRITTEN, ONWARD, Parser, Program, above_zero, name, one_of
+from crm_dedup_plugin.cli.parser import NOTHING_WRITTEN, ONWARD, PORT, Parser, Program, above_zero, name, one_of
 
 PARTS = ("offline", "online", "transformers")
 
@@ -52,7 +52,7 @@ def _bench_options(command: Parser) -> None:
     command.values("--batches", "Batch sizes for Transformers; the first that fits is used.", "256 128 64 32 16 8 4", numbers, "N")
     command.values("--concurrency", "How many requests are sent at a time.", "1 4 16 64 256", numbers, "N")
     command.option("--base-url", "The address of an OpenAI-compatible server that already runs.", None, "start one", metavar="URL")
-    command.option("--port", "The port of the server that is started.", 0, "any free one")
+    command.option("--port", "The port of the server that is started.", 0, "any free one", type=PORT, metavar="PORT")
     command.option("--max-tokens", "The longest answer, in tokens.", None, "what the schema allows", **count)
     command.option("--deadline-ms", "Answers that take at most this long count as goodput.", 5000, **count)
     price = {"type": above_zero(float), "metavar": "PRICE"}
@@ -61,7 +61,7 @@ def _bench_options(command: Parser) -> None:
     command.values("--engine", "Arguments for vLLM's engine, as in: max_num_seqs=512.", "none", key_value, "KEY=VALUE")
     explanation = "How many engines share the offline work, spread over the GPUs; the server has at most one a GPU."
     command.option("--engines", explanation, 1, **count)
-    command.option("--timeout", "The longest time for each part, in seconds.", 4 * 3600.0, type=above_zero(float), metavar="SECONDS")
+    command.option("--timeout", "The longest time for each part, in seconds.", 14_400, type=above_zero(float), metavar="SECONDS")
     command.option("--force", "Measure again what has been measured.", False)
 
 

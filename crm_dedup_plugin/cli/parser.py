@@ -100,6 +100,9 @@ def above_zero(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     return number(kind, lambda found: found > 0, f"not a {'whole number' if kind is int else 'number'} above 0")
 
 
+PORT = number(int, lambda found: 0 <= found < 65_536, "no port: give a whole number from 0 to 65535")
+
+
 def one_of(known: Collection[str] | str) -> Callable[[str], str]:
     """Return a type of words: those `known`, or those at a place in this package, "module:NAME", which is imported only when there is a word."""
 

@@ -3,23 +3,21 @@
 from pathlib import Path
 
 from crm_dedup_plugin.cli.match import RUNS
-from crm_dedup_plugin.cli.parser import Program, number
+from crm_dedup_plugin.cli.parser import PORT, Program
 from crm_dedup_plugin.errors import UserError
-
-PORT = number(int, lambda found: 0 <= found < 65_536, "no port: give a whole number from 0 to 65535")
 
 
 def add(program: Program) -> None:
     """Add review."""
     explanation = "Answer what waits for a person, on a page in your browser, until Ctrl-C. It is served on this machine only."
-    command = program.add("use", "review", explanation, "review contacts", _run_review, "every answer that the page showed as kept is on the disk")
+    command = program.add("use", "review", explanation, "review contacts", _run_review, "all answers shown as saved are on disk")
     said = "The name of a run in runs/, the path of its folder, or a file of pairs, one JSON object a line."
     command.add_argument("run_or_pairs", metavar="RUN", help=said)
     command.option(
         "--port", "The port, on this machine only; 0 takes any free one.", None, "that of the last time, or a free one", type=PORT, metavar="PORT"
     )
     command.option("--open", "Open the page in the browser of this machine.", False)
-    explanation = "Of a file of pairs: what `crm-dedup decide` wrote about it with --out."
+    explanation = "The decisions that `crm-dedup decide --out` wrote for a file of pairs."
     command.option("--decisions", explanation, None, "none: no opinion of a model is shown", type=Path, metavar="FILE")
 
 

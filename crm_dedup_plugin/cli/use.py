@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from crm_dedup_plugin import process
 from crm_dedup_plugin.cli.measure import key_value
-from crm_dedup_plugin.cli.parser import Parser, Program, above_zero, one_of
+from crm_dedup_plugin.cli.parser import PORT, Parser, Program, above_zero, one_of
 from crm_dedup_plugin.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def add(program: Program) -> None:
     explanation = "Serve a model to programs through the OpenAI API, until Ctrl-C."
     command = program.add("use", "serve", explanation, "serve --port 8000", _run_serve, "the server has stopped")
     _model(command)
-    command.option("--port", "The port, on this machine only.", 8000, type=above_zero(int), metavar="PORT")
+    command.option("--port", "The port, on this machine only; 0 takes any free one.", 8000, type=PORT, metavar="PORT")
 
 
 def asking(command: Parser, model: str | None = "embedded", said: str = "") -> None:

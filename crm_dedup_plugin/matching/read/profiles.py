@@ -67,7 +67,7 @@ def find(profile: Path) -> Profile:
         return read_profile(profile)
     known = [path.stem for path in sorted(FOLDER.glob("*.yml"))]
     if str(profile) not in known:
-        raise UserError(f"the profile {str(profile)!r} is not there: name a YAML file, or one of {', '.join(known)}")
+        raise UserError(f"the profile {str(profile)!r} does not exist: name a YAML file, or one of {', '.join(known)}")
     return read_profile(FOLDER / f"{profile}.yml")
 
 

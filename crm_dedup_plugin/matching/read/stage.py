@@ -47,29 +47,31 @@ def read(run: Path, files: Sequence[Path], profile: Path | None = None) -> dict:
     `profile` is a YAML file or the name of a profile of the package; without it each file's is recognised by its headers.
     Raises UserError, which names the file, the line and the cure, where a file cannot be read: then nothing is left but the key.
     """
-    files = [Path(file) for file in files]
-    if not files:
-        raise UserError("no file was named: name a CSV, XLSX, Parquet or JSON Lines file")
-    if again := [file for at, file in enumerate(files) if file.resolve() in {other.resolve() for other in files[:at]}]:
-        raise UserError(f"{again[0]} was named twice: name each file once")
-    given = profiles.find(Path(profile)) if profile else None
+    given = check(files, profile)
     known = [given] if given else profiles.shipped()
     key = {
         "version": VERSION,
-        "files": [{"path": str(file), "sha256": _digest(file)} for file in files],
+        "files": [{"path": str(file), "sha256": digest([file])} for file in files],
         "profiles": [digest([one.path]) for one in known],
         "profile": given and given.path.name,
     }
     return run_folder.stage(run, "read", key, lambda folder: _read(folder, files, given))
 
 
-def _digest(file: Path) -> str:
-    try:
-        return digest([file])
-    except FileNotFoundError:
-        raise UserError(f"{file} is not there: check its name") from None
-    except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror}): name a file that you may read") from None
+def check(files: Sequence[Path], profile: Path | None = None) -> Profile | None:
+    """Return the profile that was named, if any; raises UserError where it or a file cannot be read, or a file was named twice."""
+    if not files:
+        raise UserError("no file was named: name a CSV, XLSX, Parquet or JSON Lines file")
+    if again := [file for at, file in enumerate(files) if file.resolve() in {other.resolve() for other in files[:at]}]:
+        raise UserError(f"{again[0]} was named twice: name each file once")
+    for file in files:
+        try:
+            file.open("rb").close()
+        except FileNotFoundError:
+            raise UserError(f"{file} does not exist: check the path") from None
+        except OSError as error:
+            raise UserError(f"{file} cannot be read ({error.strerror}): name a file that you may read") from None
+    return profiles.find(profile) if profile else None
 
 
 def _read(folder: Path, files: Sequence[Path], given: Profile | None) -> dict:
