@@ -105,7 +105,7 @@ def test_few_arms_on_two_engines_that_load_at_once(workspace):
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (("--data", "none.jsonl"), "none.jsonl does not exist: run `make prep` first"),
+        (("--data", "none.jsonl"), "none.jsonl does not exist: run `crm-dedup prepare` first"),
         (("--model", "outputs/none"), "outputs/none does not exist: run `crm-dedup train MODEL --name tiny` first"),
         (("--base-url", "http://127.0.0.1:9", "--parts", "online", "--force"), "no OpenAI server answers at http://127.0.0.1:9"),
     ],

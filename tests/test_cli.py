@@ -208,7 +208,9 @@ def test_without_the_packages_a_command_says_what_to_run(tmp_path, name):
     command = [sys.executable, "-I", "-S", "-c", BARE, str(ROOT), *example(name)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
-    assert re.fullmatch(r"error: the package \w+ is not installed: run `make setup`, then use .venv/bin/crm-dedup", done.stderr.splitlines()[-1])
+    assert re.fullmatch(
+        r"error: the package \w+ is not installed: run `make setup` in the repository, then use its .venv/bin/crm-dedup", done.stderr.splitlines()[-1]
+    )
     assert "Traceback" not in done.stderr
 
 
@@ -275,7 +277,7 @@ def test_measuring_too_early_says_what_to_run_first(tmp_path, monkeypatch, capsy
     data = tmp_path / "test.jsonl"
     monkeypatch.setattr(documents, "TEST_SPLIT", data)
     assert main(["kpi", "mine", "--limit", "3"]) == 1
-    assert capsys.readouterr().err == f"error: {data} does not exist: run `make prep` first\n"
+    assert capsys.readouterr().err == f"error: {data} does not exist: run `crm-dedup prepare` first\n"
     data.touch()
     assert main(["kpi", "mine"]) == 1
     assert capsys.readouterr().err == "error: outputs/mine-merged does not exist: run `crm-dedup train MODEL --name mine` first\n"

@@ -124,7 +124,7 @@ def test_pairs_with_other_labels_are_refused(row, tmp_path):
 def test_missing_files_say_what_to_give(tmp_path):
     with pytest.raises(ValueError, match="--metadata"):
         task.load_pairs()
-    with pytest.raises(DataError, match="make prep"):
+    with pytest.raises(DataError, match="crm-dedup prepare"):
         task.load_split(data=str(tmp_path / "none.jsonl"))
 
 

@@ -216,7 +216,7 @@ def test_without_probabilities_only_the_harness_runs(workplace):
     (workplace.folder / "val.jsonl").unlink()
     assert workplace.kpi(tasks=["crm_dedup"], probabilities=False)["calibration"] is None
     assert len(workplace.commands) == 1
-    with pytest.raises(UserError, match=r"val\.jsonl does not exist: run `make prep` first, or give --no-probabilities"):
+    with pytest.raises(UserError, match=r"val\.jsonl does not exist: run `crm-dedup prepare` first, or give --no-probabilities"):
         workplace.kpi(tasks=["crm_dedup"])
     with pytest.raises(UserError, match=r"unseen\.jsonl does not exist: run `crm-dedup synth --unseen"):
         workplace.kpi(tasks=["crm_dedup_unseen"], probabilities=False)

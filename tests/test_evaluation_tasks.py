@@ -17,7 +17,7 @@ from test_perturb import pairs
 from crm_dedup_plugin.evaluation import answers, documents, task
 from crm_dedup_plugin.pair import prompt
 from crm_dedup_plugin.pair.answer import LABELS, dump
-from crm_dedup_plugin.pair.files import DataError
+from crm_dedup_plugin.pair.files import DataError, read_pairs
 from crm_dedup_plugin.policy import reasoning
 
 CHANGED = ["crm_dedup_swapped", "crm_dedup_shuffled", "crm_dedup_injected"]
@@ -204,6 +204,29 @@ def test_unseen_pairs_are_read_from_their_own_file(split):
     result = evaluate(Planted(lambda _: "NO_MATCH"), ["crm_dedup_unseen"], unseen=str(split))
     assert value(result, "crm_dedup_unseen", "dedup_recall_no_match") == 1
     assert len(result["samples"]["crm_dedup_unseen"]) == 31
+
+
+def test_the_tasks_of_a_run_read_the_test_split_once_and_again_when_it_changes(tmp_path, monkeypatch):
+    split, reads = tmp_path / "test.jsonl", []
+    rows = [json.dumps(row) + "\n" for row in generate(6)]
+    split.write_text("".join(rows), encoding="utf-8")
+    monkeypatch.setattr(documents, "read_pairs", lambda path, **options: reads.append(path) or read_pairs(path, **options))
+    found = evaluate(Planted(lambda _: "NO_MATCH"), ["crm_dedup", *CHANGED], data=str(split))
+    assert reads == [split] and {len(part) for part in found["samples"].values()} == {7}
+    split.write_text("".join(rows[1:]), encoding="utf-8")
+    assert len(documents.split(str(split))) == 5 and len(reads) == 2
+
+
+def test_the_splits_of_the_current_folder_come_before_those_of_the_repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(documents.TASKS)
+    files = (documents.TEST_SPLIT, documents.UNSEEN, documents.LISTS)
+    assert [documents.place(file) for file in files] == [documents.ROOT / "data" / file for file in files]
+    own = tmp_path / "data" / documents.TEST_SPLIT
+    own.parent.mkdir(parents=True)
+    own.write_text("".join(json.dumps(row) + "\n" for row in generate(4)), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert [documents.place(file) for file in files] == [Path("data") / file for file in files]
+    assert [doc["key"] for doc in documents.split()] == [f"{own}:{number}" for number in range(4)]
 
 
 def test_every_task_has_the_canary_and_no_free_metric(split, benchmarks):

@@ -61,7 +61,7 @@ def test_the_text_of_training_is_the_text_of_evaluation(tokenizer, tmp_path):
 
 
 def test_a_split_in_another_order_is_refused_with_the_pair_and_the_cure(tokenizer):
-    with pytest.raises(UserError, match=r"pair 'p1' of a split is not in the order of its prompt: .* run `make prep` again"):
+    with pytest.raises(UserError, match=r"pair 'p1' of a split is not in the order of its prompt: .* run `crm-dedup prepare` again"):
         sample(tokenizer, left=RIGHT, right=LEFT)
 
 

@@ -148,7 +148,7 @@ def test_an_unknown_model_lists_the_known_ones(project):
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_a_missing_split_names_the_command_that_makes_it(project, split):
     Path(f"data/splits/{split}.jsonl").unlink()
-    with pytest.raises(UserError, match=f"{split}.jsonl does not exist: run `make prep`"):
+    with pytest.raises(UserError, match=f"{split}.jsonl does not exist: run `crm-dedup prepare`"):
         run.train(LARGE, [])
 
 

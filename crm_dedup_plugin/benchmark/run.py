@@ -70,7 +70,7 @@ def bench(
 def check(name: str, work: Workload) -> None:
     """Raise UserError on a workload that cannot work, before anything is started."""
     if not Path(work.data).is_file():
-        raise UserError(f"{work.data} does not exist: run `make prep` first")
+        raise UserError(f"{work.data} does not exist: run `crm-dedup prepare` first")
     if work.model.startswith("outputs/") and not (Path(work.model) / "config.json").is_file():
         raise UserError(f"{work.model} does not exist: run {advise('train', name)} first, or give --random-weights with --model for its speed alone")
     pairs, gpus = len(work.load()[0]), devices.gpus_per_engine(work.engine)

@@ -58,7 +58,7 @@ def _explained(error: Exception) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, ModuleNotFoundError):
-        return f"the package {error.name} is not installed: run `make setup`, then use .venv/bin/crm-dedup"
+        return f"the package {error.name} is not installed: run `make setup` in the repository, then use its .venv/bin/crm-dedup"
     said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
     return f"{said or type(error).__name__} (--verbose shows where)"
 

@@ -5,6 +5,7 @@ A perturbation is drawn from the name of the task and the id of the row, so ever
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Sequence
@@ -20,9 +21,7 @@ from crm_dedup_plugin.policy import attacks
 ROOT = Path(__file__).resolve().parents[2]
 TASKS = ROOT / "lm_eval_tasks"
 TASK_NAMES = tuple(sorted(path.stem for path in TASKS.rglob("*.yaml")))
-TEST_SPLIT = ROOT / "data" / "splits" / "test.jsonl"
-UNSEEN = ROOT / "data" / "unseen.jsonl"
-LISTS = ROOT / "data" / "lists-held-out.jsonl"
+TEST_SPLIT, UNSEEN, LISTS = Path("splits/test.jsonl"), Path("unseen.jsonl"), Path("lists-held-out.jsonl")  # see `place`
 BENCHMARKS = "CRM_DEDUP_BENCHMARKS"
 
 CANARY = dict.fromkeys(("id", "key", "gold", "slice", "target"), "") | {
@@ -33,14 +32,20 @@ CANARY = dict.fromkeys(("id", "key", "gold", "slice", "target"), "") | {
 }
 
 
+def place(file: Path) -> Path:
+    """Return where one of the files above is: in ``data/`` of the current folder if it holds splits, else in that of the repository."""
+    own = Path("data")
+    return (own if (own / "splits").is_dir() else ROOT / "data") / file
+
+
 def split(data: str | None = None, perturbation: str = "", **_) -> list[dict]:
     """Return the test split, or the file `data` in the same format; `perturbation` is swapped, shuffled, injected or nothing."""
-    return _decided(data or TEST_SPLIT, 'run `make prep` or give --metadata \'{"data": "FILE"}\'', perturbation)
+    return _decided(data or place(TEST_SPLIT), 'run `crm-dedup prepare` or give --metadata \'{"data": "FILE"}\'', perturbation)
 
 
 def unseen(unseen: str | None = None, **_) -> list[dict]:
     """Return pairs of kinds that no model was trained on, from the file `unseen` in the format of a split."""
-    return _decided(unseen or UNSEEN, 'run `crm-dedup synth --unseen --out data/unseen.jsonl` or give --metadata \'{"unseen": "FILE"}\'')
+    return _decided(unseen or place(UNSEEN), 'run `crm-dedup synth --unseen --out data/unseen.jsonl` or give --metadata \'{"unseen": "FILE"}\'')
 
 
 def pairs(pairs: str | None = None, **_) -> list[dict]:
@@ -80,8 +85,16 @@ def benchmark_files(folder: str | None = None, without: Sequence[str] = ()) -> l
 
 def _decided(path: Path | str, cure: str, perturbation: str = "") -> list[dict]:
     """Return the pairs of a file whose labels are decisions."""
-    found = read_pairs(path, cure=cure, labels=LABELS)
-    return [_document(Path(path), number, pair, pair.slice or "", perturbation) for number, pair in enumerate(found)]
+    path = Path(path)
+    known = path.stat() if path.is_file() else None
+    found = _pairs(path, cure, known and (known.st_ino, known.st_size, known.st_mtime_ns))
+    return [_document(path, number, pair, pair.slice or "", perturbation) for number, pair in enumerate(found)]
+
+
+@functools.lru_cache(maxsize=2)  # the tasks of one run share the test split
+def _pairs(path: Path, cure: str, state: tuple[int, ...] | None) -> list[Pair]:
+    """Return the pairs of a file; `state` tells one that has changed from the one that was read before."""
+    return read_pairs(path, cure=cure, labels=LABELS)
 
 
 def _document(path: Path, number: int, pair: Pair, slice: str = "", perturbation: str = "") -> dict:

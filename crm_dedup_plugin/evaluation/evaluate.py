@@ -55,18 +55,19 @@ def evaluate(
     the model, one on each GPU, share the pairs. Numbers that were made from the same model, data, task and options are not
     measured again. Raises UserError on what the user can correct.
     """
-    model, data = model or models.named(name), data or documents.TEST_SPLIT
+    model, data = model or models.named(name), data or documents.place(documents.TEST_SPLIT)
     check_options(limit, per_file, copies)
     if not data.is_file():
-        raise UserError(f"{data} does not exist: run `make prep` first")
+        raise UserError(f"{data} does not exist: run `crm-dedup prepare` first")
     if model.startswith("outputs/") and not (Path(model) / "config.json").is_file():
         raise UserError(f"{model} does not exist: run {advise('train', name)} first")
     seen = families(model)
     tasks = _tasks(tasks, seen)
     linkable = probabilities and PUBLIC in tasks and not (limit or per_file)
-    lists = [documents.LISTS] if linkable and documents.LISTS.is_file() else []
+    held_out = documents.place(documents.LISTS)
+    lists = [held_out] if linkable and held_out.is_file() else []
     if linkable and not lists:
-        cure = f"crm-dedup synth --lists --n 4000 --seed 9 --out data/{documents.LISTS.name}"
+        cure = f"crm-dedup synth --lists --n 4000 --seed 9 --out data/{held_out.name}"
         print(f"the public pairs are not linked, because there are no held-out lists: run `{cure}` to make them")
     benchmarks = documents.benchmark_files(without=seen) if PUBLIC in tasks else []
     files = [*_files(tasks, data, probabilities), *benchmarks, *lists]
@@ -87,7 +88,7 @@ def evaluate(
     found = _probabilities(model, [data, _validation(data), *lists, *linked], limit) if probabilities else {}
     result = summarise(items) | {
         "calibration": calibrate(found[data], found[_validation(data)], _validation(data), items[MAIN]) if probabilities else None,
-        "linking": link(found, documents.LISTS, linked) if lists else None,
+        "linking": link(found, held_out, linked) if lists else None,
         "model": model,
         "inputs": used,
         "seed": engine.SEED,
@@ -137,7 +138,7 @@ def lm_eval_command(model: str, output: str, tasks: Sequence[str], metadata: dic
     """Return the command line of the harness, with the settings of the engine for this machine."""
     arguments = {"pretrained": model, **engine.settings(), **({"data_parallel_size": copies} if copies > 1 else {})}
     return [
-        *(sys.executable, "-m", "lm_eval", "--include_path", "lm_eval_tasks", "--tasks", ",".join(tasks)),
+        *(sys.executable, "-m", "lm_eval", "--include_path", os.path.relpath(documents.TASKS), "--tasks", ",".join(tasks)),
         *("--model", "vllm", "--model_args", json.dumps(arguments), "--apply_chat_template", "--batch_size", "auto"),
         *("--metadata", json.dumps(metadata), "--output_path", output, "--log_samples", *options),
     ]
@@ -191,15 +192,15 @@ def _tasks(asked: Sequence[str] | None, seen: Sequence[str]) -> list[str]:
         if unknown := sorted(set(asked) - set(documents.TASK_NAMES)):
             raise UserError(f"no task {', '.join(unknown)}: use some of {', '.join(documents.TASK_NAMES)}")
         return list(dict.fromkeys((MAIN, *asked)))
-    extra = ("crm_dedup_unseen",) * documents.UNSEEN.is_file() + (PUBLIC,) * unseen
+    extra = ("crm_dedup_unseen",) * documents.place(documents.UNSEEN).is_file() + (PUBLIC,) * unseen
     return [MAIN, *RATES, *extra]
 
 
 def _files(tasks: Sequence[str], data: Path, probabilities: bool) -> list[Path]:
     """Return the files that are read besides `data`."""
-    needed = {_validation(data): "`make prep` first, or give --no-probabilities"} if probabilities else {}
+    needed = {_validation(data): "`crm-dedup prepare` first, or give --no-probabilities"} if probabilities else {}
     if "crm_dedup_unseen" in tasks:
-        needed[documents.UNSEEN] = "`crm-dedup synth --unseen --out data/unseen.jsonl` first"
+        needed[documents.place(documents.UNSEEN)] = "`crm-dedup synth --unseen --out data/unseen.jsonl` first"
     for path, cure in needed.items():
         if not path.is_file():
             raise UserError(f"{path} does not exist: run {cure}")

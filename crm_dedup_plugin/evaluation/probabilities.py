@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--limit", type=int, help="measure only this many pairs of each file, the first ones")
     options = parser.parse_args(argv)
-    pairs = {str(path): read_pairs(path, options.limit, "run `make prep` first") for path in options.files}
+    pairs = {str(path): read_pairs(path, options.limit, "run `crm-dedup prepare` first") for path in options.files}
     found = iter(probabilities(options.model, [pair.records for part in pairs.values() for pair in part]))
     write_atomically(options.out, json.dumps({path: [next(found) for _ in part] for path, part in pairs.items()}))
 

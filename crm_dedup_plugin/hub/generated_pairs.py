@@ -43,11 +43,11 @@ def require_generated(folder: Path = FOLDER) -> Pairs:
     """Return what is known of the pairs if they were generated; raises UserError if they may be of real people."""
     pairs = read(folder)
     if pairs is None:
-        raise UserError(f"{folder} has no summary.json that fits its files, so nobody knows where its pairs came from: run `make prep` again")
+        raise UserError(f"{folder} has no summary.json that fits its files, so nobody knows where its pairs came from: run `crm-dedup prepare` again")
     if pairs.commands is None:
         raise UserError(
             f"--dataset publishes generated pairs only, and those in {folder} are not known to be: records of real people stay here. "
-            "Push the model without --dataset; for pairs of `crm-dedup synth`, keep the card that it wrote beside them and run `make prep` again"
+            "Push the model without --dataset; for pairs of `crm-dedup synth`, keep the card it wrote beside them and run `crm-dedup prepare` again"
         )
     return pairs
 

@@ -80,7 +80,7 @@ def load(names: Sequence[str], places: Sequence[Path]) -> Comparison:
         return compare_rows(rows)
     rows = _rows(_folders(places), places[0])
     if not rows:
-        raise UserError(f"{' and '.join(map(str, places))} hold{'s' * (len(places) == 1)} no results: run `make demo`, or `make kpi-MODEL`, first")
+        raise UserError(f"{' and '.join(map(str, places))} hold{'s' * (len(places) == 1)} no results: run `crm-dedup kpi NAME` first")
     found = compare_rows(rows)
     missing = [path.stem for path in sorted(CONFIGS.glob("*.yml")) if path.stem not in {row.name for row in rows}]
     elsewhere = {name: compare_rows(_rows(_folders([place / name for place in places]), places[0] / name)) for name in _nested(places)}

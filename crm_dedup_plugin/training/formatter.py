@@ -29,7 +29,7 @@ class CrmDedupStrategy(PromptTokenizingStrategy):
         prompt = ask(**pair["input"])
         if prompt.record_a is not pair["input"]["record_a"]:
             raise UserError(
-                f"pair {pair.get('id')!r} of a split is not in the order of its prompt: change your pairs in data/all.jsonl and run `make prep` again"
+                f"pair {pair.get('id')!r} of a split is not in the order of its prompt: edit data/all.jsonl and run `crm-dedup prepare` again"
             )
         question = text_ids(self.tokenizer, prompt.text)
         answer = self._answer(**pair["output"])

@@ -183,7 +183,7 @@ def preflight(model: str, settings: dict) -> None:
 
     for source in [*settings["datasets"], *(settings.get("test_datasets") or [])]:
         if not Path(source["path"]).is_file():
-            raise UserError(f"{source['path']} does not exist: run `make prep` first")
+            raise UserError(f"{source['path']} does not exist: run `crm-dedup prepare` first")
     if settings.get("bf16") is True and not settings.get("crm_dedup_cpu") and not torch.cuda.is_available():
         raise UserError(
             f"{model} needs an NVIDIA GPU with 24 GB and CUDA, and there is none here: train it on one, or try `make demo`, which needs none"
@@ -205,7 +205,7 @@ def _hub_size(base: str) -> int:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     if base.count("/") != 1 or base.startswith(("outputs/", ".", "/")):
-        raise UserError(f"the base model {base} does not exist: run `crm-dedup fetch` (or `make demo`), or name a model of the Hub")
+        raise UserError(f"the base model {base} does not exist: run `crm-dedup fetch`, or name a model of the Hub")
     try:
         snapshot_download(base, allow_patterns=["*.safetensors", "*.json"], local_files_only=True)
         return 0

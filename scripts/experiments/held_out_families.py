@@ -37,7 +37,7 @@ SMALLEST = 1e-6  # a probability: what is less is as good as never
 
 def sets(also: list[Path]) -> list[Path]:
     """Return the files of all sets, the lists last."""
-    return [*documents.benchmark_files(), *(path for folder in also for path in sorted(folder.glob("*.jsonl"))), documents.LISTS]
+    return [*documents.benchmark_files(), *(path for folder in also for path in sorted(folder.glob("*.jsonl"))), documents.place(documents.LISTS)]
 
 
 def log_odds(probabilities: np.ndarray) -> np.ndarray:

@@ -28,12 +28,17 @@ RESULTS = Path("results/scale_out.json")
 _DONE = re.compile(r"Processed prompts: 100%\|[^|\r\n]*\| (\d+)/\1 \[((?:\d+:)?\d+:\d\d)<")
 
 
+def split() -> Path:
+    """Return the test split that is measured."""
+    return documents.place(documents.TEST_SPLIT)
+
+
 def measure(model: str, copies: int, tasks: list[str], limit: int | None) -> dict:
     """Run the evaluation and return its rate; raises UserError where it fails or tells no rate."""
     options = ["--limit", str(limit)] if limit else []
     with tempfile.TemporaryDirectory(prefix="scale-out-") as folder:
         log = Path(folder) / "log"
-        command = evaluate.lm_eval_command(model, folder, tasks, {"data": str(documents.TEST_SPLIT)}, options, copies)
+        command = evaluate.lm_eval_command(model, folder, tasks, {"data": str(split())}, options, copies)
         environment = {**engine.environment(model), **os.environ, "RAY_DEDUP_LOGS": "0"}
         began = time.monotonic()
         with log.open("wb") as file:
@@ -104,7 +109,12 @@ def main(argv: list[str] | None = None) -> None:
             continue
         entry = {"model": name, "random_weights": options.random_weights, "copies": copies}
         entry |= measure(options.model, copies, options.tasks, options.limit)
-        entry |= {"tasks": options.tasks, "hardware": detect()._asdict(), "data_sha256": digest([documents.TEST_SPLIT]), "versions": versions()}
+        entry |= {
+            "tasks": options.tasks,
+            "hardware": detect()._asdict(),
+            "data_sha256": digest([split()]),
+            "versions": versions(),
+        }
         entry |= {"seed": engine.SEED, "command": f"scripts/experiments/scale_out.py {shlex.join(arguments)}"}
         result_entries.keep(options.results, entry, _key)
         print(f"{name}, {copies} copies: {entry['answers_per_second']:,.1f} answers/s", flush=True)
