@@ -96,3 +96,14 @@ def test_published_paths_lead_to_where_the_code_lives(path, names):
     homes = {"metrics": metrics, "prompt": prompt, "schema": answer}
     published = importlib.import_module(f"crm_dedup_plugin.{path}")
     assert all(getattr(published, name) is getattr(homes[path], name) for name in names)
+
+
+def test_the_committed_results_are_of_the_present_task_and_prompt():
+    found = {path: json.loads(path.read_text(encoding="utf-8"))["inputs"] for path in (ROOT / "results").rglob("metrics.json")}
+    hashes = {path: inputs["task_sha256"] for path, inputs in found.items() if inputs.get("task_version") == TASK_VERSION}
+    shown = ("smollm2-135m", "smollm2-135m-base", "smollm2-135m-mean", "embedded", "demo/smollm2-135m", "demo/smollm2-135m-base")
+    assert {ROOT / "results" / name / "metrics.json" for name in shown} <= set(hashes)
+    assert set(hashes.values()) == {fingerprint.fingerprint()}
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "results").rglob("*.json")]
+    asked = [one["inputs"]["prompt_sha256"] for one in files if isinstance(one, dict) and "prompt_sha256" in (one.get("inputs") or {})]
+    assert len(asked) >= 13 and set(asked) == {probe.fingerprint()}
