@@ -50,7 +50,7 @@ def test_every_weight_is_the_mean_and_all_else_the_first_ones(capsys):
     assert history["seconds"] == 31.5 and list(history["averaged"]) == ["m0", "m1", "m2"]
 
 
-def test_a_mean_has_learnt_from_all_that_its_parents_have():
+def test_a_mean_has_learned_from_all_that_its_parents_have():
     for name, families in (("m0", ["oar", "splink"]), ("m1", ["chicago", "oar"]), ("m2", [])):
         manifest = trained(name, weights(0)) / MANIFEST
         manifest.write_text(json.dumps({**json.loads(manifest.read_text()), FAMILIES: families}))

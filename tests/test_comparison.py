@@ -434,14 +434,14 @@ def test_models_that_break_the_schema_or_have_no_probabilities_do_not_win():
     ],
 )
 def test_the_recommendation_is_plain(found, said):
-    assert said in " ".join(texts(compare_rows(rows(*found)))["verdict"])
+    assert said in " ".join(texts(compare_rows(rows(*found)))["recommendation"])
 
 
 def test_the_recommendation_says_where_another_row_links_lists_better():
     def said(mine: dict | None, other: dict | None) -> str:
         parts = (("mine", quality(2, covered=0.9), mine), ("baseline-x", baseline(20, 0.1), other))
         found = compare_rows(rows(*((name, {**part, "linking": links and {"mean_f1": links}}) for name, part, links in parts)))
-        return " ".join(texts(found)["verdict"])
+        return " ".join(texts(found)["recommendation"])
 
     warning = (
         "For lists that do not come from a CRM, baseline-x links better, with an F1 of 0.90 (0.88–0.92) against 0.77 (0.75–0.79) on public ones."

@@ -169,7 +169,7 @@ def test_unseen_and_public_pairs_join_where_they_are(workplace, monkeypatch):
     assert set(result["inputs"]["files_sha256"]) == {"val.jsonl", "unseen.jsonl", "one.jsonl", "two.jsonl"}
 
 
-def test_a_model_is_not_measured_on_files_of_families_that_it_has_learnt_from(workplace, monkeypatch, capsys):
+def test_a_model_is_not_measured_on_files_of_families_that_it_has_learned_from(workplace, monkeypatch, capsys):
     Path("public").mkdir()
     row = {"pair_id": "1", "label": 1, "record_a": {"name": "Ann"}, "record_b": {"name": "Ann"}}
     for name in ("splink_one", "oar_two", "oar_three"):

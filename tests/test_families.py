@@ -1,4 +1,4 @@
-"""What a model has learnt from real sources is read from its training pairs, and names the public files that cannot measure it."""
+"""What a model has learned from real sources is read from its training pairs, and names the public files that cannot measure it."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from compact_pairs import generate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_dedup_plugin.dataset.families import learnt_from, of_file
+from crm_dedup_plugin.dataset.families import learned_from, of_file
 
 
 def test_families_are_those_of_the_real_pairs_alone(tmp_path):
@@ -16,7 +16,7 @@ def test_families_are_those_of_the_real_pairs_alone(tmp_path):
     rows[1] |= {"slice": "real_oar_facilities"}
     rows[2]["input"]["record_a"]["note"] = '"slice": "real_chicago_sites"'  # a record cannot say that
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in [*rows, *rows]))
-    assert learnt_from(tmp_path / "train.jsonl") == ["oar", "splink"]
+    assert learned_from(tmp_path / "train.jsonl") == ["oar", "splink"]
 
 
 @given(st.text("abc_1", min_size=1), st.lists(st.text("abc1", min_size=1)))

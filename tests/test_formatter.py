@@ -98,7 +98,7 @@ def matcher(guide):
 
 @pytest.mark.parametrize("decision", LABELS)
 @pytest.mark.parametrize("reasoning", REASONS, ids=range(len(REASONS)))
-def test_constrained_decoding_may_emit_every_token_that_is_learnt(tokenizer, guide, decision, reasoning):
+def test_constrained_decoding_may_emit_every_token_that_is_learned(tokenizer, guide, decision, reasoning):
     _, answer, _ = sample(tokenizer, decision=decision, reasoning=reasoning)
     accepting = matcher(guide)
     for token in answer[:-1]:

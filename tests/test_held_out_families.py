@@ -1,4 +1,4 @@
-"""The protocol for public files: a set counts only with trainings that have learnt nothing of its family, and its numbers are right."""
+"""The protocol for public files: a set counts only with trainings that have learned nothing of its family, and its numbers are right."""
 
 import json
 import sys

@@ -99,10 +99,10 @@ def test_nothing_that_is_trained_on_is_measured_with():
     assert {attack.encoding for attack in attacks.TRAIN} & {attack.encoding for attack in attacks.EVAL} == {"plain"}
     for target in LABELS:
         measured = [text for attack in attacks.EVAL for text in (attack.template, attack.text(target), attack.order)]
-        learnt = [text for attack in attacks.TRAIN for text in (attack.template, attack.text(target))]
-        learnt += [attack.order for attack in attacks.TRAIN if "{payload}" in attack.template]
-        assert not set(measured) & set(learnt)
-        assert not [start for start in learnt if any(start[:25].casefold() in text.casefold() for text in measured)]
+        learned = [text for attack in attacks.TRAIN for text in (attack.template, attack.text(target))]
+        learned += [attack.order for attack in attacks.TRAIN if "{payload}" in attack.template]
+        assert not set(measured) & set(learned)
+        assert not [start for start in learned if any(start[:25].casefold() in text.casefold() for text in measured)]
 
 
 @pytest.mark.parametrize("target", LABELS)

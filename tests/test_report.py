@@ -112,7 +112,7 @@ def size(path) -> tuple[int, int]:
     return struct.unpack(">II", head[16:24])
 
 
-def drawn(measured: dict) -> quality_figures.Drawing:
+def drawn(measured: dict) -> quality_figures.Figure:
     return quality_figures.confusion(Row("mine", Metrics.model_validate(measured)))
 
 

@@ -20,7 +20,7 @@ from sources import people, registry  # noqa: E402
 from sources.organisations import _one_form  # noqa: E402
 from sources.readers import READERS  # noqa: E402
 
-from crm_dedup_plugin.dataset.families import learnt_from  # noqa: E402
+from crm_dedup_plugin.dataset.families import learned_from  # noqa: E402
 from crm_dedup_plugin.dataset.plausible import plausible  # noqa: E402
 from crm_dedup_plugin.errors import UserError  # noqa: E402
 from crm_dedup_plugin.pair.files import read_rows  # noqa: E402
@@ -211,7 +211,7 @@ def test_the_command_leaves_out_a_fold_and_repeats_itself(tmp_path, capsys):
     rows, cut = read_rows(tmp_path / "one.jsonl")
     card = json.loads((tmp_path / "one.card.json").read_text())
     assert not cut and {row["slice"] for row in rows} == {"real_congress_congress", "real_oar_oar_facilities"}
-    assert learnt_from(tmp_path / "one.jsonl") == ["congress", "oar"]
+    assert learned_from(tmp_path / "one.jsonl") == ["congress", "oar"]
     assert card["held_out"] == ["splink"] and card["sha256"] == sha256(found["one"]).hexdigest() and card["pairs"] == len(rows)
     assert "congress: 40 pairs, 20 of one entity" in capsys.readouterr().out
     for row in rows:

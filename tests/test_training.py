@@ -109,9 +109,9 @@ def test_the_merged_model_answers_as_the_trained_adapter_did(restored, workspace
     before = logits(quantised, tokenizer)
     trained = logits(PeftModel.from_pretrained(quantised, workspace / "outputs" / name), tokenizer)
     merged = logits(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), tokenizer)
-    learnt, lost = (trained - before).norm(), (merged - trained).norm()
-    assert learnt > 0.05 * before.norm()
-    assert lost < 0.01 * learnt
+    learned, lost = (trained - before).norm(), (merged - trained).norm()
+    assert learned > 0.05 * before.norm()
+    assert lost < 0.01 * learned
 
 
 def test_a_model_without_an_adapter_has_all_its_weights_trained_and_is_kept_in_bf16(restored, workspace):

@@ -95,7 +95,7 @@ def test_an_overridden_output_folder_is_where_the_adapter_is_looked_for(project,
     assert launches.merged_from == Path("outputs/other")
 
 
-def test_a_training_that_goes_on_has_learnt_from_what_came_before_too(project, monkeypatch):
+def test_a_training_that_goes_on_has_learned_from_what_came_before_too(project, monkeypatch):
     Launches(monkeypatch)
     Path("outputs/first-merged").mkdir()
     Path("outputs/first-merged", run.MANIFEST).write_text(json.dumps({run.FAMILIES: ["oar"]}))

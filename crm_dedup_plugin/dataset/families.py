@@ -11,7 +11,7 @@ from pathlib import Path
 _SLICE = re.compile(rb'"slice": *"real_([a-z0-9]+)_')
 
 
-def learnt_from(path: Path) -> list[str]:
+def learned_from(path: Path) -> list[str]:
     """Return the families of the real pairs in a file of training pairs, sorted."""
     with path.open("rb") as lines:
         return sorted({family.decode() for line in lines for family in _SLICE.findall(line)})

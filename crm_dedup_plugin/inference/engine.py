@@ -64,8 +64,8 @@ def environment(model: str) -> dict[str, str]:
     return variables | {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": str(os.cpu_count())}
 
 
-def normalised(logprobs: Sequence[float]) -> list[float]:
-    """Return probabilities that sum to 1, given the log-probabilities of all choices."""
+def softmax(logprobs: Sequence[float]) -> list[float]:
+    """Return probabilities that sum to 1, given the logits or log-probabilities of all choices."""
     highest = max(logprobs)
     weights = [math.exp(value - highest) for value in logprobs]
     return [weight / sum(weights) for weight in weights]
@@ -212,7 +212,7 @@ class Engine:
         return params(max_tokens=limits, structured_outputs=self.grammar)
 
     def _probabilities(self, output) -> list[float]:
-        return normalised([output.logprobs[0][token].logprob for token in self.firsts])
+        return softmax([output.logprobs[0][token].logprob for token in self.firsts])
 
 
 def _reply(output) -> Reply:

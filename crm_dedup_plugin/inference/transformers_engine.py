@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from crm_dedup_plugin.inference import devices
 from crm_dedup_plugin.inference.batch import Batch, Reply
-from crm_dedup_plugin.inference.engine import DECISION, SEED, Pair, normalised
+from crm_dedup_plugin.inference.engine import DECISION, SEED, Pair, softmax
 from crm_dedup_plugin.pair import answer, tokens
 
 
@@ -72,7 +72,7 @@ class TransformersEngine:
         ids, cache = prompt + self.start, self._cache(prompt)
         logits = self._logits(ids[cache.get_seq_length() :], cache)
         self.known = ids, cache
-        return normalised(logits[self.firsts].tolist()), 1
+        return softmax(logits[self.firsts].tolist()), 1
 
     def _reply(self, prompt: list[int], limit: int) -> tuple[Reply, int]:
         from crm_dedup_plugin.inference import grammar

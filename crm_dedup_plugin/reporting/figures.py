@@ -1,4 +1,4 @@
-"""What all figures share: one style, one look for each row, and a drawing that becomes a PNG file or an SVG in a page.
+"""What all figures share: one style, one look for each row, and a figure that becomes a PNG file or an SVG in a page.
 
 A page is read on a phone too, so that a figure has one pair of axes and is `WIDTH` inches wide; its text then stays legible.
 The same numbers give the same bytes.
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib.figure
 import matplotlib.style
-from matplotlib.figure import Figure
 
 from crm_dedup_plugin.reporting.comparison import Row
 from crm_dedup_plugin.reporting.results import Interval
@@ -29,10 +29,10 @@ INK, PALE, SOFT = "#1d2733", "#c3cbd5", "#5b6775"
 LONGEST = 26  # characters of a name
 
 
-class Drawing(NamedTuple):
+class Figure(NamedTuple):
     """A figure, the text for those who do not see it, and the names that stand out in it."""
 
-    figure: Figure
+    figure: matplotlib.figure.Figure
     alt: str
     names: str = ""
 
@@ -64,7 +64,7 @@ def style():
 
 def axes_of(width: float, height: float, rows: int = 1, columns: int = 1):
     """Return (figure, axes) of this size in inches."""
-    figure = Figure(figsize=(width, height))
+    figure = matplotlib.figure.Figure(figsize=(width, height))
     return figure, figure.subplots(rows, columns)
 
 
@@ -101,7 +101,7 @@ def bars(found: Sequence[Interval]) -> list[list[float]]:
     return [[max(one.value - one.low, 0.0) for one in found], [max(one.high - one.value, 0.0) for one in found]]
 
 
-def legend_below(figure: Figure, axes) -> None:
+def legend_below(figure: matplotlib.figure.Figure, axes) -> None:
     """Put the legend under the axes, where it hides nothing, and make the figure higher by as much."""
     handles, names = axes.get_legend_handles_labels()
     if handles:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.reporting.comparison import Row
-from crm_dedup_plugin.reporting.figures import INK, PALE, SMALL, SOFT, WIDTH, Drawing, Look, axes_of, dots, legend_below, looks, shown, style
+from crm_dedup_plugin.reporting.figures import INK, PALE, SMALL, SOFT, WIDTH, Figure, Look, axes_of, dots, legend_below, looks, shown, style
 from crm_dedup_plugin.reporting.metric_names import MERGING, QUALITY, ROBUSTNESS
 from crm_dedup_plugin.reporting.results import Interval, Metrics
 
@@ -28,10 +28,10 @@ def draw(result: dict, folder: Path, name: str) -> list[Path]:
 
 
 @style()
-def overview(rows: Sequence[Row], look: dict[str, Look]) -> list[Drawing]:
+def overview(rows: Sequence[Row], look: dict[str, Look]) -> list[Figure]:
     """Draw macro F1, and the coverage at 99% precision, of each row with their intervals."""
 
-    def drawn(title: str, get: Callable[[Row], Interval | None]) -> Drawing:
+    def drawn(title: str, get: Callable[[Row], Interval | None]) -> Figure:
         figure, axes = axes_of(WIDTH, 0.7 + 0.3 * len(rows))
         dots(axes, rows, [get(row) for row in rows], look, fmt="o")
         for place, row in enumerate(rows):
@@ -39,7 +39,7 @@ def overview(rows: Sequence[Row], look: dict[str, Look]) -> list[Drawing]:
                 axes.text(0.02, place, "not measured", va="center", fontsize=8.5, color=SOFT)
         axes.set(xlim=(-0.02, 1.02), xlabel=title)
         values = "; ".join(f"{shown(row.name)}: {found.value:.2f}" for row in rows if (found := get(row)))
-        return Drawing(figure, f"{title} with intervals. {values}.")
+        return Figure(figure, f"{title} with intervals. {values}.")
 
     return [
         drawn(QUALITY["macro_f1"].title, lambda row: row.metrics.macro_f1),
@@ -48,7 +48,7 @@ def overview(rows: Sequence[Row], look: dict[str, Look]) -> list[Drawing]:
 
 
 @style()
-def precision_recall(rows: Sequence[Row], look: dict[str, Look]) -> Drawing | None:
+def precision_recall(rows: Sequence[Row], look: dict[str, Look]) -> Figure | None:
     """Draw precision against recall of automatic merges, one curve for each row."""
     drawn = [row for row in rows if row.metrics.calibration and row.metrics.calibration.precision_recall]
     if not drawn:
@@ -63,11 +63,11 @@ def precision_recall(rows: Sequence[Row], look: dict[str, Look]) -> Drawing | No
         axes.plot(curve.recall, curve.precision, label=shown(row.name), **options)
     axes.set(xlim=(-0.01, 1.02), ylim=(0, 1.03), xlabel="recall: share of duplicates merged", ylabel="precision: share of merges right")
     legend_below(figure, axes)
-    return Drawing(figure, f"Precision-recall curves of automatic merges: {', '.join(shown(row.name) for row in drawn)}.")
+    return Figure(figure, f"Precision-recall curves of automatic merges: {', '.join(shown(row.name) for row in drawn)}.")
 
 
 @style()
-def reliability(row: Row, look: dict[str, Look]) -> Drawing | None:
+def reliability(row: Row, look: dict[str, Look]) -> Figure | None:
     """Draw accuracy against confidence of one row, before and after calibration."""
     bins = row.metrics.calibration and row.metrics.calibration.reliability
     if not bins or not any(bins.values()):
@@ -89,11 +89,11 @@ def reliability(row: Row, look: dict[str, Look]) -> Drawing | None:
             axes.scatter(x, y, sizes, color=fill, edgecolors=color, zorder=3, label=texts[-1])
     axes.set(xlim=(0.3, 1.03), ylim=(-0.03, 1.03), xlabel="confidence of the decision", ylabel="share that is right", title=shown(row.name))
     legend_below(figure, axes)
-    return Drawing(figure, f"Reliability of {shown(row.name)}: {'; '.join(texts)}.")
+    return Figure(figure, f"Reliability of {shown(row.name)}: {'; '.join(texts)}.")
 
 
 @style()
-def confusion(row: Row) -> Drawing:
+def confusion(row: Row) -> Figure:
     """Draw the confusion matrix of one row: labels down, decisions across, counts with shares of the label."""
     counts = row.metrics.confusion
     columns = [*LABELS, *([UNREADABLE] if any(counts.get(label, {}).get(UNREADABLE) for label in LABELS) else [])]
@@ -113,11 +113,11 @@ def confusion(row: Row) -> Drawing:
         f"{label}: " + ", ".join(f"{count} {name}" for count, name in zip(line, columns, strict=True))
         for label, line in zip(LABELS, table, strict=True)
     )
-    return Drawing(figure, f"Confusion matrix of {shown(row.name)}, label: decisions. {told}.")
+    return Figure(figure, f"Confusion matrix of {shown(row.name)}, label: decisions. {told}.")
 
 
 @style()
-def robustness(rows: Sequence[Row], look: dict[str, Look]) -> Drawing | None:
+def robustness(rows: Sequence[Row], look: dict[str, Look]) -> Figure | None:
     """Draw the rates of flips and of injections with their intervals, a group of dots for each row."""
     rates = [name for name in ATTACKS if any(getattr(row.metrics, name) for row in rows)]
     drawn = [row for row in rows if any(getattr(row.metrics, name) for name in rates)]
@@ -135,4 +135,4 @@ def robustness(rows: Sequence[Row], look: dict[str, Look]) -> Drawing | None:
         f"{shown(row.name)}: " + ", ".join(f"{ATTACKS[name]} {found.value:.2f}" for name in rates if (found := getattr(row.metrics, name)))
         for row in drawn
     )
-    return Drawing(figure, f"Rates of flips and injections with intervals. {told}.")
+    return Figure(figure, f"Rates of flips and injections with intervals. {told}.")

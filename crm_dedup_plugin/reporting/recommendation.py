@@ -44,7 +44,7 @@ def coverage(row: Row) -> Interval:
 
 
 def texts(found: Comparison) -> dict[str, list[str]]:
-    """Return what was compared ("subject"), "how" to read it, the "verdict" and the "rule", each as lines."""
+    """Return what was compared ("subject"), "how" to read it, the "recommendation" and the "rule", each as lines."""
     choice, measured = choose(found.rows), found.measured
     best = choose([row for row in found.rows if not row.baseline]).winner
     facts = {
@@ -58,7 +58,7 @@ def texts(found: Comparison) -> dict[str, list[str]]:
     }
     settings = {"precision": PRECISION, "few": FEW, "cell": cell}
     module = environment().get_template("recommendation.jinja").make_module({**choice._asdict(), **facts, **settings})
-    return {name: getattr(module, name)().splitlines() for name in ("subject", "how", "verdict", "rule")}
+    return {name: getattr(module, name)().splitlines() for name in ("subject", "how", "recommendation", "rule")}
 
 
 def _better_linker(winner: Row | None, rows: Sequence[Row]) -> Row | None:

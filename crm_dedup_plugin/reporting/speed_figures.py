@@ -11,7 +11,7 @@ from pathlib import Path
 from matplotlib.ticker import LogLocator
 
 from crm_dedup_plugin.reporting.comparison import Row, marks
-from crm_dedup_plugin.reporting.figures import PALE, SOFT, WIDTH, Drawing, Look, axes_of, bars, legend_below, looks, shown, style
+from crm_dedup_plugin.reporting.figures import PALE, SOFT, WIDTH, Figure, Look, axes_of, bars, legend_below, looks, shown, style
 from crm_dedup_plugin.reporting.metric_names import ARMS, LATENCIES
 from crm_dedup_plugin.reporting.results import Benchmark, find
 from crm_dedup_plugin.reporting.tables import rate
@@ -28,7 +28,7 @@ def draw(result: dict, folder: Path, name: str) -> list[Path]:
         "latency.png": latency(machine, [row], look, tuple(LATENCIES)),
         "limit.png": limit(machine, row),
     }
-    return [drawing.png(folder / file) for file, drawing in drawn.items() if drawing]
+    return [figure.png(folder / file) for file, figure in drawn.items() if figure]
 
 
 def machines(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -53,7 +53,7 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 @style()
-def front(machine: str, rows: Sequence[Row], look: dict[str, Look]) -> Drawing | None:
+def front(machine: str, rows: Sequence[Row], look: dict[str, Look]) -> Figure | None:
     """Draw macro F1 against pairs a second with the Pareto front, whose names it tells; rows with random weights have no quality."""
     drawn = [row for row in rows if row.metrics and not row.benchmark.random_weights and find(row.benchmark, "offline.full.pairs_per_second")]
     if not drawn:
@@ -74,11 +74,11 @@ def front(machine: str, rows: Sequence[Row], look: dict[str, Look]) -> Drawing |
     axes.set(ylim=(0, 1.02), xlabel="pairs a second, whole answers (logarithmic)", ylabel="macro F1", title=_machine(machine))
     legend_below(figure, axes)
     names = ", ".join(shown(drawn[at].name) for at in best)
-    return Drawing(figure, f"Macro F1 against pairs a second on {machine}. On the Pareto front: {names}.", names)
+    return Figure(figure, f"Macro F1 against pairs a second on {machine}. On the Pareto front: {names}.", names)
 
 
 @style()
-def throughput(machine: str, rows: Sequence[Row], look: dict[str, Look]) -> Drawing | None:
+def throughput(machine: str, rows: Sequence[Row], look: dict[str, Look]) -> Figure | None:
     """Draw pairs a second against the number of concurrent requests; of a single model also those within the deadline."""
     drawn = [row for row in rows if row.benchmark.online]
     if not drawn:
@@ -91,11 +91,11 @@ def throughput(machine: str, rows: Sequence[Row], look: dict[str, Look]) -> Draw
     _concurrency(axes, drawn)
     axes.set(ylabel="pairs a second", title=_machine(machine))
     legend_below(figure, axes)
-    return Drawing(figure, f"Throughput against concurrency on {machine}: {', '.join(shown(row.name) for row in drawn)}.")
+    return Figure(figure, f"Throughput against concurrency on {machine}: {', '.join(shown(row.name) for row in drawn)}.")
 
 
 @style()
-def latency(machine: str, rows: Sequence[Row], look: dict[str, Look], kinds: Sequence[str] = ("e2el",)) -> Drawing | None:
+def latency(machine: str, rows: Sequence[Row], look: dict[str, Look], kinds: Sequence[str] = ("e2el",)) -> Figure | None:
     """Draw the quantiles of each kind of latency against the number of concurrent requests."""
     drawn = [row for row in rows if row.benchmark.online]
     if not drawn:
@@ -115,11 +115,11 @@ def latency(machine: str, rows: Sequence[Row], look: dict[str, Look], kinds: Seq
     if side > 1:
         figure.suptitle(_machine(machine), fontsize=10)
     legend_below(figure, panels[0])
-    return Drawing(figure, f"Latency against concurrency on {machine}: {', '.join(shown(row.name) for row in drawn)}.")
+    return Figure(figure, f"Latency against concurrency on {machine}: {', '.join(shown(row.name) for row in drawn)}.")
 
 
 @style()
-def limit(machine: str, row: Row) -> Drawing | None:
+def limit(machine: str, row: Row) -> Figure | None:
     """Draw how near each way of answering comes to what the hardware allows."""
     found = row.benchmark.offline or {}
     arms = {name: arm for name in ARMS if (arm := found.get(name)) and arm.pairs_per_second and arm.limit_pairs_per_second}
@@ -137,7 +137,7 @@ def limit(machine: str, row: Row) -> Drawing | None:
     axes.invert_yaxis()
     axes.set(xlabel="pairs a second", xlim=(0, 1.5 * max(*limits, *(one.high for one in rates))), title=f"{_label(row)}\n{_machine(machine)}")
     legend_below(figure, axes)
-    return Drawing(figure, f"Throughput of {shown(row.name)} against the physical limit on {machine}.")
+    return Figure(figure, f"Throughput of {shown(row.name)} against the physical limit on {machine}.")
 
 
 def _curve(axes, row: Row, path: str, look: dict[str, Look], **options) -> None:

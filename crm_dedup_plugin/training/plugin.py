@@ -155,7 +155,7 @@ def keep_gradients(model: torch.nn.Module) -> None:
 
 
 def fingerprint(cfg: dict) -> str:
-    """Return a hash of everything that determines what is learnt: settings, data files, and how the formatter tokenises the probe pairs."""
+    """Return a hash of everything that determines what is learned: settings, data files, and how the formatter tokenises the probe pairs."""
     digest = hashlib.sha256()
     settings = {key: value for key, value in dict(cfg).items() if key not in ("axolotl_config_path", "dataset_prepared_path")}
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())

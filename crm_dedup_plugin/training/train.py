@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from crm_dedup_plugin import process
-from crm_dedup_plugin.dataset.families import learnt_from
+from crm_dedup_plugin.dataset.families import learned_from
 from crm_dedup_plugin.errors import CONFIGS, UserError
 from crm_dedup_plugin.provenance import FAMILIES, MANIFEST, PRIVATE, digest, families, private_records, versions
 from crm_dedup_plugin.storage import RESULTS, write_atomically
@@ -68,7 +68,7 @@ def train(model: str, overrides: Sequence[str] = (), force: bool = False, name: 
         "overrides": given,
         "base_model": settings["base_model"],
         "train_sha256": digest([data := Path(settings["datasets"][0]["path"])]),
-        FAMILIES: sorted({*learnt_from(data), *families(settings["base_model"]), *families(f"{settings.get('lora_model_dir')}-merged")}),
+        FAMILIES: sorted({*learned_from(data), *families(settings["base_model"]), *families(f"{settings.get('lora_model_dir')}-merged")}),
         **done,
         "versions": versions(),
     }

@@ -14,7 +14,7 @@ NOTE = "the labels of generated CRM pairs are its own decisions, so on those it 
 
 
 def fit(train: Pairs | None, val: Pairs, seed: int) -> Fitted:
-    """Return the rules; nothing is learnt or chosen."""
+    """Return the rules; nothing is learned or chosen."""
     return Fitted(_verdicts, {}, NOTE)
 
 

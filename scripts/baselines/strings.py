@@ -14,7 +14,7 @@ SCORERS = {"token_sort": (fuzz.token_sort_ratio,), "token_sort_or_set": (fuzz.to
 
 
 def fit(train: Pairs, val: Pairs, seed: int) -> Fitted:
-    """Choose similarity and thresholds by the macro F1 on the validation pairs; nothing is learnt from `train`."""
+    """Choose similarity and thresholds by the macro F1 on the validation pairs; nothing is learned from `train`."""
 
     def decide(pairs: Pairs, scorer: str, low: float, high: float) -> Verdicts:
         scores = similarity(pairs, scorer)

@@ -1,7 +1,7 @@
 """Measure what an instruction does that asks for each decision, the right one too: ``.venv/bin/python scripts/experiments/attack_targets.py MODEL``.
 
 The task `crm_dedup_injected` attacks each pair once. A model that was trained with attacks which never asked for the right decision has
-learnt what the answer is not, and is moved by those who ask for the contrary. Here every pair is attacked once for each decision, in the same
+learned what the answer is not, and is moved by those who ask for the contrary. Here every pair is attacked once for each decision, in the same
 place and words but for that one; decisions come from the probability of their first tokens. Keeps ``results/attack_targets.json``.
 """
 

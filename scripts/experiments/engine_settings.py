@@ -134,7 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", help="folder or Hub id")
     parser.add_argument("--random-weights", action="store_true")
-    parser.add_argument("--data", default="data/splits/train.jsonl", help="pairs: timed only, nothing is learnt from them")
+    parser.add_argument("--data", default="data/splits/train.jsonl", help="pairs: timed only, nothing is learned from them")
     parser.add_argument("--pairs", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=[], metavar="TRY")

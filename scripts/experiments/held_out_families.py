@@ -22,7 +22,7 @@ from pathlib import Path
 import held_out_tables
 import numpy as np
 
-from crm_dedup_plugin.dataset.families import learnt_from, of_file
+from crm_dedup_plugin.dataset.families import learned_from, of_file
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import documents, linking
 from crm_dedup_plugin.evaluation.calibration import auroc
@@ -101,7 +101,7 @@ def main() -> None:
         scores, about = ask(options.name, paths), {"families": families(folder), "model_sha256": model_digest(folder)}
     else:
         train = options.splits / "train.jsonl"
-        scores, about = boost(options.splits, paths, options.seed), {"families": learnt_from(train), "train_sha256": digest([train])}
+        scores, about = boost(options.splits, paths, options.seed), {"families": learned_from(train), "train_sha256": digest([train])}
     about |= {"name": options.name, "what": options.what, "seed": options.seed, "seconds": round(time.monotonic() - began, 1)}
     keep(options.name, scores, paths, {**about, "command": f"scripts/experiments/{Path(__file__).name} {options.what} {options.name}"})
 

@@ -1,4 +1,4 @@
-"""Numbers and tables of `held_out_families.py`: every set by models that have learnt nothing of its family.
+"""Numbers and tables of `held_out_families.py`: every set by models that have learned nothing of its family.
 
 Threshold and best threshold are of F1. Intervals are over pairs and trainings together: each resample draws pairs, and one training.
 """
@@ -66,7 +66,7 @@ NUMBERS: dict[str, Callable[[np.ndarray, np.ndarray, float], float]] = {
 
 
 def held_out(scored: list[Scored], stem: str) -> list[Scored]:
-    """Return the trainings that have learnt nothing of the family of a set."""
+    """Return the trainings that have learned nothing of the family of a set."""
     return [one for one in scored if not of_file(Path(stem), one.about["families"])]
 
 
@@ -110,8 +110,8 @@ def summarise(folder: Path) -> None:
     scored = [load(path) for path in sorted(folder.glob("*.npz"))]
     kinds: dict[str, list[Scored]] = {}
     for one in scored:
-        learnt = "real sources too" if one.about["families"] else "generated pairs alone"
-        kinds.setdefault(f"{one.about['what']}, {learnt}", []).append(one)
+        learned = "real sources too" if one.about["families"] else "generated pairs alone"
+        kinds.setdefault(f"{one.about['what']}, {learned}", []).append(one)
     if both := together(kinds.get(OURS, []), kinds.get(BOOSTING, [])):
         kinds[BOTH] = both
     found = {}

@@ -47,7 +47,7 @@ class Source(NamedTuple):
 
     @property
     def slice(self) -> str:
-        """Return the slice of its pairs, which tells `dataset.families` what a model has learnt from."""
+        """Return the slice of its pairs, which tells `dataset.families` what a model has learned from."""
         return f"real_{self.family}_{self.name}"
 
 
