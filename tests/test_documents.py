@@ -1,8 +1,11 @@
 """The measured tables reach the documents that name them, and results/ holds what the project promises."""
 
+import fnmatch
 import hashlib
 import json
+import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -66,6 +69,29 @@ def test_the_intervals_shown_span_all_trainings_and_the_values_stay():
     two = {"a": {"value": 0.3, "low": 0.2, "high": 0.35}, "b": {"c": {"value": 1, "low": 0, "high": 2}}, "name": "second"}
     wide = {"a": {"value": 0.5, "low": 0.2, "high": 0.6}, "b": {"c": {"value": 1, "low": 0, "high": 2}}, "name": "first"}
     assert quality.spanned(one, [two]) == wide and quality.spanned(one, []) == one
+
+
+def written_paths(text: str, folders: set[str]) -> set[str]:
+    """Return what a document says of files in `folders`, with "*" for a name in capitals; also names of programs alone, as in `train.py`."""
+    names = "|".join(sorted(folders))
+    found = re.findall(rf"(?<![\w./-])(?:{names})/[\w./*-]*[\w/*]", text) + re.findall(r"`(\w+\.(?:py|sh|yml|yaml))`", text)
+    return {re.sub(r"\b[A-Z]+\b", "*", name) for name in found}
+
+
+@pytest.mark.parametrize("document", ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("[dlrs]*/*.md"))])
+def test_every_path_that_a_document_names_is_there(document):
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    inside = [name.removeprefix("crm_dedup_plugin/") for name in tracked if name.startswith("crm_dedup_plugin/")]
+    folders = {name.partition("/")[0] for name in [*tracked, *inside] if "/" in name} - {"data"}  # its files are yours: git ignores them
+    there = {*tracked, *inside, *(f"{parent}/" for name in [*tracked, *inside] for parent in Path(name).parents)}
+    there |= {name.removesuffix("/") for name in there} | {Path(name).name for name in tracked}
+    text = update_documents.MARKS.sub("", (ROOT / document).read_text(encoding="utf-8"))  # commands in results are as they were run
+    missing = {name for name in written_paths(text, folders) if not fnmatch.filter(there, name)}
+    assert missing == set()
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
 def test_the_generated_set_is_hard_for_similarity():
