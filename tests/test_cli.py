@@ -156,6 +156,7 @@ def test_options_for_another_program_are_passed_on_with_their_values():
     [
         ("kpi x --limit 0", "argument --limit: 0 is not a whole number above 0"),
         ("kpi x --limit -3", "argument --limit: -3 is not a whole number above 0"),
+        ("kpi x --data-parallel-size 0", "argument --data-parallel-size: 0 is not a whole number above 0"),
         ("kpi x --per-file 0", "argument --per-file: 0 is not a whole number above 0"),
         ("bench x --repeats 1.5", "argument --repeats: 1.5 is not a whole number above 0"),
         ("bench x --timeout 0", "argument --timeout: 0 is not a number above 0"),

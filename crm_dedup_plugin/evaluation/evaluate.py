@@ -56,7 +56,7 @@ def evaluate(
     measured again. Raises UserError on what the user can correct.
     """
     model, data = model or models.named(name), data or documents.place(documents.TEST_SPLIT)
-    check_options(limit, per_file, copies)
+    check_copies(copies)
     if not data.is_file():
         raise UserError(f"{data} does not exist: run `crm-dedup prepare` first")
     if model.startswith("outputs/") and not (Path(model) / "config.json").is_file():
@@ -144,11 +144,8 @@ def lm_eval_command(model: str, output: str, tasks: Sequence[str], metadata: dic
     ]
 
 
-def check_options(limit: int | None = None, per_file: int | None = None, copies: int = 1) -> None:
-    """Raise UserError on numbers that make no sense, and on copies that Ray would fail to place late, or would wait for without end."""
-    for option, number in (("--limit", limit), ("--per-file", per_file), ("--data-parallel-size", copies)):
-        if number is not None and number < 1:
-            raise UserError(f"{option} {number}: give 1 or more")
+def check_copies(copies: int) -> None:
+    """Raise UserError on copies that Ray would fail to place late, or would wait for without end."""
     if copies == 1:
         return
     if not importlib.util.find_spec("ray"):

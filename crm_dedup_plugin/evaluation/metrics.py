@@ -25,12 +25,7 @@ Cells = Counter  # the cells of a confusion matrix: (gold, predicted) -> number 
 Scores = dict[str, Callable[[Cells], float]]
 
 
-def evaluate(
-    gold: Sequence[str],
-    predicted: Sequence[str | None],
-    slices: Sequence[str | None] | None = None,
-    seed: int = 7,
-) -> dict:
+def evaluate(gold: Sequence[str], predicted: Sequence[str | None], slices: Sequence[str | None] | None = None, seed: int = 7) -> dict:
     """Return accuracy, macro F1, the precision, recall and F1 of each decision, the confusion matrix and the slices.
 
     Every number is `{"value": x, "low": l, "high": h}`: a share between 0 and 1 with the 95% interval of a seeded
@@ -44,12 +39,7 @@ def evaluate(
     return result
 
 
-def evaluate_pairs(
-    match: Sequence[int],
-    predicted: Sequence[str | None],
-    slices: Sequence[str] | None = None,
-    seed: int = 7,
-) -> dict:
+def evaluate_pairs(match: Sequence[int], predicted: Sequence[str | None], slices: Sequence[str] | None = None, seed: int = 7) -> dict:
     """Return two-way metrics; `match` is 1 where both records are of the same entity and 0 where they are not.
 
     `precision`, `recall` and `f1` count POSSIBLE as no match. `coverage` is the share of the pairs that were decided,

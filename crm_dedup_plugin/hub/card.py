@@ -22,10 +22,7 @@ from crm_dedup_plugin.storage import EVIDENCE, RESULTS
 
 TEMPLATES = ("model_card.md.jinja", "dataset_card.md.jinja")
 SMALL_TRAINING, SMALL_TEST = 5_000, 1_000  # with fewer pairs, the card calls the model a demonstration
-EXAMPLE = (
-    {"Name": "Ann Lee", "Email": "ann@lee.example", "City": "Leeds"},
-    {"First Name": "Anne", "Last Name": "Lee", "E-mail": "ann@lee.example"},
-)
+EXAMPLE = ({"Name": "Ann Lee", "Email": "ann@lee.example", "City": "Leeds"}, {"First Name": "Anne", "Last Name": "Lee", "E-mail": "ann@lee.example"})
 SPLIT_NAMES = {"train": "train", "validation": "val", "test": "test"}  # the Hub's name: ours
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
 HUB_METRICS = {"macro_f1": "f1", "accuracy": "accuracy", "precision_duplicate": "precision", "recall_duplicate": "recall"}

@@ -15,11 +15,7 @@ MAX_REASONING_CHARS: int = SCHEMA["properties"]["reasoning"]["maxLength"]
 # What the decoder gets. `propertyNames` says "no other keys" once more: xgrammar does not take it, so that
 # vLLM's automatic choice falls on llguidance, which honours `whitespace_flexible`. With xgrammar's defaults a
 # weak model may emit line breaks up to the token limit.
-GRAMMAR = {
-    **SCHEMA,
-    "propertyNames": {"enum": list(SCHEMA["properties"])},
-    "x-guidance": {"whitespace_flexible": False, "lenient": True},
-}
+GRAMMAR = {**SCHEMA, "propertyNames": {"enum": list(SCHEMA["properties"])}, "x-guidance": {"whitespace_flexible": False, "lenient": True}}
 
 # The same for a server that speaks OpenAI's chat completions.
 RESPONSE_FORMAT = {"type": "json_schema", "json_schema": {"name": "crm_dedup", "strict": True, "schema": GRAMMAR}}

@@ -34,11 +34,7 @@ class CrmDedupStrategy(PromptTokenizingStrategy):
         question = text_ids(self.tokenizer, prompt.text)
         answer = self._answer(**pair["output"])
         tokens = question + answer
-        return {
-            "input_ids": tokens,
-            "attention_mask": [1] * len(tokens),
-            "labels": [IGNORE] * len(question) + answer,
-        }
+        return {"input_ids": tokens, "attention_mask": [1] * len(tokens), "labels": [IGNORE] * len(question) + answer}
 
     def _answer(self, decision: str, reasoning: str | None = None) -> list[int]:
         """Return the tokens of an answer; without a reasoning those up to the one at which decisions differ."""

@@ -19,6 +19,7 @@ from pathlib import Path
 import result_entries
 
 from crm_dedup_plugin.benchmark.roofline import detect
+from crm_dedup_plugin.cli.parser import above_zero
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import documents, evaluate
 from crm_dedup_plugin.inference import engine
@@ -93,7 +94,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("model", help="folder of the model")
     parser.add_argument("--name", help="of the entry (that of the folder)")
     parser.add_argument("--random-weights", action="store_true", help="say in the results that it was never trained")
-    parser.add_argument("--copies", type=int, nargs="+", default=[1, 2], metavar="N", help="(1 2)")
+    parser.add_argument("--copies", type=above_zero(int), nargs="+", default=[1, 2], metavar="N", help="(1 2)")
     parser.add_argument("--tasks", nargs="+", default=[evaluate.MAIN, *evaluate.RATES], metavar="TASK")
     parser.add_argument("--limit", type=int, metavar="PAIRS", help="the first pairs of each task only")
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -102,7 +103,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     name = options.name or Path(options.model).name
     for copies in options.copies:
-        evaluate.check_options(copies=copies)
+        evaluate.check_copies(copies)
     for copies in options.copies:
         if not options.force and (name, copies) in map(_key, result_entries.read(options.results)):
             print(f"{name}, {copies} copies: is there already")
