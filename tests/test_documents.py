@@ -90,22 +90,35 @@ def test_every_path_that_a_document_names_is_there(document):
     assert missing == set()
 
 
+@pytest.fixture
+def measured(tmp_path) -> Path:
+    """A copy of what was measured, to be changed."""
+    for path in (ROOT / "results").rglob("metrics.json"):
+        copy = tmp_path / path.relative_to(ROOT / "results")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "lost"),
+    [
+        ("baseline-boosting", lambda found: found["macro_f1"].update(high=0.999), "the fine-tuned model is better than similarity"),
+        ("baseline-splink", lambda found: found["inputs"].update(data_sha256="other pairs"), "the fine-tuned model is better than similarity"),
+        ("baseline-policy", lambda found: found["accuracy"].update(low=0.9), "the policy is right by construction"),
+        ("baseline-policy", lambda found: found["linking"]["slices"].clear(), "on some public sets the rules of the policy link best"),
+    ],
+)
+def test_a_sentence_that_the_results_do_not_show_is_named(measured, name, change, lost):
+    path = measured / name / "metrics.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    change(found)
+    path.write_text(json.dumps(found), encoding="utf-8")
+    assert [claim.startswith(lost) for claim, holds in update_documents.CLAIMS.items() if not holds(measured)] == [True]
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
-
-
-def test_the_generated_set_is_hard_for_similarity():
-    strings, boosting = (result(f"baseline-{name}")["macro_f1"]["value"] for name in ("strings", "boosting"))
-    assert strings < 0.75
-    assert boosting < 0.90
-
-
-def test_the_card_is_of_a_varied_set():
-    card = json.loads((ROOT / "results" / "data" / "all.card.json").read_text(encoding="utf-8"))
-    assert card["pairs"] == 50_000
-    assert len({key.split()[0] for key in card["slice"]}) >= 15
-    assert len(card["locale"]) >= 15
-    assert card["negatives_that_share_something"] >= 0.5
 
 
 def test_the_results_belong_to_the_demo_set_of_this_code(tmp_path):
@@ -114,27 +127,3 @@ def test_the_results_belong_to_the_demo_set_of_this_code(tmp_path):
     assert result("demo/smollm2-135m", "training.json")["train_sha256"] == digest["train"]
     for name in ("demo/smollm2-135m-base", "demo/smollm2-135m"):
         assert result(name)["inputs"]["data_sha256"] == digest["test"]
-
-
-def test_the_demo_keeps_its_promise():
-    base, tuned = result("demo/smollm2-135m-base"), result("demo/smollm2-135m")
-    assert tuned["macro_f1"]["value"] - base["macro_f1"]["value"] >= 0.35
-    assert tuned["valid_json"] == 1.0
-
-
-def test_the_policy_is_shown_as_the_documents_say():
-    rules, tuned = result("baseline-policy"), result("smollm2-135m")
-    assert rules["inputs"]["data_sha256"] == tuned["inputs"]["data_sha256"] and rules["pairs"] == tuned["pairs"]
-    assert rules["accuracy"]["low"] == rules["tasks"]["crm_dedup_unseen"]["accuracy"]["low"] == 1, "right by construction"
-    assert rules["linking"]["threshold"] == 0.5, "POSSIBLE is linked"
-    assert "| policy, links " in quality.public(ROOT / "results"), "best on some sets"
-    heads = [line for line in quality.full(ROOT / "results").splitlines() if "fine-tuned " in line and line.startswith("| ")]
-    assert len(heads) == 2 and all("| policy " in line for line in heads)
-
-
-def test_the_model_beats_the_baselines_on_the_same_pairs():
-    tuned = result("smollm2-135m")
-    for name in ("strings", "boosting", "splink"):
-        baseline = result(f"baseline-{name}")
-        assert baseline["inputs"]["data_sha256"] == tuned["inputs"]["data_sha256"] and baseline["pairs"] == tuned["pairs"]
-        assert tuned["macro_f1"]["low"] > baseline["macro_f1"]["high"]

@@ -329,6 +329,6 @@ def test_of_several_processes_only_the_first_marks_the_run_as_complete(tmp_path,
 @pytest.mark.parametrize("there", [True, False])
 def test_without_a_gpu_amx_is_used_where_it_is_there_and_wanted(wanted, there, monkeypatch):
     monkeypatch.setattr(plugin.torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(plugin.torch.cpu, "_is_amx_tile_supported", lambda: there)
+    monkeypatch.setattr(plugin.torch.cpu, "get_capabilities", lambda: {"amx_tile": there})
     chosen = plugin.CrmDedupPlugin().get_training_args(DictDefault(crm_dedup_amx=wanted))
     assert chosen["use_cpu"] and chosen["bf16"] is (wanted and there)

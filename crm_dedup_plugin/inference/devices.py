@@ -29,7 +29,7 @@ def precision() -> str:
     """
     import torch
 
-    fast = torch.cuda.is_available() or torch.cpu._is_amx_tile_supported()
+    fast = torch.cuda.is_available() or torch.cpu.get_capabilities().get("amx_tile", False)
     chosen = os.environ.get("CRM_DEDUP_PRECISION") or ("bfloat16" if fast else "float32")
     if chosen not in PRECISIONS:
         raise UserError(f"CRM_DEDUP_PRECISION={chosen}: set it to {' or '.join(PRECISIONS)}, or unset it")

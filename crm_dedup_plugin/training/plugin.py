@@ -73,7 +73,8 @@ class CrmDedupPlugin(BasePlugin):
             chosen["dataloader_num_workers"] = min(cfg.dataloader_num_workers, cores())
         if torch.cuda.is_available():
             return chosen | {"accelerator_config": AcceleratorConfig(**{**(cfg.accelerator_config or {}), "non_blocking": True})}
-        return chosen | {"use_cpu": True, "dataloader_pin_memory": False, "bf16": bool(cfg.crm_dedup_amx and torch.cpu._is_amx_tile_supported())}
+        amx = cfg.crm_dedup_amx and torch.cpu.get_capabilities().get("amx_tile")
+        return chosen | {"use_cpu": True, "dataloader_pin_memory": False, "bf16": bool(amx)}
 
     def get_collator_cls_and_kwargs(self, cfg, is_eval: bool = False) -> tuple[type, dict] | None:
         """Choose the collator that locates the shared rubric before a batch goes to the GPU."""
