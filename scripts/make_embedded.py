@@ -199,7 +199,7 @@ Low-rank changes (rank {history["rank"]}, 8 bits, {size / 10**6:.1f} MB) of the 
 records describe the same person or company; docs/deciding.md shows how to ask it, and docs/results.md how good it is.
 To each matrix is added `up` times `down`, each times its `scale`; `crm_dedup_plugin/inference/embedded.py` does it.
 
-They are the mean of {len(first["adapters"])} trainings of `{history["config"]}`, brought down to this rank by singular value decomposition
+They are the mean of {len(first["adapters"])} trainings of `{history["config"]}`, reduced to this rank by singular value decomposition
 on the activations of {history["prompts"]} training prompts, which keeps {first["energy_kept"]:.1%} of the change{further}. Trained on {pairs}.
 {history["note"]}
 

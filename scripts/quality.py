@@ -113,8 +113,8 @@ def full(results: Path) -> str:
         f"Expected calibration error {interval(calibration['ece_calibrated'])} after scaling; at the threshold that validation gives for 99% "
         f"precision, {interval(merges['coverage'])} of the duplicates are merged without a person, and {interval(merges['precision'])} "
         f"of those {merges['merged']} merges are right. Weakest slices: {weakest(tuned)}.\n\n"
-        f"F1 of links between public pairs, which none of them was trained on; each links from a threshold on that is the best for "
-        f"{links['fine-tuned']['held_out']['pairs']} held-out generated pairs of lists:\n\n"
+        f"F1 of links between public pairs, on which none of them was trained. Each method links pairs above one threshold, chosen on "
+        f"{links['fine-tuned']['held_out']['pairs']:,} held-out generated pairs:\n\n"
         f"{_table(['', 'pairs', *links], rows)}"
     )
 

@@ -1,4 +1,4 @@
-"""A run of `crm-dedup match`: a folder of plain files, one folder a stage, that goes on where it stopped.
+"""A run of `crm-dedup match`: a folder of plain files, one folder a stage, that resumes where it stopped.
 
     runs/NAME/1-read/  2-candidates/  3-decide/  4-group/  5-plan/  6-report/
 

@@ -1,4 +1,4 @@
-"""What the embedded model lost when the mean of its trainings was brought down to a low rank.
+"""What the embedded model lost when the mean of its trainings was reduced to a low rank.
 
     python -m crm_dedup_plugin.evaluation.probabilities MEAN_MODEL mean.json data/splits/test.jsonl data/unseen.jsonl --limit 700
     python -m crm_dedup_plugin.evaluation.probabilities outputs/embedded-merged reduced.json data/splits/test.jsonl data/unseen.jsonl --limit 700
