@@ -159,6 +159,27 @@ def test_setup_starts_again_where_what_the_stamp_covers_has_changed(checkout, ch
     assert (done.returncode, "0 GiB of disk are free" in done.stderr) == (1, True)
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_other_pythons_are_checked_where_they_are_found(checkout, there):
+    other = "3.12" if VERSION != "3.12" else "3.13"
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    (checkout / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    for name in ("python3.11", "python3.12", "python3.13"):  # as shims of pyenv are where no version was chosen
+        program(checkout, name, "exit 127")
+    program(checkout, "pyenv", f"echo '{checkout}/pyenv'")
+    program(checkout, "git", "exit 0")  # the copy stays empty, so that the check ends at once
+    found = checkout / "pyenv" / "versions" / f"{other}.4" / "bin" / "python"
+    if there:
+        found.parent.mkdir(parents=True)
+        found.symlink_to(sys.executable)
+    path = f"{checkout / 'bin'}:{os.environ['PATH']}"
+    done = subprocess.run(["scripts/check_python.sh"], cwd=checkout, capture_output=True, text=True, env=environment(PATH=path))
+    if there:
+        assert done.returncode and done.stdout == f"== {found}, after 0 seconds: set up\n" and "scripts/setup.sh" in done.stderr
+    else:
+        assert (done.returncode, done.stdout) == (0, "no other Python from 3.11 to 3.13 is here: only that of .venv was checked\n")
+
+
 @pytest.mark.parametrize("path", SHELL, ids=lambda path: path.name)
 def test_scripts_are_sound(path):
     assert subprocess.run(["bash", "-n", path], capture_output=True, text=True).stderr == ""
