@@ -7,8 +7,6 @@ from pathlib import Path
 
 from crm_dedup_plugin.cli.parser import NOTHING_WRITTEN, ONWARD, PORT, Parser, Program, above_zero, name, one_of
 
-PARTS = ("offline", "online", "transformers")
-
 
 def add(program: Program) -> None:
     """Add kpi, bench, table and compare."""
@@ -44,7 +42,7 @@ def _bench_options(command: Parser) -> None:
     command.option("--data", "The labelled pairs to ask about.", Path("data/splits/test.jsonl"))
     command.option("--quick", "Ask about a few pairs only, which takes minutes on two cores.", False)
     command.option("--random-weights", "Measure the speed of a model's shape; its configuration and tokenizer are enough.", False)
-    command.values("--parts", f"The parts to measure ({', '.join(PARTS)}).", "all", one_of(PARTS), "PART")
+    command.values("--parts", "The parts to measure (offline, online, transformers).", "all", one_of("benchmark.plan:PARTS"), "PART")
     command.values("--arms", "The arms of the offline part besides full answers, as in: decision.", "all", one_of("benchmark.plan:ARMS"), "ARM")
     command.option("--pairs", "Use only the first pairs of the data.", None, "as many as each part needs", **count)
     command.option("--repeats", "How often each run is repeated.", 3, **count)
@@ -89,7 +87,7 @@ def _run_bench(options) -> None:
     from crm_dedup_plugin.reporting import speed_figures, speed_tables
     from crm_dedup_plugin.storage import RESULTS
 
-    options.parts, options.engine = tuple(options.parts or PARTS), tuple(options.engine or ())
+    options.parts, options.engine = tuple(options.parts or plan.PARTS), tuple(options.engine or ())
     work, words = plan.from_options(options), "crm-dedup " + shlex.join(sys.argv[1:])
     settings = {"base_url": options.base_url, "port": options.port, "price": options.price_per_hour, "quick": options.quick}
     result = run.bench(options.name, work, options.parts, force=options.force, timeout=options.timeout, command=words, **settings)
