@@ -112,6 +112,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "family means": lambda results: held_out_tables.means(results / "families.json"),
     "populations": lambda results: held_out_tables.populations(results / "populations.json"),
     "matching": lambda results: match_tables.quality(results / "matching.json"),
+    "answered": lambda results: match_tables.answered(results / "matching.json"),
     "blocking": lambda results: match_tables.blocking(results / "matching.json"),
     "match scale": lambda results: match_tables.scale(results / "match_scale.json"),
     "whole match": lambda results: match_end_to_end.table(results / "match_end_to_end.json"),

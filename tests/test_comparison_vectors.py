@@ -1,14 +1,18 @@
 """Comparison vectors: evidence as numbers, the same whichever record comes first, and weights that answers give them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crm_dedup_plugin.cli import main
+from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.learning import Prior, calibrate
 from crm_dedup_plugin.learning.calibrate import probabilities
+from crm_dedup_plugin.matching import deciding
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.policy.comparison import vector
 
@@ -61,3 +65,29 @@ def test_a_calibration_uses_the_weights_of_what_it_is_shown(source):
     assert found[:, 0] == pytest.approx(probabilities(z, fit, [vector(*pair) for pair in pairs]), abs=1e-6)
     assert Calibration(**json.loads(json.dumps(learned._asdict()))) == learned
     assert Calibration().evidence(iter(lambda: 1 / 0, None)) == 0.0, "without weights no record is looked at"
+
+
+@pytest.mark.parametrize(
+    ("header", "crm"), [("Record ID,First Name,Last Name,Email,Lifecycle Stage,HubSpot Owner", True), ("id,first,last,e-mail", False)]
+)
+def test_contacts_of_a_crm_are_decided_by_their_own_evidence_and_lists_are_not(tmp_path, monkeypatch, header, crm):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{row},Ann{row},Lee,ann{row}@example.com" + ",lead,Bo" * crm for row in range(20)]
+    Path("contacts.csv").write_text("\n".join([header, *rows]), encoding="utf-8")
+    assert main(["match", "contacts.csv", "--until", "read"]) == 0
+    model, plain = str(embedded.home() / "embedded-merged"), Calibration(1.0, 0.9, True)
+    found = deciding.before_answers(Path("runs/contacts"), model, plain)
+    assert (found != plain) is crm
+    if crm:
+        assert found.threshold < 1 and 0 < found.review_from < found.threshold
+        same, other = ({"First Name": "Ann", "Email": mail} for mail in ("a@x.example", "b@y.example"))
+        assert found.evidence([(same, same)])[0] > found.evidence([(same, other)])[0] + 1
+        learned = Calibration(1.0, 0.98, True, slope=2.0)
+        assert deciding.before_answers(Path("runs/contacts"), model, learned) == learned, "what answers taught comes first"
+        assert deciding.before_answers(Path("runs/contacts"), "another/model", plain) == plain
+
+
+def test_the_weights_for_contacts_belong_to_the_embedded_model():
+    told = json.loads(embedded.CONTACTS.read_text(encoding="utf-8"))
+    assert told["model"] == f"embedded {embedded.CHECKSUM.read_text(encoding='utf-8')[:16]}", "a new adapter needs new weights"
+    assert told["calibration"]["weights"]["email same"] > told["calibration"]["weights"]["email differs"]

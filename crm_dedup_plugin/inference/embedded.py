@@ -25,6 +25,7 @@ FILES = Path(__file__).with_name("adapter")
 WEIGHTS = FILES / "low_rank.safetensors"
 CHECKSUM = FILES / "SHA256"
 CALIBRATION = FILES / "calibration.json"
+CONTACTS = CALIBRATION.with_name("contacts.json")  # what evidence is worth in the contacts of a CRM
 
 
 def measured() -> Path:

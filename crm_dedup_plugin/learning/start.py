@@ -37,7 +37,7 @@ class Start(NamedTuple):
         told, learned = run_folder.report(run, "decide"), result.of(run)
         name = learned["from"] if learned and told["model"] == learned["model"] else told["model"]
         model = _folder(models.resolve(name))
-        calibration, sha256 = Calibration.of(model), model_digest(model)
+        calibration, sha256 = deciding.before_answers(run, model, Calibration.of(model)), model_digest(model)
         key = json.loads((run_folder.folder(run, "decide") / run_folder.KEY).read_text(encoding="utf-8"))
         decided = key["stage"].get("model_sha256") == sha256
         threshold = told["threshold"] if told["model"] == name else deciding.merges_from(calibration)

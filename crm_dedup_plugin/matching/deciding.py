@@ -42,13 +42,19 @@ def merges_from(calibration: Calibration) -> float:
     return calibration.threshold if calibration.slope is not None else max(calibration.threshold or 0, SURE)
 
 
+def before_answers(run: Path, model: str, calibration: Calibration) -> Calibration:
+    """Return the calibration of a model for the records of a run: `calibration`, or what it has for the contacts of a CRM."""
+    contacts = all(source.crm and source.kind == "contact" for source in Records(run).sources)
+    return Calibration.of_contacts(model, calibration) if contacts and calibration.slope is None else calibration
+
+
 def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain: int = 200, price: float | None = None) -> dict:
     """Decide about all candidates of a run and return the stage's report.
 
     Merges need the calibrated probability `threshold`, by default that of `merges_from`. The `explain` pairs that wait for a person and
     are most probable get a reasoning. `price` is that of an hour of this machine.
     """
-    calibration = matcher.calibration
+    calibration = before_answers(run, matcher.model, matcher.calibration)
     calibration = calibration._replace(threshold=threshold if threshold is not None else merges_from(calibration))
     asked = {"model_sha256": model_digest(matcher.model), "prompt": PROMPT_VERSION}
 

@@ -42,8 +42,13 @@ class Calibration(NamedTuple):
         """Return the calibration of a model folder or of a model on the Hub, as far as its results are at hand."""
         if learned := read_json(Path(model) / LEARNED):
             return cls(**learned)
-        found = _embedded(model) or _measured_here(model) or _published(model)
+        found = (read_json(embedded.CALIBRATION) if _is_embedded(model) else None) or _measured_here(model) or _published(model)
         return cls(found["temperature"], found["merge_at_99"]["threshold"], True) if found else cls()
+
+    @classmethod
+    def of_contacts(cls, model: str, otherwise: Self) -> Self:
+        """Return the calibration of the embedded model for the contacts of a CRM, with weights of evidence; another model has none."""
+        return cls(**read_json(embedded.CONTACTS)["calibration"]) if _is_embedded(model) else otherwise
 
     def evidence(self, pairs: Iterable[tuple[Mapping[str, str], Mapping[str, str]]]) -> np.ndarray | float:
         """Return by how much the evidence of each pair of records moves its log-odds (pairs,); 0 where evidence has no weight."""
@@ -77,9 +82,8 @@ def weighed(weights: Mapping[str, float], vectors: Iterable[Mapping[str, float]]
     return np.array([sum(weights.get(name, 0.0) * value for name, value in vector.items()) for vector in vectors], np.float64)
 
 
-def _embedded(model: str) -> dict | None:
-    same = Path(model).resolve() == (embedded.home() / f"{embedded.NAME}-merged").resolve()
-    return read_json(embedded.CALIBRATION) if same else None
+def _is_embedded(model: str) -> bool:
+    return Path(model).resolve() == (embedded.home() / f"{embedded.NAME}-merged").resolve()
 
 
 def _measured_here(model: str) -> dict | None:

@@ -8,6 +8,8 @@ from tabulate import tabulate
 from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.reporting.tables import precise
 
+ALONE = "model alone"
+TAKEN = {"before": "nothing", "calibrated": "a calibration"}
 WHO = {"ours": "this package", "splink": "Splink 5", "dedupe": "dedupe", "goldenmatch": "GoldenMatch"}
 
 
@@ -25,6 +27,22 @@ def quality(results: Path) -> str:
     return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
 
 
+def answered(results: Path) -> str:
+    """Return what weights of evidence and answers are worth on each generated export."""
+    entries = [one for one in json.loads(results.read_text(encoding="utf-8")) if one["who"] == "ours" and one["rows"] == 10_000]
+    rows = []
+    for one in sorted(entries, key=lambda one: (one["set"], one["variant"] != ALONE, sum(one.get("answers", {}).values()))):
+        numbers = [
+            precise(one["pairs"]["f1"]),
+            f"{one['wrong_merges_per_1000']['value']:.1f}",
+            f"{one['in_review']:,}",
+            precise(one["merged_or_in_review"]),
+        ]
+        rows.append([one["set"], one["variant"] or "with weights of evidence", TAKEN.get(one.get("taken"), ""), *numbers])
+    heads = ["export", "what", "learn takes", "F1 of pairs", "wrong merges in 1,000", "pairs for a person", "merged or in review"]
+    return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
+
+
 def _who(one: dict) -> str:
     """Return who made the groups; of ours, which model did where it was not the embedded one."""
     model = Path(one["decide"]["model"]).name if one["who"] == "ours" else embedded.NAME
@@ -33,7 +51,7 @@ def _who(one: dict) -> str:
 
 def blocking(results: Path) -> str:
     """Return how many true pairs are among the candidates of each set, and how many candidates there are."""
-    entries = [one for one in json.loads(results.read_text(encoding="utf-8")) if one["who"] == "ours"]
+    entries = [one for one in json.loads(results.read_text(encoding="utf-8")) if one["who"] == "ours" and not one["variant"]]
     rows = [
         [one["set"], f"{one['rows']:,}", precise(one["blocking"]["completeness"]), f"{one['blocking']['per_record']:.1f}", f"{one['in_review']:,}"]
         for one in entries

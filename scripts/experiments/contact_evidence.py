@@ -1,0 +1,84 @@
+"""Learn what evidence is worth in the contacts of a CRM: ``.venv/bin/python scripts/experiments/contact_evidence.py``.
+
+Generates exports of a CRM that no result is about, lets the embedded model decide about their candidates (minutes with a GPU, hours without),
+and calibrates as `crm-dedup learn` does, as if a person had answered about every candidate. Writes
+``crm_dedup_plugin/inference/adapter/contacts.json``; `match_quality.py` measures what it is worth on exports of other CRMs.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from crm_dedup_plugin.dataset.synth import export
+from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.inference import embedded
+from crm_dedup_plugin.learning.calibrate import Prior, calibrate, probabilities, review_from
+from crm_dedup_plugin.learning.learn import SURE
+from crm_dedup_plugin.learning.start import candidates
+from crm_dedup_plugin.matching.probability import Calibration, log_odds
+from crm_dedup_plugin.matching.records import Records
+from crm_dedup_plugin.policy import comparison
+from crm_dedup_plugin.policy.fields import CONCEPTS
+from crm_dedup_plugin.provenance import digest, versions
+from crm_dedup_plugin.storage import write_atomically
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import match_sets
+
+CRM, ROWS, SEEDS, FOLDER = "zoho", 10_000, (8, 9), Path("outputs/evidence")
+
+
+def decided(seed: int) -> tuple[Path, Path]:
+    """Return an export, and the run that decided about its candidates; both are made if they are missing."""
+    folder = FOLDER / f"{CRM}-{ROWS}-{seed}"
+    file, run = folder / "export.csv", Path(f"runs/evidence-{folder.name}")
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        export.write(ROWS, seed, file, CRM, force=True)
+        export.truth_of(file).replace(folder / "truth.csv")
+    words = ["match", str(file), "--run", run.name, "--until", "decide", "--explain", "0"]
+    if subprocess.run([sys.executable, "-m", "crm_dedup_plugin", *words]).returncode:
+        raise UserError(f"crm-dedup {' '.join(words)} failed: its own words stand above")
+    return folder, run
+
+
+def known(name: str) -> bool:
+    """Tell whether other exports can have this evidence: a relation of a concept, or a flag, but no column of this CRM alone."""
+    return " " not in name or name.rpartition(" ")[0] in CONCEPTS
+
+
+def main() -> None:
+    """Decide, calibrate, and write."""
+    z, y, vectors, data = [], [], [], {}
+    for seed in SEEDS:
+        folder, run = decided(seed)
+        truth, records = match_sets.truth(folder), Records(run)
+        rows, chances = candidates(run)
+        z.append(log_odds(chances))
+        y.append([truth[records.ids[a]] == truth[records.ids[b]] for a, b in rows.tolist()])
+        vectors += [{name: value for name, value in comparison.vector(*pair).items() if known(name)} for pair in records.pairs(rows.tolist())]
+        data[folder.name] = digest([folder / "export.csv", folder / "truth.csv"])
+    temperature = Calibration.of(str(embedded.folder())).temperature
+    fit = calibrate(np.concatenate(z), np.concatenate(y), Prior(1 / temperature), vectors)
+    found = Calibration(temperature, SURE, True, fit.slope, fit.bias, 0.0, {name: round(weight, 3) for name, weight in fit.weights.items()})
+    found = found._replace(review_from=round(review_from(probabilities(np.concatenate(z), fit, vectors)), 4))
+    told = {
+        "calibration": found._asdict(),
+        "pairs": len(vectors),
+        "same": int(np.concatenate(y).sum()),
+        "data": data,
+        "model": f"{embedded.NAME} {embedded.CHECKSUM.read_text(encoding='utf-8')[:16]}",
+        "versions": versions(),
+        "command": f"scripts/experiments/{Path(__file__).name}",
+    }
+    write_atomically(embedded.CONTACTS, json.dumps(told, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(str(error))
