@@ -323,7 +323,7 @@ def test_a_template_that_changes_the_question_is_refused(tokenizer):
 
 @given(st.lists(st.floats(-50, 0), min_size=3, max_size=3))
 def test_probabilities_sum_to_one_and_keep_their_order(logprobs):
-    found = engine.normalised(logprobs)
+    found = engine.softmax(logprobs)
     assert sum(found) == pytest.approx(1)
     assert found[logprobs.index(max(logprobs))] == max(found)
 

@@ -168,4 +168,4 @@ def test_what_the_grammar_would_have_written_is_told_from_the_rest(tokenizer):
 
 
 def test_very_small_probabilities_still_sum_to_one():
-    assert engine.normalised([-900.0, -900.0, -2000.0]) == pytest.approx([0.5, 0.5, 0])
+    assert engine.softmax([-900.0, -900.0, -2000.0]) == pytest.approx([0.5, 0.5, 0])
