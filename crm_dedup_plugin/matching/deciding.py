@@ -14,7 +14,7 @@ import numpy as np
 
 from crm_dedup_plugin import process
 from crm_dedup_plugin.matching import run_folder
-from crm_dedup_plugin.matching.matcher import ALL, Decision, Matcher, ahead
+from crm_dedup_plugin.matching.matcher import ALL, READS, Decision, Matcher, ahead
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.matching.progress import shown
 from crm_dedup_plugin.matching.records import Records
@@ -56,7 +56,7 @@ def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain:
     """
     calibration = before_answers(run, matcher.model, matcher.calibration)
     calibration = calibration._replace(threshold=threshold if threshold is not None else merges_from(calibration))
-    asked = {"model_sha256": model_digest(matcher.model), "prompt": PROMPT_VERSION}
+    asked = {"model_sha256": model_digest(matcher.model), "prompt": PROMPT_VERSION, "reads": READS}
 
     def work(folder: Path) -> dict:
         began, records = time.monotonic(), Records(run)

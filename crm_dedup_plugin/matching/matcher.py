@@ -27,6 +27,7 @@ AUTO, TRANSFORMERS, VLLM = BACKENDS = ("auto", "transformers", "vllm")
 FEW = 16  # pairs that Transformers answers sooner than vLLM starts
 CPU_FEW = 48  # the same without a GPU, and of whole answers only: for one token Transformers is at least as fast there
 SHARD, GPU_SHARD = 64, 8_192  # pairs that are asked about together; with a GPU many, since each shard ends with a batch that is not full
+READS = 2  # how a model is shown records, raised with each change: letter case is evened out
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.matching.matcher import Answered, Decision, Matcher, ahead, kept, to_line
+from crm_dedup_plugin.matching.matcher import READS, Answered, Decision, Matcher, ahead, kept, to_line
 from crm_dedup_plugin.matching.progress import shown
 from crm_dedup_plugin.pair.files import MAX_ERRORS, DataError, Pair, each_pair
 from crm_dedup_plugin.pair.record import Record
@@ -43,7 +43,7 @@ def answer_file(matcher: Matcher, source: BinaryIO, origin: str, explain: str, o
     """
     key = {"input_sha256": hashlib.file_digest(source, "sha256").hexdigest(), "model_sha256": model_digest(matcher.model)}
     source.seek(0)
-    with _part(out, json.dumps(key | {"explain": explain, "prompt_version": PROMPT_VERSION})) as (part, done):
+    with _part(out, json.dumps(key | {"explain": explain, "prompt_version": PROMPT_VERSION, "reads": READS})) as (part, done):
         total = sum(bool(line.strip()) for line in source)
         source.seek(0)
 
