@@ -13,7 +13,7 @@ from crm_dedup_plugin.learning.answered import ENOUGH
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.records import Records
-from crm_dedup_plugin.policy.comparison import ALIKE
+from crm_dedup_plugin.policy.comparison import ALIKE, MISSING
 from crm_dedup_plugin.policy.fields import CONCEPTS
 from crm_dedup_plugin.reporting import tables
 from crm_dedup_plugin.reporting.learn_sentences import MEASURES, better, learned
@@ -25,6 +25,7 @@ from crm_dedup_plugin.storage import write_atomically
 HTML = "report.html"
 WAYS = {"before": "before", "calibrated": "calibrated", "tuned": "tuned and calibrated"}
 SHOWN = 12  # pieces of evidence
+RELATIONS = {**HOW, "close": "close", "found": "in another field", MISSING: "in one record only", ALIKE: "how alike it is written"}
 DRAWN = ("f1", "auroc", "calibration_error")  # those between 0 and 1
 WIDTH, LEFT, RIGHT, ROW, TOP = 420, 124, 14, 52, 8  # of the picture, in pixels
 
@@ -90,8 +91,8 @@ def _weights(weights: dict[str, float]) -> Iterator[tuple[str, str]]:
     """Yield the evidence that says most, and by how much it moves the log-odds."""
     for name, weight in sorted(weights.items(), key=lambda item: -abs(item[1]))[:SHOWN]:
         field, _, relation = name.rpartition(" ")
-        what = f"{CONCEPTS.get(field, printable(field, 40))}: {HOW.get(relation, relation)}" if field else name.replace("_", " ")
-        yield f"{what}, letter by letter" if relation == ALIKE else what, f"{weight:+.1f}"
+        what = f"{CONCEPTS.get(field, printable(field, 40))}: {RELATIONS.get(relation, relation)}" if field else name.replace("_", " ")
+        yield what, f"{weight:+.1f}"
 
 
 def _next(run: Path, found: dict) -> Iterator[str]:
