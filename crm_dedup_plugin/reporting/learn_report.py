@@ -106,7 +106,7 @@ def _next(run: Path, found: dict) -> Iterator[str]:
     review, learn = (f"`crm-dedup {what} {run_folder.word(run)}" for what in ("review", "learn"))
     yield f"More answers teach more: {review}`."
     if "tuned" not in found["ways"] and count >= ENOUGH:
-        yield f"{learn} --tune` trains the model itself too. That takes minutes with a GPU and about half an hour without."
+        yield f"{learn} --tune` trains the model itself too. Without a GPU it says first how long that will take."
 
 
 def _x(share: float) -> float:
