@@ -11,9 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 from crm_dedup_plugin.errors import UserError
@@ -54,6 +52,9 @@ def spread(work: Callable, tasks: Iterable[tuple]) -> Iterator:
 
     `work` is a function of a module. A single task is done here: other processes would take longer to start.
     """
+    from concurrent.futures import ProcessPoolExecutor  # every command imports this module, and few need the pool
+    from multiprocessing import get_context
+
     tasks = iter(tasks)
     first = list(islice(tasks, 2))
     if len(first) < 2:

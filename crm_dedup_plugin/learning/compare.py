@@ -30,9 +30,9 @@ def held_out(z: np.ndarray, y: np.ndarray, fold: np.ndarray, prior: Prior, vecto
     """Return calibrated probabilities (n,), those of each fold by a calibration from the answers of all others."""
     p = np.empty(len(z))
     for number in np.unique(fold):
-        own, other = ([vector for vector, here in zip(vectors, fold == number, strict=False) if here == inside] for inside in (True, False))
-        fit = calibrate(z[fold != number], y[fold != number], prior, other)
-        p[fold == number] = probabilities(z[fold == number], fit, own)
+        own = fold == number
+        taught, asked = ([vector for vector, here in zip(vectors, own, strict=False) if here == held] for held in (False, True))
+        p[own] = probabilities(z[own], calibrate(z[~own], y[~own], prior, taught), asked)
     return p
 
 

@@ -25,7 +25,7 @@ from crm_dedup_plugin.learning.kept import Kept, key
 from crm_dedup_plugin.learning.start import Start, candidates
 from crm_dedup_plugin.learning.tuning import Tuning
 from crm_dedup_plugin.matching import run_folder
-from crm_dedup_plugin.matching.probability import Calibration, log_odds
+from crm_dedup_plugin.matching.probability import Calibration, log_odds, weighed
 from crm_dedup_plugin.matching.progress import clock, shown, tell
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
@@ -138,7 +138,7 @@ class _Learning:
     def _before(self, raw: np.ndarray) -> Way:
         """Return what the general model says: its even odds for the comparison, its own rule for merges."""
         calibration = self.start.calibration
-        rows = calibration.apply(raw, calibration.evidence(self.answered.pairs))
+        rows = calibration.apply(raw, weighed(calibration.weights, self.answered.vectors))
         merged = (calibration.labels(rows) == 0) & (rows[:, 0] >= calibration.threshold)
         return Way(BEFORE, probabilities(log_odds(raw), self.start.prior, self.answered.vectors), merged)
 
