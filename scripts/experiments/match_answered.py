@@ -13,7 +13,6 @@ from pathlib import Path
 
 import match_quality
 import match_sets
-import result_entries
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import embedded
@@ -80,9 +79,8 @@ def main() -> None:
         for count in options.answers:
             entry = measure(name, folder, options.seed, count)
             asked = f"scripts/experiments/match_answered.py --sets {name} --rows {options.rows} --seed {options.seed} --answers {count}"
-            told = {"set": name, "rows": options.rows, "seed": options.seed, "who": match_quality.OURS, "data": data, "command": asked, **entry}
-            result_entries.keep(match_quality.RESULTS, told, lambda one: tuple(one.get(key) for key in ("set", "rows", "who", "variant", "model")))
-            print(match_quality.line(told), flush=True)
+            told = {"set": name, "rows": options.rows, "seed": options.seed, "who": match_quality.OURS, "data": data, "command": asked}
+            match_quality.keep({**told, **entry})
 
 
 if __name__ == "__main__":

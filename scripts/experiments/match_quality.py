@@ -90,6 +90,12 @@ def peers(name: str, folder: Path, seed: int) -> Iterator[dict]:
     yield {"variant": "best in hindsight", "setting": best, **made["run"], **measured[best]}
 
 
+def keep(entry: dict) -> None:
+    """Put an entry into the results in place of an earlier one, and print its row of the table."""
+    result_entries.keep(RESULTS, entry, lambda one: tuple(one.get(key) for key in ("set", "rows", "who", "variant", "model")))
+    print(line(entry), flush=True)
+
+
 def line(entry: dict) -> str:
     """Return one row of the table for people."""
     pairs = [entry["pairs"][name] for name in ("precision", "recall", "f1")]
@@ -124,9 +130,7 @@ def main() -> None:
                 command = f"scripts/experiments/match_quality.py --sets {name} --who {who} --rows {options.rows} --seed {options.seed}"
                 command += f" --model {options.model}" if who == OURS and options.model else ""
                 data = {file: digest([folder / file]) for file in ("export.csv", "truth.csv")}
-                told = {"set": name, "rows": rows, "seed": options.seed, "who": who, "data": data, "command": command, **entry}
-                result_entries.keep(RESULTS, told, lambda one: tuple(one.get(key) for key in ("set", "rows", "who", "variant", "model")))
-                print(line(told), flush=True)
+                keep({"set": name, "rows": rows, "seed": options.seed, "who": who, "data": data, "command": command, **entry})
 
 
 if __name__ == "__main__":
