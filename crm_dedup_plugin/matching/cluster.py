@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CORES = 2  # of a node without a GPU, for each copy of the model: more make one pair hardly faster
 FEW = 256  # pairs that are asked about here, sooner than a copy of the model is loaded on a node
 PASSED = ("OMP_WAIT_POLICY", "CRM_DEDUP_PRECISION", "HF_HUB_OFFLINE", "HF_TOKEN")  # variables that hold on the nodes too
+TRIES = 3  # to connect through Ray's client
 HEAD = "node:__internal_head__"  # a resource of the head node, by which Ray tells it from the others
 MODELS = Path.home() / ".cache" / "crm-dedup" / "models"  # on a node, those that were sent to it
 
@@ -146,10 +147,19 @@ def _connect(address: str) -> list[dict[str, float]]:
         if ":" in address:  # at once, where Ray tries for half a minute
             host, _, port = address.removeprefix("ray://").rpartition(":")
             socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-        ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": variables})
+        for attempt in range(TRIES):
+            try:
+                ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": variables})
+                break
+            except ConnectionAbortedError:  # the head's process for this client died while it was forked: a race, the next one may live
+                ray.shutdown()
+                if attempt + 1 == TRIES:
+                    raise
     except (OSError, ValueError, RuntimeError) as error:
+        ray.shutdown()  # else this process could not connect to any other cluster
+        why = " ".join(str(error).split())[-200:]
         start = "start one with `.venv/bin/ray start --head`, and name it as ray://HOST:10001"
-        raise UserError(f"--cluster {address}: no Ray cluster answers ({type(error).__name__}): {start}") from error
+        raise UserError(f"--cluster {address}: no Ray cluster answers ({type(error).__name__}: {why}): {start}") from error
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
