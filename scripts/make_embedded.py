@@ -205,6 +205,7 @@ on the activations of {history["prompts"]} training prompts, which keeps {first[
 
 The base is the file of the Python package `{base_model.PACKAGE}` (4 bits, dequantised): with other weights of the same model, answers can differ.
 `SHA256` holds the checksum of the weights, `training.json` their history, `calibration.json` the temperature of the probabilities.
+`contacts.json` and `lists.json` hold what evidence is worth beside the model, for contacts of a CRM and for other lists.
 {people}
 """
 

@@ -70,24 +70,24 @@ def test_a_calibration_uses_the_weights_of_what_it_is_shown(source):
 @pytest.mark.parametrize(
     ("header", "crm"), [("Record ID,First Name,Last Name,Email,Lifecycle Stage,HubSpot Owner", True), ("id,first,last,e-mail", False)]
 )
-def test_contacts_of_a_crm_are_decided_by_their_own_evidence_and_lists_are_not(tmp_path, monkeypatch, header, crm):
+def test_contacts_of_a_crm_and_other_lists_are_each_decided_by_their_own_evidence(tmp_path, monkeypatch, header, crm):
     monkeypatch.chdir(tmp_path)
     rows = [f"{row},Ann{row},Lee,ann{row}@example.com" + ",lead,Bo" * crm for row in range(20)]
     Path("contacts.csv").write_text("\n".join([header, *rows]), encoding="utf-8")
     assert main(["match", "contacts.csv", "--until", "read"]) == 0
     model, plain = str(embedded.home() / "embedded-merged"), Calibration(1.0, 0.9, True)
     found = deciding.before_answers(Path("runs/contacts"), model, plain)
-    assert (found != plain) is crm
-    if crm:
-        assert found.threshold < 1 and 0 < found.review_from < found.threshold
-        same, other = ({"First Name": "Ann", "Email": mail} for mail in ("a@x.example", "b@y.example"))
-        assert found.evidence([(same, same)])[0] > found.evidence([(same, other)])[0] + 1
-        learned = Calibration(1.0, 0.98, True, slope=2.0)
-        assert deciding.before_answers(Path("runs/contacts"), model, learned) == learned, "what answers taught comes first"
-        assert deciding.before_answers(Path("runs/contacts"), "another/model", plain) == plain
+    assert found == Calibration(**json.loads((embedded.CONTACTS if crm else embedded.LISTS).read_text(encoding="utf-8"))["calibration"])
+    assert found.threshold < 1 and 0 < found.review_from < found.threshold
+    same, other = ({"First Name": "Ann", "Email": mail} for mail in ("a@x.example", "b@y.example"))
+    assert found.evidence([(same, same)])[0] > found.evidence([(same, other)])[0] + 1
+    learned = Calibration(1.0, 0.98, True, slope=2.0)
+    assert deciding.before_answers(Path("runs/contacts"), model, learned) == learned, "what answers taught comes first"
+    assert deciding.before_answers(Path("runs/contacts"), "another/model", plain) == plain
 
 
-def test_the_weights_for_contacts_belong_to_the_embedded_model():
-    told = json.loads(embedded.CONTACTS.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("weights", [embedded.CONTACTS, embedded.LISTS])
+def test_the_weights_of_evidence_belong_to_the_embedded_model(weights):
+    told = json.loads(weights.read_text(encoding="utf-8"))
     assert told["model"] == f"embedded {embedded.CHECKSUM.read_text(encoding='utf-8')[:16]}", "a new adapter needs new weights"
     assert told["calibration"]["weights"]["email same"] > told["calibration"]["weights"]["email differs"]

@@ -29,11 +29,16 @@ def kept(folder: Path, name: str, what: str, families: list[str], shift: float =
     (folder / f"{name}.json").write_text(json.dumps(about))
 
 
+def taught(odds: np.ndarray, same: np.ndarray, vectors: list[dict[str, float]]) -> tables.list_evidence.Taught:
+    return tables.list_evidence.Taught(odds, same, vectors, np.ones(len(same)))
+
+
 @pytest.fixture
 def summary(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "RESULTS", tmp_path / "families.json")
     monkeypatch.setattr(tables, "RESAMPLES", 40)
     monkeypatch.setattr(tables, "OTHERS", {"strings": "baseline-strings"})
+    monkeypatch.setattr(tables, "RIVALS", ("strings",))
     link = {"linking": {"slices": {stem: {"f1": {"value": 0.5}} for stem in ("oar_sites", "splink_people")}}}
     (tmp_path / "baseline-strings").mkdir()
     (tmp_path / "baseline-strings" / "metrics.json").write_text(json.dumps(link))
@@ -46,7 +51,9 @@ def summary(tmp_path, monkeypatch):
         ("boost-bb", "boosting", ["splink"], 0),
     ):
         kept(tmp_path / "scores", name, what, families, shift)
-    tables.summarise(tmp_path / "scores")
+    monkeypatch.setattr(tables.list_evidence, "public", lambda path, odds: taught(odds[0], np.arange(200) % 2 == 0, [{}] * 200))
+    monkeypatch.setattr(tables.list_evidence, "exports", lambda: [])
+    tables.summarise(tmp_path / "scores", [Path("oar_sites.jsonl"), Path("splink_people.jsonl")])
     return json.loads((tmp_path / "families.json").read_text())["sets"]
 
 
@@ -62,6 +69,19 @@ def test_a_threshold_that_does_not_fit_costs_f1_but_neither_the_ranks_nor_the_be
     assert abs(off["auroc"]["value"] - fits["auroc"]["value"]) < 0.03 and abs(off["best_f1"]["value"] - fits["best_f1"]["value"]) < 0.05
     assert fits["f1"]["least"] <= fits["f1"]["value"] <= fits["f1"]["most"] and fits["f1"]["low"] < fits["f1"]["high"]
     assert summary["oar_sites"]["ahead of boosting"]["high"] < 0
+
+
+def test_a_set_is_weighed_by_what_other_families_teach_alone(monkeypatch):
+    """The same evidence points one way in each family: what the own family teaches would rank its pairs rightly, the other's wrongly."""
+    same, stems = np.arange(100) % 2 == 0, ("oar_sites", "oar_plants", "splink_people")
+    signs = {"oar_sites": 1.0, "oar_plants": 1.0, "splink_people": -1.0}
+    vectors = {stem: [{"email same": sign if one else -sign} for one in same] for stem, sign in signs.items()}
+    monkeypatch.setattr(tables.list_evidence, "public", lambda path, odds: taught(odds[0], same, vectors[path.stem]))
+    rng = np.random.default_rng(7)
+    models = [tables.Scored({stem: rng.normal(size=100) for stem in stems}, {}, 0.0, {"families": families}) for families in (["oar"], ["splink"])]
+    found = tables.with_evidence(models, [Path(f"{stem}.jsonl") for stem in stems])
+    for one in found:
+        assert [tables.auroc(same, one.odds[stem]) < 0.05 for stem in stems] == [True] * 3
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))

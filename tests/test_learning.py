@@ -42,6 +42,13 @@ def few_resamples(monkeypatch):
     monkeypatch.setattr(calibration, "RESAMPLES", 100)
 
 
+def test_a_pair_that_counts_twice_is_as_two_pairs():
+    z, y, vectors = [1.0, -2.0, 0.5, -0.2], [True, False, True, False], [{"email same": 1.0}, {}, {"email same": 1.0}, {"email same": -1.0}]
+    twice = calibrate(z + z[:2], y + y[:2], Prior(), vectors + vectors[:2])
+    counted = calibrate(z, y, Prior(), vectors, [2, 2, 1, 1])
+    assert (counted.slope, counted.bias) == pytest.approx((twice.slope, twice.bias)) and counted.weights == pytest.approx(twice.weights)
+
+
 @given(LABELLED, st.floats(0.2, 3), st.floats(-3, 3))
 def test_a_calibration_rises_with_the_log_odds_whatever_the_answers(labelled, slope, bias):
     z, y = [one for one, _ in labelled], [same for _, same in labelled]

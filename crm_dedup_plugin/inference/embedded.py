@@ -25,7 +25,8 @@ FILES = Path(__file__).with_name("adapter")
 WEIGHTS = FILES / "low_rank.safetensors"
 CHECKSUM = FILES / "SHA256"
 CALIBRATION = FILES / "calibration.json"
-CONTACTS = CALIBRATION.with_name("contacts.json")  # what evidence is worth in the contacts of a CRM
+# What evidence is worth in the contacts of a CRM, and in other lists.
+CONTACTS, LISTS = CALIBRATION.with_name("contacts.json"), CALIBRATION.with_name("lists.json")
 
 
 def measured() -> Path:

@@ -58,10 +58,12 @@ class Fit(NamedTuple):
     weights: Vector = NOTHING
 
 
-def calibrate(z: Sequence[float], y: Sequence[bool], prior: Prior = GENERAL, vectors: Sequence[Vector] = ()) -> Fit:
+def calibrate(
+    z: Sequence[float], y: Sequence[bool], prior: Prior = GENERAL, vectors: Sequence[Vector] = (), counts: Sequence[float] | float = 1.0
+) -> Fit:
     """Return the most probable slope, bias and weights, given log-odds (n,) and whether both records of each pair are one entity (n,).
 
-    Without the comparison vectors (n,) of the pairs, the weights stay those of the prior.
+    Without the comparison vectors (n,) of the pairs, the weights stay those of the prior. A pair counts as `counts` (n,) pairs.
     """
     from scipy.optimize import minimize
 
@@ -74,8 +76,8 @@ def calibrate(z: Sequence[float], y: Sequence[bool], prior: Prior = GENERAL, vec
     def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
         slope, away = prior.slope * np.exp(at[0]), (at - centre) / width
         margin = sign * (slope * z + at[1] + x @ at[2:])
-        pull = -sign * expit(-margin)
-        return -log_expit(margin).sum() + away @ away / 2, np.array([pull @ z * slope, pull.sum(), *(pull @ x)]) + away / width
+        pull = -sign * expit(-margin) * counts
+        return -(counts * log_expit(margin)).sum() + away @ away / 2, np.array([pull @ z * slope, pull.sum(), *(pull @ x)]) + away / width
 
     bounds = [(-FARTHEST * prior.slope_width, FARTHEST * prior.slope_width), *[(None, None)] * (1 + len(names))]
     found = minimize(loss, centre, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": 1000, "ftol": 1e-12}).x

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crm_dedup_plugin import process
+from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.matcher import ALL, READS, Decision, Matcher, ahead
 from crm_dedup_plugin.matching.probability import Calibration
@@ -43,9 +44,10 @@ def merges_from(calibration: Calibration) -> float:
 
 
 def before_answers(run: Path, model: str, calibration: Calibration) -> Calibration:
-    """Return the calibration of a model for the records of a run: `calibration`, or what it has for the contacts of a CRM."""
+    """Return the calibration of a model for the records of a run: `calibration`, or what the embedded model has for such records."""
     contacts = all(source.crm and source.kind == "contact" for source in Records(run).sources)
-    return Calibration.of_contacts(model, calibration) if contacts and calibration.slope is None else calibration
+    weights = embedded.CONTACTS if contacts else embedded.LISTS
+    return Calibration.with_evidence(model, weights, calibration) if calibration.slope is None else calibration
 
 
 def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain: int = 200, price: float | None = None) -> dict:

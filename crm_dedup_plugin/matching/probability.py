@@ -46,9 +46,9 @@ class Calibration(NamedTuple):
         return cls(found["temperature"], found["merge_at_99"]["threshold"], True) if found else cls()
 
     @classmethod
-    def of_contacts(cls, model: str, otherwise: Self) -> Self:
-        """Return the calibration of the embedded model for the contacts of a CRM, with weights of evidence; another model has none."""
-        return cls(**read_json(embedded.CONTACTS)["calibration"]) if _is_embedded(model) else otherwise
+    def with_evidence(cls, model: str, weights: Path, otherwise: Self) -> Self:
+        """Return the embedded model's calibration with the weights of evidence in a file beside it; another model has none."""
+        return cls(**read_json(weights)["calibration"]) if _is_embedded(model) else otherwise
 
     def evidence(self, pairs: Iterable[tuple[Mapping[str, str], Mapping[str, str]]]) -> np.ndarray | float:
         """Return by how much the evidence of each pair of records moves its log-odds (pairs,); 0 where evidence has no weight."""

@@ -10,7 +10,7 @@ from functools import lru_cache
 from rapidfuzz import fuzz
 
 from crm_dedup_plugin.policy.evidence import ONLY_A, ONLY_B, compare
-from crm_dedup_plugin.policy.fields import concept_of
+from crm_dedup_plugin.policy.fields import CONCEPTS, concept_of
 from crm_dedup_plugin.policy.names import fold
 
 ALIKE, MISSING = "alike", "missing"
@@ -28,6 +28,11 @@ def vector(record_a: Mapping[str, str], record_b: Mapping[str, str]) -> dict[str
     sides += [(name, record_a[name], record_b.get(name)) for name in sorted(record_a) if concept_of(name) is None]
     found |= {f"{name} {ALIKE}": _alike(*sorted((a, b))) for name, a, b in sides if a and b}
     return found | dict.fromkeys(sorted(evidence.flags), 1.0)
+
+
+def elsewhere(found: Mapping[str, float]) -> dict[str, float]:
+    """Return what of a comparison vector other sources can have too: no column that is of this source alone."""
+    return {name: value for name, value in found.items() if " " not in name or name.rpartition(" ")[0] in CONCEPTS}
 
 
 @lru_cache(maxsize=200_000)

@@ -15,13 +15,12 @@ import numpy as np
 from crm_dedup_plugin.dataset.synth import export
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import embedded
-from crm_dedup_plugin.learning.calibrate import Prior, calibrate, probabilities, review_from
+from crm_dedup_plugin.learning.calibrate import Prior, Vector, calibrate, probabilities, review_from
 from crm_dedup_plugin.learning.learn import SURE
 from crm_dedup_plugin.learning.start import candidates
 from crm_dedup_plugin.matching.probability import Calibration, log_odds
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.policy import comparison
-from crm_dedup_plugin.policy.fields import CONCEPTS
 from crm_dedup_plugin.provenance import digest, versions
 from crm_dedup_plugin.storage import write_atomically
 
@@ -45,31 +44,29 @@ def decided(seed: int) -> tuple[Path, Path]:
     return folder, run
 
 
-def known(name: str) -> bool:
-    """Tell whether other exports can have this evidence: a relation of a concept, or a flag, but no column of this CRM alone."""
-    return " " not in name or name.rpartition(" ")[0] in CONCEPTS
+def pairs(seed: int) -> tuple[np.ndarray, np.ndarray, list[Vector], dict[str, str]]:
+    """Return the log-odds of the candidates of an export, whether both are one entity, their evidence, and the checksum of the export."""
+    folder, run = decided(seed)
+    truth, records = match_sets.truth(folder), Records(run)
+    rows, chances = candidates(run)
+    same = np.array([truth[records.ids[a]] == truth[records.ids[b]] for a, b in rows.tolist()])
+    vectors = [comparison.elsewhere(comparison.vector(*pair)) for pair in records.pairs(rows.tolist())]
+    return log_odds(chances), same, vectors, {folder.name: digest([folder / "export.csv", folder / "truth.csv"])}
 
 
 def main() -> None:
     """Decide, calibrate, and write."""
-    z, y, vectors, data = [], [], [], {}
-    for seed in SEEDS:
-        folder, run = decided(seed)
-        truth, records = match_sets.truth(folder), Records(run)
-        rows, chances = candidates(run)
-        z.append(log_odds(chances))
-        y.append([truth[records.ids[a]] == truth[records.ids[b]] for a, b in rows.tolist()])
-        vectors += [{name: value for name, value in comparison.vector(*pair).items() if known(name)} for pair in records.pairs(rows.tolist())]
-        data[folder.name] = digest([folder / "export.csv", folder / "truth.csv"])
+    z, y, vectors, data = zip(*map(pairs, SEEDS), strict=True)
+    z, y, vectors = np.concatenate(z), np.concatenate(y), [vector for part in vectors for vector in part]
     temperature = Calibration.of(str(embedded.folder())).temperature
-    fit = calibrate(np.concatenate(z), np.concatenate(y), Prior(1 / temperature), vectors)
+    fit = calibrate(z, y, Prior(1 / temperature), vectors)
     found = Calibration(temperature, SURE, True, fit.slope, fit.bias, 0.0, {name: round(weight, 3) for name, weight in fit.weights.items()})
-    found = found._replace(review_from=round(review_from(probabilities(np.concatenate(z), fit, vectors)), 4))
+    found = found._replace(review_from=round(review_from(probabilities(z, fit, vectors)), 4))
     told = {
         "calibration": found._asdict(),
         "pairs": len(vectors),
-        "same": int(np.concatenate(y).sum()),
-        "data": data,
+        "same": int(y.sum()),
+        "data": {name: sha256 for part in data for name, sha256 in part.items()},
         "model": f"{embedded.NAME} {embedded.CHECKSUM.read_text(encoding='utf-8')[:16]}",
         "versions": versions(),
         "command": f"scripts/experiments/{Path(__file__).name}",

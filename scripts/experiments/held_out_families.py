@@ -7,6 +7,10 @@
     python scripts/experiments/held_out_families.py model fold-a-1         what the model says of every set
     python scripts/experiments/held_out_families.py boosting fold-a        the same of gradient boosting, from the pairs in `--splits`
     python scripts/experiments/held_out_families.py table                  results/families.json
+    python scripts/experiments/held_out_families.py evidence               crm_dedup_plugin/inference/adapter/lists.json
+    python scripts/experiments/held_out_families.py evidence fold-b-1 --without febrl      the same from other families, for that model
+
+The last three need the exports that `contact_evidence.py` decided about: it does so first, where they are missing.
 
 Scores are kept in ``results/families/NAME.npz``, without any record: the log-odds of "one entity" of each pair of each set, and the labels.
 Sets are the files of CRM_DEDUP_BENCHMARKS, of other folders that `--also` names, and the held-out generated lists, which give the threshold.
@@ -20,13 +24,16 @@ import time
 from pathlib import Path
 
 import held_out_tables
+import list_evidence
 import numpy as np
 
 from crm_dedup_plugin.dataset.families import learned_from, of_file
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import documents, linking
 from crm_dedup_plugin.evaluation.calibration import auroc
+from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.matching import Matcher
+from crm_dedup_plugin.matching.probability import LEARNED
 from crm_dedup_plugin.pair.files import read_pairs
 from crm_dedup_plugin.provenance import digest, families, model_digest, versions
 from crm_dedup_plugin.storage import write_atomically
@@ -80,21 +87,33 @@ def keep(name: str, scores: dict[str, np.ndarray], paths: list[Path], about: dic
         print(f"{stem}: AUROC {auroc(labels[stem] == 1, found):.3f}{'  (trained on its family)' if stem in seen else ''}")
 
 
+def evidence(name: str | None, without: list[str]) -> None:
+    """Write what evidence is worth in lists: to the package, or to the folder of a model that is measured on the families `without`."""
+    scored = [held_out_tables.load(path) for path in sorted(OUT.glob("*.npz"))]
+    models = [one for one in scored if held_out_tables.kind_of(one) == held_out_tables.OURS]
+    files = [path for path in documents.benchmark_files() if not of_file(path, without)]
+    target = Path(Matcher(name).model) / LEARNED if name else embedded.LISTS
+    list_evidence.write(held_out_tables.taught(models, files), target)
+
+
 def main() -> None:
     """Read the options, score and keep, or make the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=("model", "boosting", "table"))
+    parser.add_argument("what", choices=("model", "boosting", "table", "evidence"))
     parser.add_argument("name", nargs="?", help="of the model as crm-dedup decide takes it, or of the file of boosting")
     parser.add_argument("--also", type=Path, nargs="*", default=[], metavar="FOLDER", help="folders of more labelled sets")
     parser.add_argument("--splits", type=Path, default=Path("data/splits"), help="what boosting learns from (default: %(default)s)")
+    parser.add_argument("--without", nargs="*", default=[], metavar="FAMILY", help="families that do not teach what evidence is worth")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
-    if options.what == "table":
-        return held_out_tables.summarise(OUT)
-    if not options.name:
-        parser.error("name a model, or what boosting is to be called")
     if not os.environ.get(documents.BENCHMARKS):
         raise UserError(f"set {documents.BENCHMARKS} to the folder of the public files")
+    if options.what == "table":
+        return held_out_tables.summarise(OUT, documents.benchmark_files())
+    if options.what == "evidence":
+        return evidence(options.name, options.without)
+    if not options.name:
+        parser.error("name a model, or what boosting is to be called")
     paths, began = sets(options.also), time.monotonic()
     if options.what == "model":
         folder = Matcher(options.name).model

@@ -4,11 +4,12 @@ Threshold and best threshold are of F1. Intervals are over pairs and trainings t
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import learning_data
+import list_evidence
 import numpy as np
 from tabulate import tabulate
 
@@ -25,9 +26,12 @@ CLOSE = 0.005  # of F1: as good as the best of the others
 
 
 OURS, BOOSTING, BOTH = "model, real sources too", "boosting, real sources too", "model and boosting, real sources too"
-KINDS = (OURS, "model, generated pairs alone", BOOSTING)
+EVIDENCE, WITHOUT_EXPORTS = "model and evidence", "model and evidence of public files alone"
+KINDS = (EVIDENCE, OURS, BOOSTING)
+MORE = (WITHOUT_EXPORTS, "model, generated pairs alone", BOTH)  # in the table of means alone
 SHOWN = {"AUROC": "auroc", "F1": "f1", "at best": "best_f1"}
 OTHERS = {"strings": "baseline-strings", "Splink": "baseline-splink", "policy": "baseline-policy"}  # F1 of links
+RIVALS = ("strings", "Splink")  # of `OTHERS`, those that are no part of how the model was taught
 
 
 class Scored(NamedTuple):
@@ -94,6 +98,28 @@ def together(models: list[Scored], others: list[Scored]) -> list[Scored]:
     return found
 
 
+def kind_of(one: Scored) -> str:
+    """Return what a training is, and what it has learned from."""
+    return f"{one.about['what']}, {'real sources too' if one.about['families'] else 'generated pairs alone'}"
+
+
+def taught(models: list[Scored], files: list[Path]) -> dict[Path, list_evidence.Taught]:
+    """Return what public files can teach about evidence, beside the log-odds of models that have seen nothing of their families."""
+    return {path: list_evidence.public(path, [one.odds[path.stem] for one in held_out(models, path.stem)]) for path in files}
+
+
+def with_evidence(models: list[Scored], files: list[Path], exports: Sequence[list_evidence.Taught] = ()) -> list[Scored]:
+    """Return the log-odds of each model with what evidence is worth in the files of other families, and in `exports`."""
+    sets, found = taught(models, files), [{} for _ in models]
+    families = sorted({name for one in models for name in one.about["families"]})
+    for path, one in sets.items():
+        family = of_file(path, families) or path.stem
+        fit = list_evidence.teach([*(other for there, other in sets.items() if not there.stem.startswith(family)), *exports])
+        for odds, model in zip(found, models, strict=True):
+            odds[path.stem] = list_evidence.weigh(model.odds[path.stem], fit, one.vectors)
+    return [Scored(odds, model.labels, 0.0, model.about) for odds, model in zip(found, models, strict=True)]
+
+
 def ahead(ours: list[Scored], theirs: list[Scored], stem: str) -> dict[str, float]:
     """Return by how much our F1 is above theirs on the same pairs, with an interval over pairs and trainings."""
     rng, labels = np.random.default_rng(SEED), ours[0].labels[stem].astype(bool)
@@ -105,21 +131,23 @@ def ahead(ours: list[Scored], theirs: list[Scored], stem: str) -> dict[str, floa
     return {"value": float(np.mean(drawn)), "low": float(np.percentile(drawn, 2.5)), "high": float(np.percentile(drawn, 97.5))}
 
 
-def summarise(folder: Path) -> None:
-    """Write ``results/families.json`` from the scores in `folder`."""
-    scored = [load(path) for path in sorted(folder.glob("*.npz"))]
-    kinds: dict[str, list[Scored]] = {}
+def summarise(folder: Path, files: list[Path]) -> None:
+    """Write ``results/families.json`` from the scores in `folder` and the pairs of the public files."""
+    scored, kinds = [load(path) for path in sorted(folder.glob("*.npz"))], {}
     for one in scored:
-        learned = "real sources too" if one.about["families"] else "generated pairs alone"
-        kinds.setdefault(f"{one.about['what']}, {learned}", []).append(one)
+        kinds.setdefault(kind_of(one), []).append(one)
     if both := together(kinds.get(OURS, []), kinds.get(BOOSTING, [])):
         kinds[BOTH] = both
+    kinds[EVIDENCE] = with_evidence(kinds.get(OURS, []), files, list_evidence.exports())
+    kinds[WITHOUT_EXPORTS] = with_evidence(kinds.get(OURS, []), files)
     found = {}
     for stem in (name for name in scored[0].odds if name != LISTS):
         there = {kind: usable for kind, ones in kinds.items() if (usable := held_out([one for one in ones if stem in one.odds], stem))}
         found[stem] = {kind: {"trainings": [one.about["name"] for one in ones], **measure(ones, stem)} for kind, ones in there.items()}
         if {OURS, BOOSTING} <= there.keys():
             found[stem]["ahead of boosting"] = ahead(there[OURS], there[BOOSTING], stem)
+        if {EVIDENCE, BOOSTING} <= there.keys():
+            found[stem]["ahead of boosting, with evidence"] = ahead(there[EVIDENCE], there[BOOSTING], stem)
         found[stem]["pairs"] = len(next(iter(there.values()))[0].labels[stem])
     write_atomically(
         RESULTS, json.dumps({"sets": found, "from": [one.about for one in scored], "resamples": RESAMPLES, "seed": SEED}, indent=2) + "\n"
@@ -133,30 +161,38 @@ def by_set(results: Path) -> str:
     sets = {stem: found["sets"][stem] for stem in found["from"][0]["public"]}
     kinds = [kind for kind in KINDS if any(kind in one for one in sets.values())]
     heads = ["", "pairs", *(f"{kind}: {what}" for kind in kinds for what in SHOWN), *OTHERS]
-    links = [json.loads((results.parent / folder / "metrics.json").read_text(encoding="utf-8"))["linking"] for folder in OTHERS.values()]
+    links = _links(results)
     rows = [
         [stem, f"{one['pairs']:,}", *(_shown(one.get(kind), what) for kind in kinds for what in SHOWN.values())]
-        + [f"{link['slices'][stem]['f1']['value']:.3f}" for link in links]
+        + [f"{link[stem]:.3f}" for link in links.values()]
         for stem, one in sets.items()
     ]
     means = [np.mean([one[kind][what]["value"] for one in sets.values() if kind in one]) for kind in kinds for what in SHOWN.values()]
-    means += [np.mean([link["slices"][stem]["f1"]["value"] for stem in sets]) for link in links]
+    means += [np.mean([link[stem] for stem in sets]) for link in links.values()]
     return tabulate([*rows, ["mean", "", *(f"{mean:.3f}" for mean in means)]], headers=heads, tablefmt="github", disable_numparse=True)
 
 
 def means(results: Path) -> str:
-    """Return the means over the public sets by kind, and on how many sets its F1 is above that of boosting, or less than `CLOSE` below."""
+    """Return the means over the public sets by kind, and on how many its F1 is above the best of `RIVALS`, or less than `CLOSE` below."""
     found = json.loads(results.read_text(encoding="utf-8"))
-    sets = [found["sets"][stem] for stem in found["from"][0]["public"]]
+    sets = {stem: found["sets"][stem] for stem in found["from"][0]["public"]}
+    links = _links(results)
+    best = {stem: max(one[BOOSTING]["f1"]["value"], *(links[name][stem] for name in RIVALS)) for stem, one in sets.items() if BOOSTING in one}
     rows = []
-    for kind in (*KINDS, BOTH):
-        if not all(kind in one for one in sets):
+    for kind in (*KINDS, *MORE):
+        if not all(kind in one for one in sets.values()):
             continue
-        numbers = [f"{np.mean([one[kind][what]['value'] for one in sets]):.3f}" for what in NUMBERS]
-        near = sum(one[kind]["f1"]["value"] > one[BOOSTING]["f1"]["value"] - CLOSE for one in sets) if all(BOOSTING in one for one in sets) else None
-        rows.append([kind, *numbers, "-" if kind == BOOSTING or near is None else f"{near} of {len(sets)}"])
-    heads = ["", "AUROC", "F1", "at best", "F1, 5% of one entity", "not behind boosting"]
+        numbers = [f"{np.mean([one[kind][what]['value'] for one in sets.values()]):.3f}" for what in NUMBERS]
+        near = sum(one[kind]["f1"]["value"] > best.get(stem, 1) - CLOSE for stem, one in sets.items())
+        rows.append([kind, *numbers, "-" if kind == BOOSTING or len(best) < len(sets) else f"{near} of {len(sets)}"])
+    heads = ["", "AUROC", "F1", "at best", "F1, 5% of one entity", f"not behind boosting, {' and '.join(RIVALS)}"]
     return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
+
+
+def _links(results: Path) -> dict[str, dict[str, float]]:
+    """Return the F1 of links of the baselines `OTHERS`, by set."""
+    told = {name: json.loads((results.parent / folder / "metrics.json").read_text(encoding="utf-8")) for name, folder in OTHERS.items()}
+    return {name: {stem: one["f1"]["value"] for stem, one in found["linking"]["slices"].items()} for name, found in told.items()}
 
 
 def populations(results: Path) -> str:

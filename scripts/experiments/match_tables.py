@@ -14,8 +14,8 @@ WHO = {"ours": "this package", "splink": "Splink 5", "dedupe": "dedupe", "golden
 
 
 def quality(results: Path) -> str:
-    """Return what groups are worth on each set: ours and the recommended set-up of each peer."""
-    entries = [one for one in json.loads(results.read_text(encoding="utf-8")) if one["variant"] in ("", "recommended")]
+    """Return what groups are worth on each set: ours, on lists also by the model alone, and the recommended set-up of each peer."""
+    entries = [one for one in json.loads(results.read_text(encoding="utf-8")) if one["variant"] in ("", "recommended") or _alone_on_list(one)]
     places = list(dict.fromkeys(one["set"] for one in entries))
     entries.sort(key=lambda one: (places.index(one["set"]), list(WHO).index(one["who"])))
     heads = ["set", "records", "who", "precision", "recall", "F1 of pairs", "B-cubed F1", "wrong merges in 1,000", "merged or in review"]
@@ -44,14 +44,20 @@ def answered(results: Path) -> str:
 
 
 def _who(one: dict) -> str:
-    """Return who made the groups; of ours, which model did where it was not the embedded one."""
+    """Return who made the groups; of ours, which model did where it was not the embedded one, and whether it did so alone."""
     model = Path(one["decide"]["model"]).name if one["who"] == "ours" else embedded.NAME
-    return WHO[one["who"]] + (f" ({model.removesuffix('-merged')})" if model != embedded.NAME else "")
+    told = f" ({model.removesuffix('-merged')}{', alone' if one['variant'] == ALONE else ''})" if model != embedded.NAME else ""
+    return WHO[one["who"]] + told
+
+
+def _alone_on_list(one: dict) -> bool:
+    return one["who"] == "ours" and one["variant"] == ALONE and Path(one["decide"]["model"]).name != embedded.NAME
 
 
 def blocking(results: Path) -> str:
     """Return how many true pairs are among the candidates of each set, and how many candidates there are."""
-    entries = [one for one in json.loads(results.read_text(encoding="utf-8")) if one["who"] == "ours" and not one["variant"]]
+    entries = [one for one in json.loads(results.read_text(encoding="utf-8")) if (one["who"] == "ours" and not one["variant"]) or _alone_on_list(one)]
+    entries = list({one["set"]: one for one in sorted(entries, key=lambda one: one["variant"] != ALONE)}.values())
     rows = [
         [one["set"], f"{one['rows']:,}", precise(one["blocking"]["completeness"]), f"{one['blocking']['per_record']:.1f}", f"{one['in_review']:,}"]
         for one in entries

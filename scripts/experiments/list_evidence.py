@@ -1,0 +1,82 @@
+"""What evidence is worth in lists that nobody has answered about yet: public pairs teach it, and exports of a CRM, as a list may be like one.
+
+It is learned beside the log-odds of models that have seen nothing of the pairs' family, and measured on public files by what the other
+families and the exports teach. ``held_out_families.py evidence`` writes the weights. The settings were chosen on sets of other families, of
+which no result tells (`learning_sets.py` makes them).
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import contact_evidence
+import learning_data
+import numpy as np
+from scipy.special import logit
+
+from crm_dedup_plugin.inference import embedded
+from crm_dedup_plugin.learning.calibrate import Fit, Prior, Vector, calibrate, probabilities, review_from
+from crm_dedup_plugin.matching.deciding import SURE
+from crm_dedup_plugin.matching.probability import Calibration
+from crm_dedup_plugin.policy import comparison
+from crm_dedup_plugin.provenance import digest, versions
+from crm_dedup_plugin.storage import write_atomically
+
+PRIOR = Prior(slope_width=1.0, weight_width=1.0)
+PUBLIC = 400  # pairs that a public set counts as, half of them of one entity
+EXPORT = 2000  # pairs that an export counts as; those of one entity are as rare as among its candidates
+
+
+class Taught(NamedTuple):
+    """Labelled pairs: their log-odds, whether both are one entity, their evidence, and how often each counts."""
+
+    odds: np.ndarray
+    same: np.ndarray
+    vectors: list[Vector]
+    counts: np.ndarray
+
+
+def public(path: Path, odds: list[np.ndarray]) -> Taught:
+    """Return the pairs of a public file, with the mean of the log-odds of the models that have seen nothing of its family."""
+    pairs = learning_data.load(path)
+    same = np.array([pair.label for pair in pairs]) == 1
+    vectors = [comparison.elsewhere(comparison.vector(*pair.records)) for pair in pairs]
+    return Taught(np.mean(odds, axis=0), same, vectors, PUBLIC / 2 / np.where(same, same.sum(), (~same).sum()))
+
+
+def exports() -> list[Taught]:
+    """Return the candidates of the exports of `contact_evidence`."""
+    found = map(contact_evidence.pairs, contact_evidence.SEEDS)
+    return [Taught(odds, same, vectors, np.full(len(same), EXPORT / len(same))) for odds, same, vectors, _ in found]
+
+
+def teach(sets: Iterable[Taught]) -> Fit:
+    """Return what the evidence in some sets is worth."""
+    odds, same, vectors, counts = zip(*sets, strict=True)
+    return calibrate(*map(np.concatenate, (odds, same)), PRIOR, [vector for part in vectors for vector in part], np.concatenate(counts))
+
+
+def weigh(odds: np.ndarray, fit: Fit, vectors: list[Vector]) -> np.ndarray:
+    """Return the log-odds of pairs after their evidence."""
+    return logit(np.clip(probabilities(odds, fit, vectors), 1e-12, 1 - 1e-12))
+
+
+def write(sets: dict[Path, Taught], target: Path) -> None:
+    """Write the calibration that public sets and the exports teach, into the package or into the folder of another model."""
+    everything = [*sets.values(), *exports()]
+    fit = teach(everything)
+    temperature = Calibration.of(str(embedded.folder())).temperature
+    looked_at = np.mean([review_from(probabilities(one.odds, fit, one.vectors)) for one in everything])
+    weights = {name: round(weight, 3) for name, weight in fit.weights.items()}
+    found = Calibration(temperature, SURE, True, fit.slope, fit.bias, round(float(looked_at), 4), weights)._asdict()
+    told = {
+        "calibration": found,
+        "pairs": sum(len(one.same) for one in everything),
+        "same": sum(int(one.same.sum()) for one in everything),
+        "data": {path.stem: digest([path]) for path in sets} | json.loads(embedded.CONTACTS.read_text(encoding="utf-8"))["data"],
+        "model": f"{embedded.NAME} {embedded.CHECKSUM.read_text(encoding='utf-8')[:16]}",
+        "versions": versions(),
+        "command": "scripts/experiments/held_out_families.py evidence",
+    }
+    write_atomically(target, json.dumps(told if target == embedded.LISTS else found, indent=1) + "\n")
