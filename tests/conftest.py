@@ -28,6 +28,8 @@ QUIET = {
     "WANDB_MODE": "disabled",
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_WAIT_POLICY": "PASSIVE",  # on a busy machine, threads that wait actively make a step ten times slower
+    "OMP_NUM_THREADS": "1",  # each process of the suite has about one core; two threads there take a sixth more of the processor
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB, all of which an engine fills with zeros before it begins
 }
 # Files that start vLLM or a training; the longest first.
