@@ -142,25 +142,33 @@ def _connect(address: str) -> list[dict[str, float]]:
     import ray
 
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0"}
-    variables = {name: os.environ[name] for name in PASSED if name in os.environ}
+    if ray.is_initialized():
+        raise UserError(f"--cluster {address}: this process is in a Ray cluster already: leave it first, with ray.shutdown()")
     try:
         if ":" in address:  # at once, where Ray tries for half a minute
             host, _, port = address.removeprefix("ray://").rpartition(":")
             socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-        for attempt in range(TRIES):
-            try:
-                ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": variables})
-                break
-            except ConnectionAbortedError:  # the head's process for this client died while it was forked: a race, the next one may live
-                ray.shutdown()
-                if attempt + 1 == TRIES:
-                    raise
+        _join(address)
     except (OSError, ValueError, RuntimeError) as error:
-        ray.shutdown()  # else this process could not connect to any other cluster
         why = " ".join(str(error).split())[-200:]
         start = "start one with `.venv/bin/ray start --head`, and name it as ray://HOST:10001"
         raise UserError(f"--cluster {address}: no Ray cluster answers ({type(error).__name__}: {why}): {start}") from error
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _join(address: str) -> None:
+    """Connect, again where the process that the head forks for a client dies at once, which is a race; leave no half of a connection."""
+    import ray
+
+    variables = {name: os.environ[name] for name in PASSED if name in os.environ}
+    for attempt in range(1, TRIES + 1):
+        try:
+            ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": variables})
+            return
+        except Exception as error:
+            ray.shutdown()  # or this process could not connect to another cluster either
+            if attempt == TRIES or not isinstance(error, ConnectionAbortedError):
+                raise
 
 
 def _packed(shards: Iterable[Sequence[Pair]]) -> tuple["pyarrow.Array", list[list[int]]]:

@@ -1,8 +1,9 @@
 """What evidence is worth in lists that nobody has answered about yet: public pairs teach it, and exports of a CRM, as a list may be like one.
 
 It is learned beside the log-odds of models that have seen nothing of the pairs' family, and measured on public files by what the other
-families and the exports teach. ``held_out_families.py evidence`` writes the weights. The settings were chosen on sets of other families, of
-which no result tells (`learning_sets.py` makes them).
+families and the exports teach. In the log-odds that are kept of public files, POSSIBLE counts half; those of a match leave it out.
+``held_out_families.py evidence`` writes the weights. The settings were chosen on sets of other families, of which no result tells
+(`learning_sets.py` makes them).
 """
 
 import json

@@ -15,7 +15,6 @@ import match_quality
 import match_sets
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.learning import result
 from crm_dedup_plugin.matching import answers
 from crm_dedup_plugin.matching.records import Records
@@ -41,12 +40,12 @@ def answer(run: Path, truth: dict[str, str], count: int) -> None:
         board.answer([(pair.a, pair.b)], answers.SAME if same else answers.DIFFERENT, drawn=pair.drawn)
 
 
-def measure(name: str, folder: Path, seed: int, count: int) -> dict:
+def measure(folder: Path, seed: int, count: int, model: str | None) -> dict:
     """Return the entry after so many answers, on a copy of the run without any."""
-    run = RUNS / f"answered-{folder.name}-{count}"
+    run, source = RUNS / f"answered-{folder.name}-{count}", match_quality.run_of(folder, model)
     shutil.rmtree(run, ignore_errors=True)
-    shutil.copytree(RUNS / f"quality-{folder.name}", run)
-    words = ("match", str(folder / "export.csv"), "--run", run.name, "--explain", "0")
+    shutil.copytree(source, run)
+    words = ("match", str(folder / "export.csv"), "--run", run.name, "--explain", "0", *(("--model", model) if model else ()))
     command(*words, "--until", "plan")
     answer(run, match_sets.truth(folder), count)
     began = time.monotonic()
@@ -56,7 +55,7 @@ def measure(name: str, folder: Path, seed: int, count: int) -> dict:
     found = result.report(run)
     return {
         "variant": f"after {count} answers",
-        "model": f"{embedded.NAME} {embedded.CHECKSUM.read_text(encoding='utf-8')[:16]}",
+        "model": match_quality.told_of(model),
         "answers": found["answers"],
         "taken": found["taken"],
         "seconds": round(learned, 1),
@@ -70,16 +69,25 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=match_sets.SETS, default=("hubspot", "salesforce", "pipedrive"))
     parser.add_argument("--rows", type=int, default=10_000, help="rows of a generated export")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--model", help="the model of the runs, where it is not the embedded one")
     parser.add_argument("--answers", nargs="+", type=int, default=COUNTS, help="how many answers")
     options = parser.parse_args()
     print(match_quality.HEAD, "|---" * match_quality.HEAD.count(" | ") + "|---|", sep="\n")
     for name in options.sets:
         folder = match_sets.make(name, options.rows, options.seed, match_quality.ROOT)
-        data = {file: digest([folder / file]) for file in ("export.csv", "truth.csv")}
+        data, rows = {file: digest([folder / file]) for file in ("export.csv", "truth.csv")}, len(match_sets.truth(folder))
         for count in options.answers:
-            entry = measure(name, folder, options.seed, count)
+            entry = measure(folder, options.seed, count, options.model)
             asked = f"scripts/experiments/match_answered.py --sets {name} --rows {options.rows} --seed {options.seed} --answers {count}"
-            told = {"set": name, "rows": options.rows, "seed": options.seed, "who": match_quality.OURS, "data": data, "command": asked}
+            asked += f" --model {options.model}" if options.model else ""
+            told = {
+                "set": name,
+                "rows": rows,
+                "seed": options.seed,
+                "who": match_quality.OURS,
+                "data": data,
+                "command": asked,
+            }
             match_quality.keep({**told, **entry})
 
 

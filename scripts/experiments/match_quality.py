@@ -37,18 +37,28 @@ def ours(folder: Path, model: str | None, seed: int, further: list[str]) -> Iter
             f"{folder.name} is left out: {model or embedded.NAME} was trained on its family, {family}; give --model one that was not", file=sys.stderr
         )
         return
-    name = f"quality-{folder.name}" + (f"-{Path(model).name}" if model else "")
-    words = ["match", str(folder / "export.csv"), "--run", name, "--until", "group", *(["--model", model] if model else []), *further]
+    run = run_of(folder, model)
+    words = ["match", str(folder / "export.csv"), "--run", run.name, "--until", "group", *(["--model", model] if model else []), *further]
     began = time.monotonic()
     if subprocess.run([sys.executable, "-m", "crm_dedup_plugin", *words]).returncode:
         raise UserError(f"crm-dedup {shlex.join(words)} failed: its own words stand above")
     seconds = time.monotonic() - began
     yield {
         "variant": "",
-        "model": model_digest(model) if model else f"{embedded.NAME} {embedded.CHECKSUM.read_text(encoding='utf-8')[:16]}",
+        "model": told_of(model),
         "seconds": round(seconds, 1),
-        **of_run(Path("runs") / name, folder, seed),
+        **of_run(run, folder, seed),
     }
+
+
+def run_of(folder: Path, model: str | None) -> Path:
+    """Return the run that matches a set with a model, by default with the embedded one."""
+    return Path("runs") / (f"quality-{folder.name}" + (f"-{Path(model).name}" if model else ""))
+
+
+def told_of(model: str | None) -> str:
+    """Return how an entry names its model."""
+    return model_digest(model) if model else f"{embedded.NAME} {embedded.CHECKSUM.read_text(encoding='utf-8')[:16]}"
 
 
 def of_run(run: Path, folder: Path, seed: int) -> dict:
