@@ -14,6 +14,7 @@ from compact_pairs import generate
 
 from crm_dedup_plugin.cli import main
 from crm_dedup_plugin.dataset.synth import export
+from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import cluster, deciding, matcher, run_folder
 from crm_dedup_plugin.matching.matcher import SHARD
 
@@ -129,6 +130,8 @@ def test_a_file_of_pairs_is_decided_from_outside_the_cluster(nodes, folder, monk
 def test_a_node_without_the_model_gets_it_once(nodes, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "MODELS", tmp_path / "models")
     with cluster.ClusterMatcher(nodes.address, str(folder / "model")):
+        with pytest.raises(UserError, match="in a Ray cluster already"):
+            cluster.ClusterMatcher(nodes.address, str(folder / "model"))
         sent = cluster.send(str(folder / "model"))
         assert cluster.receive(**sent) == str(folder / "model"), "it is there already"
         elsewhere = sent | {"path": str(tmp_path / "nowhere")}

@@ -158,9 +158,9 @@ class Pool:
 
     def _receive(self, at: int) -> Any:
         """Return the next message of an engine; raises UserError as soon as any engine has ended."""
-        wait([self.pipes[at], *(worker.sentinel for worker in self.workers)])
-        gone = next((one for one, worker in enumerate(self.workers) if not worker.is_alive()), at)
-        which = at if self.pipes[at].poll() else gone
+        sentinels = [worker.sentinel for worker in self.workers]
+        ready = wait([self.pipes[at], *sentinels])
+        which = at if self.pipes[at] in ready else next(one for one, sentinel in enumerate(sentinels) if sentinel in ready)
         found = None
         with contextlib.suppress(EOFError, ConnectionResetError):
             found = self.pipes[which].recv()

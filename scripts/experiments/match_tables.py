@@ -28,9 +28,10 @@ def quality(results: Path) -> str:
 
 
 def answered(results: Path) -> str:
-    """Return what weights of evidence and answers are worth on each generated export."""
-    entries = [one for one in json.loads(results.read_text(encoding="utf-8")) if one["who"] == "ours" and one["rows"] == 10_000]
-    rows = []
+    """Return what weights of evidence and answers are worth on each set that was answered about."""
+    entries = [one for one in json.loads(results.read_text(encoding="utf-8")) if one["who"] == "ours"]
+    sets, rows = {(one["set"], one["rows"]) for one in entries if "answers" in one}, []
+    entries = [one for one in entries if (one["set"], one["rows"]) in sets]
     for one in sorted(entries, key=lambda one: (one["set"], one["variant"] != ALONE, sum(one.get("answers", {}).values()))):
         numbers = [
             precise(one["pairs"]["f1"]),
@@ -39,7 +40,7 @@ def answered(results: Path) -> str:
             precise(one["merged_or_in_review"]),
         ]
         rows.append([one["set"], one["variant"] or "with weights of evidence", TAKEN.get(one.get("taken"), ""), *numbers])
-    heads = ["export", "what", "learn takes", "F1 of pairs", "wrong merges in 1,000", "pairs for a person", "merged or in review"]
+    heads = ["set", "what", "learn takes", "F1 of pairs", "wrong merges in 1,000", "pairs for a person", "merged or in review"]
     return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
 
 
