@@ -1,7 +1,7 @@
 """Fixtures that several test files share, and how the suite is spread over processes.
 
-Files run whole, each in one process. Those that start vLLM or train (`LIVE`) all run in the same process, one after the other and
-first, so that they do not take memory and cores from each other; `-m "not live"` leaves them out.
+Files run whole, each in one process. Those that start vLLM all run in the same process, one after the other and first, so that they do not
+take memory and cores from each other; so do those that train (`LIVE`). `-m "not live"` leaves both out.
 HYPOTHESIS_PROFILE=thorough looks at ten times as many examples.
 """
 
@@ -32,16 +32,16 @@ QUIET = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB, all of which an engine fills with zeros before it begins
 }
-# Files that start vLLM or a training; the longest first.
-LIVE = (
-    "test_benchmark_live.py",
-    "test_evaluation.py",
-    "test_evaluation_probabilities.py",
-    "test_training.py",
-    "test_learning_live.py",
-    "test_resume.py",
-    "test_serve.py",
-)
+# Files that start vLLM or a training, and what they share a process for; the longest first.
+LIVE = {
+    "test_benchmark_live.py": "vllm",
+    "test_evaluation.py": "vllm",
+    "test_evaluation_probabilities.py": "vllm",
+    "test_serve.py": "vllm",
+    "test_resume.py": "training",
+    "test_training.py": "training",
+    "test_learning_live.py": "training",
+}
 # A shell that runs the tests in the background hands an ignored SIGINT on, and all that the tests start would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.update(QUIET)  # before the first import of torch, Axolotl or the Hub's client: they read it only then
@@ -61,7 +61,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.name in LIVE:
             item.add_marker(pytest.mark.live)
-    items.sort(key=lambda item: LIVE.index(item.path.name) if item.path.name in LIVE else len(LIVE))
+    order = [*LIVE]
+    items.sort(key=lambda item: order.index(item.path.name) if item.path.name in LIVE else len(order))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -77,13 +78,13 @@ def pytest_collection():
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Keep each file in one process, and all live files in the same one."""
+    """Keep each file in one process, and live files of one kind in the same one."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = Path(nodeid.split("::")[0]).name
-            return "live" if file in LIVE else file
+            return LIVE.get(file, file)
 
     return ByFile(config, log)
 

@@ -71,15 +71,14 @@ def test_a_threshold_that_does_not_fit_costs_f1_but_neither_the_ranks_nor_the_be
     assert summary["oar_sites"]["ahead of boosting"]["high"] < 0
 
 
-def test_a_set_is_weighed_by_what_other_families_teach_alone(monkeypatch):
+def test_a_set_is_weighed_by_what_other_families_teach_alone():
     """The same evidence points one way in each family: what the own family teaches would rank its pairs rightly, the other's wrongly."""
     same, stems = np.arange(100) % 2 == 0, ("oar_sites", "oar_plants", "splink_people")
     signs = {"oar_sites": 1.0, "oar_plants": 1.0, "splink_people": -1.0}
     vectors = {stem: [{"email same": sign if one else -sign} for one in same] for stem, sign in signs.items()}
-    monkeypatch.setattr(tables.list_evidence, "public", lambda path, odds: taught(odds[0], same, vectors[path.stem]))
     rng = np.random.default_rng(7)
     models = [tables.Scored({stem: rng.normal(size=100) for stem in stems}, {}, 0.0, {"families": families}) for families in (["oar"], ["splink"])]
-    found = tables.with_evidence(models, [Path(f"{stem}.jsonl") for stem in stems])
+    found = tables.with_evidence(models, {Path(f"{stem}.jsonl"): taught(rng.normal(size=100), same, vectors[stem]) for stem in stems})
     for one in found:
         assert [tables.auroc(same, one.odds[stem]) < 0.05 for stem in stems] == [True] * 3
 

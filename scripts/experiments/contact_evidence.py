@@ -62,16 +62,21 @@ def main() -> None:
     fit = calibrate(z, y, Prior(1 / temperature), vectors)
     found = Calibration(temperature, SURE, True, fit.slope, fit.bias, 0.0, {name: round(weight, 3) for name, weight in fit.weights.items()})
     found = found._replace(review_from=round(review_from(probabilities(z, fit, vectors)), 4))
+    keep(embedded.CONTACTS, found, y, {name: sha256 for part in data for name, sha256 in part.items()}, f"scripts/experiments/{Path(__file__).name}")
+
+
+def keep(target: Path, found: Calibration, same: np.ndarray, data: dict[str, str], command: str) -> None:
+    """Write a calibration of the embedded model to a file of the package, with what it was learned from: pairs, and checksums by name."""
     told = {
         "calibration": found._asdict(),
-        "pairs": len(vectors),
-        "same": int(y.sum()),
-        "data": {name: sha256 for part in data for name, sha256 in part.items()},
+        "pairs": len(same),
+        "same": int(same.sum()),
+        "data": data,
         "model": f"{embedded.NAME} {embedded.CHECKSUM.read_text(encoding='utf-8')[:16]}",
         "versions": versions(),
-        "command": f"scripts/experiments/{Path(__file__).name}",
+        "command": command,
     }
-    write_atomically(embedded.CONTACTS, json.dumps(told, indent=1) + "\n")
+    write_atomically(target, json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import sys
 import time
 from pathlib import Path
 
+import contact_evidence
 import held_out_tables
 import list_evidence
 import numpy as np
@@ -92,8 +93,14 @@ def evidence(name: str | None, without: list[str]) -> None:
     scored = [held_out_tables.load(path) for path in sorted(OUT.glob("*.npz"))]
     models = [one for one in scored if held_out_tables.kind_of(one) == held_out_tables.OURS]
     files = [path for path in documents.benchmark_files() if not of_file(path, without)]
-    target = Path(Matcher(name).model) / LEARNED if name else embedded.LISTS
-    list_evidence.write(held_out_tables.taught(models, files), target)
+    sets = [*held_out_tables.taught(models, files).values(), *list_evidence.exports()]
+    found = list_evidence.learned(sets)
+    if name:
+        return write_atomically(Path(Matcher(name).model) / LEARNED, json.dumps(found._asdict(), indent=1) + "\n")
+    data = {path.stem: digest([path]) for path in files} | json.loads(embedded.CONTACTS.read_text(encoding="utf-8"))["data"]
+    return contact_evidence.keep(
+        embedded.LISTS, found, np.concatenate([one.same for one in sets]), data, f"scripts/experiments/{Path(__file__).name} evidence"
+    )
 
 
 def main() -> None:
@@ -111,6 +118,8 @@ def main() -> None:
     if options.what == "table":
         return held_out_tables.summarise(OUT, documents.benchmark_files())
     if options.what == "evidence":
+        if options.without and not options.name:
+            parser.error("--without is for the model that you name: the package learns from all families")
         return evidence(options.name, options.without)
     if not options.name:
         parser.error("name a model, or what boosting is to be called")

@@ -108,9 +108,9 @@ def taught(models: list[Scored], files: list[Path]) -> dict[Path, list_evidence.
     return {path: list_evidence.public(path, [one.odds[path.stem] for one in held_out(models, path.stem)]) for path in files}
 
 
-def with_evidence(models: list[Scored], files: list[Path], exports: Sequence[list_evidence.Taught] = ()) -> list[Scored]:
+def with_evidence(models: list[Scored], sets: dict[Path, list_evidence.Taught], exports: Sequence[list_evidence.Taught] = ()) -> list[Scored]:
     """Return the log-odds of each model with what evidence is worth in the files of other families, and in `exports`."""
-    sets, found = taught(models, files), [{} for _ in models]
+    found = [{} for _ in models]
     families = sorted({name for one in models for name in one.about["families"]})
     for path, one in sets.items():
         family = of_file(path, families) or path.stem
@@ -138,8 +138,9 @@ def summarise(folder: Path, files: list[Path]) -> None:
         kinds.setdefault(kind_of(one), []).append(one)
     if both := together(kinds.get(OURS, []), kinds.get(BOOSTING, [])):
         kinds[BOTH] = both
-    kinds[EVIDENCE] = with_evidence(kinds.get(OURS, []), files, list_evidence.exports())
-    kinds[WITHOUT_EXPORTS] = with_evidence(kinds.get(OURS, []), files)
+    sets = taught(kinds.get(OURS, []), files)
+    kinds[EVIDENCE] = with_evidence(kinds.get(OURS, []), sets, list_evidence.exports())
+    kinds[WITHOUT_EXPORTS] = with_evidence(kinds.get(OURS, []), sets)
     found = {}
     for stem in (name for name in scored[0].odds if name != LISTS):
         there = {kind: usable for kind, ones in kinds.items() if (usable := held_out([one for one in ones if stem in one.odds], stem))}

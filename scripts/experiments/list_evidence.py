@@ -6,7 +6,6 @@ families and the exports teach. In the log-odds that are kept of public files, P
 (`learning_sets.py` makes them).
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -21,8 +20,6 @@ from crm_dedup_plugin.learning.calibrate import Fit, Prior, Vector, calibrate, p
 from crm_dedup_plugin.matching.deciding import SURE
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.policy import comparison
-from crm_dedup_plugin.provenance import digest, versions
-from crm_dedup_plugin.storage import write_atomically
 
 PRIOR = Prior(slope_width=1.0, weight_width=1.0)
 PUBLIC = 400  # pairs that a public set counts as, half of them of one entity
@@ -63,21 +60,10 @@ def weigh(odds: np.ndarray, fit: Fit, vectors: list[Vector]) -> np.ndarray:
     return logit(np.clip(probabilities(odds, fit, vectors), 1e-12, 1 - 1e-12))
 
 
-def write(sets: dict[Path, Taught], target: Path) -> None:
-    """Write the calibration that public sets and the exports teach, into the package or into the folder of another model."""
-    everything = [*sets.values(), *exports()]
-    fit = teach(everything)
-    temperature = Calibration.of(str(embedded.folder())).temperature
-    looked_at = np.mean([review_from(probabilities(one.odds, fit, one.vectors)) for one in everything])
+def learned(sets: Iterable[Taught]) -> Calibration:
+    """Return the embedded model's calibration for lists, with what evidence is worth in some sets."""
+    sets = list(sets)
+    fit, temperature = teach(sets), Calibration.of(str(embedded.folder())).temperature
+    looked_at = np.mean([review_from(probabilities(one.odds, fit, one.vectors)) for one in sets])
     weights = {name: round(weight, 3) for name, weight in fit.weights.items()}
-    found = Calibration(temperature, SURE, True, fit.slope, fit.bias, round(float(looked_at), 4), weights)._asdict()
-    told = {
-        "calibration": found,
-        "pairs": sum(len(one.same) for one in everything),
-        "same": sum(int(one.same.sum()) for one in everything),
-        "data": {path.stem: digest([path]) for path in sets} | json.loads(embedded.CONTACTS.read_text(encoding="utf-8"))["data"],
-        "model": f"{embedded.NAME} {embedded.CHECKSUM.read_text(encoding='utf-8')[:16]}",
-        "versions": versions(),
-        "command": "scripts/experiments/held_out_families.py evidence",
-    }
-    write_atomically(target, json.dumps(told if target == embedded.LISTS else found, indent=1) + "\n")
+    return Calibration(temperature, SURE, True, fit.slope, fit.bias, round(float(looked_at), 4), weights)
