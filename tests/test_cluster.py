@@ -85,21 +85,27 @@ def one_thread(monkeypatch, folder):
     torch.set_num_threads(before)
 
 
-def test_a_node_dies_then_the_command_is_killed_and_nothing_is_lost_or_different(nodes, second_node, folder, one_thread):
+def start(folder: Path, *command: str) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-m", "crm_dedup_plugin", *command], cwd=folder, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_command_is_killed_then_a_node_dies_and_nothing_is_lost_or_different(nodes, second_node, folder, one_thread):
     assert main(words("alone")) == 0
     alone = decided(folder / "alone")
     assert len(alone) > 8 * SHARD and len({one["duplicate"] for one in alone}) > len(alone) / 2
 
-    command, run = [sys.executable, "-m", "crm_dedup_plugin", *words("killed", "--cluster", nodes.address)], folder / "killed"
-    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    command, run = words("killed", "--cluster", nodes.address), folder / "killed"
+    process = start(folder, *command)
     await_shards(process, run, 2)
-    nodes.remove_node(second_node, allow_graceful=False)
-    await_shards(process, run, 6)  # more than what was under way: the node that is left goes on
     process.send_signal(signal.SIGKILL)
     process.communicate()
     there = {path: path.stat().st_mtime_ns for path in (run / SHARDS).glob("*.parquet")}
 
-    assert main(words("killed")) == 0
+    process = start(folder, *command)
+    await_shards(process, run, len(there) + 2)
+    nodes.remove_node(second_node, allow_graceful=False)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
     assert decided(run) == alone
     assert there == {path: path.stat().st_mtime_ns for path in there}, "what was decided before is not decided again"
     assert run_folder.report(run, "decide")["asked"] < len(alone)

@@ -90,8 +90,7 @@ def keep(name: str, scores: dict[str, np.ndarray], paths: list[Path], about: dic
 
 def evidence(name: str | None, without: list[str]) -> None:
     """Write what evidence is worth in lists: to the package, or to the folder of a model that is measured on the families `without`."""
-    scored = [held_out_tables.load(path) for path in sorted(OUT.glob("*.npz"))]
-    models = [one for one in scored if held_out_tables.kind_of(one) == held_out_tables.OURS]
+    models = [one for one in held_out_tables.load_all(OUT) if held_out_tables.kind_of(one) == held_out_tables.OURS]
     files = [path for path in documents.benchmark_files() if not of_file(path, without)]
     sets = [*held_out_tables.taught(models, files).values(), *list_evidence.exports()]
     found = list_evidence.learned(sets)

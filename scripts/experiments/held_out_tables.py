@@ -50,6 +50,11 @@ def load(path: Path) -> Scored:
     return Scored(odds, labels, linking.best_threshold(labels[LISTS], odds[LISTS]), json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
 
 
+def load_all(folder: Path) -> list[Scored]:
+    """Return all that is kept in a folder."""
+    return [load(path) for path in sorted(folder.glob("*.npz"))]
+
+
 def f1(labels: np.ndarray, said: np.ndarray, prevalence: float | None = None) -> float:
     """Return F1; with `prevalence`, pairs of two entities count as if those of one were that share of all."""
     weight = 1.0 if prevalence is None else labels.sum() / max((~labels).sum(), 1) * (1 - prevalence) / prevalence
@@ -133,7 +138,7 @@ def ahead(ours: list[Scored], theirs: list[Scored], stem: str) -> dict[str, floa
 
 def summarise(folder: Path, files: list[Path]) -> None:
     """Write ``results/families.json`` from the scores in `folder` and the pairs of the public files."""
-    scored, kinds = [load(path) for path in sorted(folder.glob("*.npz"))], {}
+    scored, kinds = load_all(folder), {}
     for one in scored:
         kinds.setdefault(kind_of(one), []).append(one)
     if both := together(kinds.get(OURS, []), kinds.get(BOOSTING, [])):

@@ -13,12 +13,11 @@ from typing import NamedTuple
 import contact_evidence
 import learning_data
 import numpy as np
-from scipy.special import logit
 
 from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.learning.calibrate import Fit, Prior, Vector, calibrate, probabilities, review_from
 from crm_dedup_plugin.matching.deciding import SURE
-from crm_dedup_plugin.matching.probability import Calibration
+from crm_dedup_plugin.matching.probability import Calibration, weighed
 from crm_dedup_plugin.policy import comparison
 
 PRIOR = Prior(slope_width=1.0, weight_width=1.0)
@@ -57,7 +56,7 @@ def teach(sets: Iterable[Taught]) -> Fit:
 
 def weigh(odds: np.ndarray, fit: Fit, vectors: list[Vector]) -> np.ndarray:
     """Return the log-odds of pairs after their evidence."""
-    return logit(np.clip(probabilities(odds, fit, vectors), 1e-12, 1 - 1e-12))
+    return fit.slope * odds + fit.bias + weighed(fit.weights, vectors)
 
 
 def learned(sets: Iterable[Taught]) -> Calibration:
