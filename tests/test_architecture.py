@@ -17,12 +17,12 @@ LAYERS = (
     *("pair", "policy", "dataset", "training", "inference", "evaluation", "matching", "learning", "benchmark", "reporting", "review", "hub", "cli"),
 )
 REEXPORTS = {"metrics": "evaluation", "prompt": "pair", "schema": "pair"}  # paths that configurations and published cards use
-LINES = 20_600  # of the whole package: lower it whenever the package shrinks
+LINES = 20_750  # of the whole package: lower it whenever the package shrinks
 HEAVY = {"torch", "transformers", "vllm", "axolotl", "matplotlib", "lm_eval", "peft", "datasets"}
-# Only Axolotl, lm-eval, vLLM, a training or a drawing imports these: there the heavy packages are loaded already.
+# Only Axolotl, lm-eval, vLLM, a training, a loaded model or a drawing imports these: there the heavy packages are loaded already.
 INSIDE_OTHERS = {
     *(f"training.{name}" for name in ("plugin", "args", "formatter", "collator", "flex_attention", "shared_prefix", "merge")),
-    *("inference.grammar", "evaluation.task", "reporting.figures", "reporting.speed_figures"),
+    *("inference.grammar", "inference.packed", "evaluation.task", "reporting.figures", "reporting.speed_figures"),
 }
 MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path for path in sorted(PACKAGE.rglob("*.py"))}
 

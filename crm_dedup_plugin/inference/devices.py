@@ -59,12 +59,22 @@ def variables(at: int, engines: int, gpus: Sequence[str], cores: int) -> dict[st
 
 
 def memory(engines: int, options: Mapping[str, Any], gpus: Sequence[str]) -> dict[str, Any]:
-    """Return the options that give each engine its share of a GPU's memory; nothing without a GPU."""
+    """Return the options that give each engine its share of a GPU's memory, of what this process left free; nothing without a GPU."""
     if not gpus:
         return {}
     together = math.ceil(engines / len(gpus))
-    whole = options.get("gpu_memory_utilization", max(MEMORY - UNCOUNTED * (together - 1), MEMORY / 2))
+    whole = options.get("gpu_memory_utilization", min(max(MEMORY - UNCOUNTED * (together - 1), MEMORY / 2), _free() - UNCOUNTED))
     return {"gpu_memory_utilization": whole / together, "worker_extension_cls": f"{__name__}.Room"}
+
+
+def _free() -> float:
+    """Return the share of the first GPU's memory that is free, if this process uses it: a model in it may be loaded there."""
+    import torch
+
+    if not torch.cuda.is_initialized():
+        return 1.0
+    free, total = torch.cuda.mem_get_info()
+    return free / total
 
 
 class Room:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import devices
 from crm_dedup_plugin.inference.engine import Pair
-from crm_dedup_plugin.matching.matcher import AUTO, GPU_SHARD, SHARD, TRANSFORMERS, VLLM, Answered, Matcher, normalised
+from crm_dedup_plugin.matching.matcher import AUTO, GPU_SHARD, SHARD, TRANSFORMERS, Answered, Matcher, normalised
 from crm_dedup_plugin.pair import probe
 from crm_dedup_plugin.pair.record import Record, to_json
 from crm_dedup_plugin.provenance import digest, versions
@@ -81,7 +81,7 @@ class ClusterMatcher(Matcher):
         import ray
 
         needs, copies, options = self._copies
-        backend = self.backend if self.backend != AUTO else VLLM if self._gpus else TRANSFORMERS
+        backend = TRANSFORMERS if self.backend == AUTO and not self._gpus else self.backend
         known = {"model": send(self.model), "matcher": (backend, 1, options), "records": ray.put(records), "explain": explain, "expected": _facts()}
         shards = [pa.table({"shard": [at], "places": [part]}) for at, part in enumerate(parts) if part]
         work = ray.remote(num_cpus=0, resources={HEAD: 0.001})(_Work).remote(ray.put(shards), known, needs, copies)
@@ -104,7 +104,7 @@ class ClusterMatcher(Matcher):
             cure = "say how much cache each may take, as in --engine kv_cache_memory_bytes=8000000000"
             raise UserError(f"--engines {copies} starts {together} on each GPU at the same time: {cure}")
         share = devices.memory(copies * each, options, range(self._gpus))["gpu_memory_utilization"]
-        return {"num_gpus": each / together}, copies, options | {"gpu_memory_utilization": share}
+        return {"num_gpus": each / together}, copies, options | ({"gpu_memory_utilization": share} if together > 1 else {})
 
 
 class _Work:

@@ -24,8 +24,7 @@ from crm_dedup_plugin.pair.record import Record, RecordError, check, normalise
 
 NONE, REVIEW, ALL = EXPLAIN = ("none", "review", "all")
 AUTO, TRANSFORMERS, VLLM = BACKENDS = ("auto", "transformers", "vllm")
-FEW = 16  # pairs that Transformers answers sooner than vLLM starts
-CPU_FEW = 48  # the same without a GPU, and of whole answers only: for one token Transformers is at least as fast there
+FEW, CPU_FEW = 16, 48  # whole answers that Transformers writes sooner than vLLM starts, with a GPU and without
 SHARD, GPU_SHARD = 64, 8_192  # pairs that are asked about together; with a GPU many, since each shard ends with a batch that is not full
 READS = 2  # how a model is shown records, raised with each change: letter case is evened out
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -47,8 +46,8 @@ class Matcher:
     """A model that decides about pairs; it is loaded when it is first asked. Close it, or use it in a ``with`` block.
 
     `model` is "embedded", the name of a model that was trained here, a folder, or an id on the Hugging Face Hub. `backend` is
-    "transformers" (ready in seconds), "vllm" (fast with many pairs, above all on a GPU) or "auto".
-    `engines` copies of the model share the pairs; `options` are arguments of vLLM's engine.
+    "transformers" (ready in seconds, and fast at one token a pair), "vllm" (fast at many whole answers) or "auto", which uses both.
+    `engines` copies of the model in vLLM share the pairs; `options` are arguments of vLLM's engine.
     Raises UserError where the model cannot be used, before its weights are loaded.
     """
 
@@ -58,7 +57,7 @@ class Matcher:
         self.name, self.model = model, models.resolve(model)
         self.backend, self.engines, self.options = backend, engines, options
         self.calibration = Calibration.of(self.model)
-        self._opened, self._engine, self._running = contextlib.ExitStack(), None, None
+        self._opened, self._loaded = contextlib.ExitStack(), {}
 
     def decide(self, record_a: dict, record_b: dict, explain: str = ALL) -> Decision:
         """Return the decision about two flat records (names and values; numbers, booleans and None are allowed).
@@ -75,24 +74,23 @@ class Matcher:
         """
         if explain not in EXPLAIN:
             raise UserError(f"explain={explain!r} is unknown: choose among {', '.join(EXPLAIN)}")
-        count, given = _counted(map(_comparable, pairs))
-        if not count:
+        given, pairs = _unless_empty(map(comparable, pairs)), []
+        if given is None:
             return []
-        engine, pairs = self.engine(count, explain), []
         with _explained(self.name):
-            rows = self.calibration.apply(engine.ask(DECISION, kept(given, pairs)).answers, self.calibration.evidence(pairs))
+            told = self.engine(DECISION).ask(DECISION, kept(given, pairs)).answers
+            rows = self.calibration.apply(told, self.calibration.evidence(pairs))
             decided = [LABELS[at] for at in self.calibration.labels(rows)]
             asked = [at for at, label in enumerate(decided) if explain == ALL or (explain == REVIEW and label == LABELS[1])]
-            replies = dict(zip(asked, engine.ask(FULL, [pairs[at] for at in asked]).answers, strict=True)) if asked else {}
+            replies = dict(zip(asked, self.engine(FULL, len(asked)).ask(FULL, [pairs[at] for at in asked]).answers, strict=True)) if asked else {}
         return [self._decision(*one, replies.get(at)) for at, one in enumerate(zip(pairs, decided, rows.tolist(), strict=True))]
 
     def probabilities(self, pairs: Sequence[Pair]) -> list[list[float]]:
         """Return the model's own probability of each label for each pair of records, before any calibration."""
         if not pairs:
             return []
-        engine = self.engine(len(pairs))
         with _explained(self.name):
-            return engine.ask(DECISION, map(_comparable, pairs)).answers
+            return self.engine(DECISION).ask(DECISION, map(comparable, pairs)).answers
 
     @property
     def shard(self) -> int:
@@ -105,14 +103,16 @@ class Matcher:
         Each shard is read before the next one. No shard's answers depend on the shards before it.
         """
         for at, shard in enumerate(shards):
-            count, pairs = _counted(shard)
-            if count:
-                self.engine(count, explain or NONE).reset_cache()
-            yield at, self.probabilities(list(pairs)) if explain is None else self.decide_many(pairs, explain)
+            pairs = _unless_empty(shard)
+            if pairs is not None:
+                self.engine(DECISION)
+                for engine in self._loaded.values():
+                    engine.reset_cache()
+            yield at, self.probabilities(list(pairs or ())) if explain is None else self.decide_many(pairs or (), explain)
 
     def close(self) -> None:
         """Free the memory of the model."""
-        self._engine = self._running = None
+        self._loaded = {}
         self._opened.close()
         gc.collect()
 
@@ -131,19 +131,19 @@ class Matcher:
         label = said if self.calibration.slope is None else label
         return Decision(label, dict(zip(LABELS, row, strict=True)), reasoning, self.calibration.known)
 
-    def engine(self, pairs: int, explain: str = NONE):
-        """Return an engine that suits so many pairs; what runs is used as long as it does."""
-        wanted = self.backend if self.backend != AUTO else self._better(pairs, explain)
-        if self._engine is None or (wanted == VLLM != self._running):
-            self.close()
+    def engine(self, kind: str, pairs: int = 0):
+        """Return what answers questions of a kind, and suits so many whole answers; it is loaded if it is not yet."""
+        wanted = self.backend if self.backend != AUTO else self._better(kind, pairs)
+        if wanted not in self._loaded:
             with _explained(self.name):
-                self._engine, self._running = self._start(wanted), wanted
-        return self._engine
+                self._loaded[wanted] = self._start(wanted)
+        return self._loaded[wanted]
 
-    def _better(self, pairs: int, explain: str) -> str:
+    def _better(self, kind: str, pairs: int) -> str:
         import torch
 
-        many = pairs > FEW if torch.cuda.is_available() else pairs > CPU_FEW and explain == ALL
+        few = FEW if torch.cuda.is_available() else CPU_FEW
+        many = kind == FULL and (pairs > few or VLLM in self._loaded)
         return VLLM if many or self.engines > 1 else TRANSFORMERS
 
     def _start(self, backend: str):
@@ -158,14 +158,15 @@ def normalised(record: dict) -> Record:
     return record if isinstance(record, Record) else normalise(check(record))[0]  # what `pair.files` reads is normalised already
 
 
-def _comparable(pair: Pair) -> Pair:
+def comparable(pair: Pair) -> Pair:
+    """Return the two records as a model is shown them."""
     return alike(*map(normalised, pair))
 
 
-def _counted(pairs: Iterable[Pair]) -> tuple[int, Iterator[Pair]]:
-    """Return how many pairs there are, counted as far as it matters to the choice of an engine, and the pairs."""
-    first = list(itertools.islice(pairs := iter(pairs), max(FEW, CPU_FEW) + 1))
-    return len(first), itertools.chain(first, pairs)
+def _unless_empty(pairs: Iterable[Pair]) -> Iterator[Pair] | None:
+    """Return the pairs, or None where there are none."""
+    pairs = iter(pairs)
+    return next((itertools.chain([first], pairs) for first in pairs), None)
 
 
 def kept(items: Iterable, found: list) -> Iterator:

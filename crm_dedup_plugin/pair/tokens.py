@@ -37,8 +37,15 @@ def batch_prompt_ids(tokenizer, pairs: Sequence[tuple[dict, dict]]) -> list[list
     for prefix in (head + prompt.SHARED_PREFIX, ""):
         known = tokenizer(prefix, add_special_tokens=False)["input_ids"]
         if found and known + tokenizer(texts[0][len(prefix) :], add_special_tokens=False)["input_ids"] == expected:
-            return [known + rest for rest in tokenizer([text[len(prefix) :] for text in texts], add_special_tokens=False)["input_ids"]]
+            return [known + rest for rest in _encoded(tokenizer, [text[len(prefix) :] for text in texts])]
     raise ValueError(f"the chat template of {tokenizer.name_or_path!r} changes the prompt: use one that repeats it word for word")
+
+
+def _encoded(tokenizer, texts: list[str]) -> list[list[int]]:
+    """Return the tokens of each text, in half of the time where the tokenizer is one of the library `tokenizers`: no offsets, no masks."""
+    if hasattr(tokenizer, "backend_tokenizer"):
+        return [one.ids for one in tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+    return tokenizer(texts, add_special_tokens=False)["input_ids"]
 
 
 def answer_ids(tokenizer, answer: str) -> list[int]:

@@ -1,7 +1,8 @@
-"""Measure `crm-dedup decide` beside the benchmark's own arm of one token: ``.venv/bin/python scripts/experiments/decide_speed.py embedded``.
+"""Measure `crm-dedup decide` beside vLLM, the benchmark's arm of one token: ``.venv/bin/python scripts/experiments/decide_speed.py embedded``.
 
-Both ask the same engine about the same pairs, one after the other, several times. The arm is given records in memory; the command reads
-the pairs from a file and writes its answers to another. Keeps ``results/decide_speed.json``, one entry a model and machine.
+Both answer the same pairs, in turn, several times, when all is loaded and compiled. The arm is given records in memory; the command reads
+the pairs from a file and writes its answers to another. Also counts the pairs about which both decide alike. Keeps
+``results/decide_speed.json``, one entry a model and machine.
 """
 
 import json
@@ -11,37 +12,40 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import result_entries
 from tabulate import tabulate
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference.engine import DECISION
 from crm_dedup_plugin.matching import Matcher, pair_file
+from crm_dedup_plugin.matching.matcher import comparable
 from crm_dedup_plugin.pair.files import read_pairs
 
 RESULTS = Path("results/decide_speed.json")
 
 
-def measure(model: str, data: Path, count: int, repeats: int) -> dict[str, list[float]]:
-    """Return the pairs a second of the arm and of the command, each as often as `repeats` says, with an empty cache at the start."""
+def measure(model: str, data: Path, count: int, repeats: int) -> dict:
+    """Return the pairs a second of the arm and of the command, each as often as `repeats` says, and how much their answers differ."""
     with data.open("rb") as source:
         lines = [next(source) for _ in range(count)]
     pairs = [pair.records for pair in read_pairs(data, count)]
     rates: dict[str, list[float]] = {"arm": [], "decide": []}
-    with Matcher(model, backend="vllm") as matcher, tempfile.TemporaryDirectory() as folder:
-        asked = matcher.engine(count)
-        asked.ask(DECISION, pairs[:4])
+    with Matcher(model) as matcher, Matcher(model, backend="vllm") as vllm, tempfile.TemporaryDirectory() as folder:
+        ours = np.array(matcher.probabilities(pairs))  # before vLLM, which takes the memory that is left
+        arm = vllm.engine(DECISION)
+        theirs = np.array(arm.ask(DECISION, map(comparable, pairs)).answers)
         source, out = Path(folder) / "pairs.jsonl", Path(folder) / "decisions.jsonl"
         source.write_bytes(b"".join(lines))
         for _ in range(repeats):
-            asked.reset_cache()
-            rates["arm"].append(count / asked.ask(DECISION, pairs).seconds)
-            asked.reset_cache()
+            arm.reset_cache()
+            rates["arm"].append(count / arm.ask(DECISION, pairs).seconds)
             began = time.perf_counter()
             with source.open("rb") as file:
                 pair_file.answer_file(matcher, file, source.name, "none", out)
             rates["decide"].append(count / (time.perf_counter() - began))
-    return rates
+    alike = {"same_decisions": float((ours.argmax(1) == theirs.argmax(1)).mean()), "largest_difference": float(np.abs(ours - theirs).max())}
+    return {"pairs": count, "pairs_per_second": rates, **alike}
 
 
 def table(results: Path) -> str:
@@ -49,19 +53,23 @@ def table(results: Path) -> str:
     rows = []
     for one in result_entries.read(results):
         arm, decide = (statistics.median(one["pairs_per_second"][way]) for way in ("arm", "decide"))
-        rows.append([one["model"], one["hardware"]["name"], f"{one['pairs']:,}", f"{arm:,.1f}", f"{decide:,.1f}", f"{one['decide_of_arm']:.0%}"])
-    heads = ["model", "machine", "pairs", "benchmark, pairs/s", "decide, pairs/s", "of the benchmark"]
+        alike = f"{one['same_decisions']:.2%}" if "same_decisions" in one else "-"
+        machine = one["hardware"]["name"]
+        rows.append([one["model"], machine, f"{one['pairs']:,}", f"{arm:,.1f}", f"{decide:,.1f}", f"{one['decide_of_arm']:.1f}", alike])
+    heads = ["model", "machine", "pairs", "vLLM, pairs/s", "decide, pairs/s", "times as fast", "same decisions"]
     return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
 
 
 def main() -> None:
     """Read the options, measure, and keep the entry."""
     options = result_entries.asked_options(__doc__.split("\n")[0], 5000)
-    rates = measure(options.model, options.data, options.pairs, options.repeats)
-    middle = {way: statistics.median(found) for way, found in rates.items()}
-    found = {"pairs": options.pairs, "pairs_per_second": rates, "decide_of_arm": middle["decide"] / middle["arm"]}
+    found = measure(options.model, options.data, options.pairs, options.repeats)
+    middle = {way: statistics.median(rates) for way, rates in found["pairs_per_second"].items()}
+    found["decide_of_arm"] = middle["decide"] / middle["arm"]
     result_entries.keep_asked(RESULTS, Path(__file__).name, options, found)
-    print(json.dumps(middle), f"decide reaches {found['decide_of_arm']:.1%} of the arm")
+    print(
+        json.dumps(middle), f"decide is {found['decide_of_arm']:.2f} times as fast as the arm, with {found['same_decisions']:.2%} the same decisions"
+    )
 
 
 if __name__ == "__main__":

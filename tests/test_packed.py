@@ -1,0 +1,72 @@
+"""One forward pass over many prompts says what each prompt alone would have said."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from crm_dedup_plugin.inference import packed
+
+CHOICES = (3, 5, 8)
+SHAPE = {"vocab_size": 50, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+RUBRIC = [7, 11, 13, 17, 19]
+prompts = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=9), min_size=1, max_size=8)
+
+
+@pytest.fixture(scope="module", params=["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+def model(request):
+    """On a GPU in bfloat16, which the kernel needs."""
+    torch.manual_seed(7)
+    made = LlamaForCausalLM(LlamaConfig(**SHAPE)).eval()
+    return made.to(request.param, torch.bfloat16 if request.param == "cuda" else torch.float32)
+
+
+@pytest.fixture
+def scorer(model):
+    with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
+        yield packed.Scorer(model, CHOICES)
+
+
+def as_alone(model, scorer, asked: list[list[int]]) -> bool:
+    """Tell whether the scorer says of all prompts together what the model says of each alone."""
+    alone = torch.stack([model(torch.tensor([prompt], device=model.device)).logits[0, -1, list(CHOICES)] for prompt in asked])
+    return torch.allclose(scorer.logits(asked), alone.float(), atol=1e-5 if model.dtype == torch.float32 else 0.02)
+
+
+@given(prompts)
+def test_each_row_sees_its_own_prompt_and_nothing_is_computed_twice_in_a_row(rest):
+    found = packed.pack(rest)
+    assert [found.ids[row].tolist() for row in found.seen] == rest
+    assert [found.positions[row].tolist() for row in found.seen] == [list(range(len(prompt))) for prompt in rest]
+    assert found.sizes.sum() == len(found.ids) and found.sizes.min() >= 1
+    assert found.sizes.tolist()[1:] == [
+        max(len(prompt) - next((at for at, pair in enumerate(zip(prompt, before, strict=False)) if pair[0] != pair[1]), len(before)), 1)
+        for before, prompt in itertools.pairwise(rest)
+    ]
+
+
+@given(rest=prompts, tokens=st.integers(1, 20))
+def test_parts_hold_all_prompts_in_order_and_no_more_tokens_than_they_may(rest, tokens):
+    parts = list(packed.batches(rest, tokens))
+    assert [prompt for part in parts for prompt in part] == rest
+    assert all(len(part) == 1 or sum(map(len, part)) <= tokens for part in parts)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [[[1, 2], [1, 2, 3], [4]], [[1, 2, 3], [1, 2, 3], [1, 2, 3]], [[1, 2, 3, 4], [1, 2]], [[9]]],
+    ids=["what two have in common", "the same prompt again", "one that another begins with", "one alone"],
+)
+def test_many_prompts_at_once_are_as_exact_as_one(model, scorer, rest, monkeypatch):
+    asked = [RUBRIC + prompt for prompt in rest]
+    assert as_alone(model, scorer, asked)
+    monkeypatch.setattr(packed, "NUMBERS", 3 * SHAPE["hidden_size"])
+    assert as_alone(model, scorer, asked), "in several batches"
+
+
+def test_what_prompts_begin_with_may_change(model, scorer):
+    for asked in ([[1, 2, 3, 4], [1, 2, 3, 5]], [[1, 2, 3, 5], [1, 2, 3, 4, 6]], [[1, 2, 9], [1, 2, 8]], [[1, 2, 3, 4]]):
+        assert as_alone(model, scorer, asked)
