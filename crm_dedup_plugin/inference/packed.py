@@ -4,7 +4,6 @@ All prompts begin with the same rubric, and those of a match often with the same
 """
 
 from collections.abc import Iterator, Sequence
-from os.path import commonpath
 from typing import NamedTuple
 
 import numpy as np
@@ -46,9 +45,10 @@ class Scorer:
 
     def logits(self, prompts: Sequence[list[int]]) -> torch.Tensor:
         """Return the logits (prompts, choices) of what follows each prompt. Nothing waits for the GPU."""
-        first, last = min(prompts), max(prompts)
-        if not self.prefix or commonpath([self.prefix, first, last]) != self.prefix:
-            self._begin_with(commonpath([first, last, min(prompts, key=len)[:-1]]))
+        first, last = min(prompts), max(prompts)  # what these two begin with, all begin with
+        known, shortest = len(self.prefix), min(map(len, prompts))
+        if not 0 < known < shortest or first[:known] != self.prefix or last[:known] != self.prefix:
+            self._begin_with(first[: min(in_common(first, last), shortest - 1)])
         rest = [prompt[len(self.prefix) :] for prompt in prompts]
         return torch.cat([self._batch(part) for part in batches(rest, NUMBERS // self.model.config.hidden_size)])
 
@@ -85,7 +85,7 @@ def pack(rest: Sequence[list[int]]) -> Packed:
     ids, shared, sizes, seen = [], [], [], []
     before, places, at = [], np.arange(0), 0
     for prompt in rest:
-        same = min(_in_common(before, prompt), len(prompt) - 1)
+        same = min(in_common(before, prompt), len(prompt) - 1)
         own = len(prompt) - same
         places = np.concatenate([places[:same], np.arange(at, at + own)])
         ids += prompt[same:]
@@ -98,7 +98,8 @@ def pack(rest: Sequence[list[int]]) -> Packed:
     return Packed(np.array(ids), np.arange(at) + np.repeat(np.array(shared) - begins, counts), counts, seen)
 
 
-def _in_common(one: Sequence[int], other: Sequence[int]) -> int:
+def in_common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many first tokens two prompts share."""
     for at, (this, that) in enumerate(zip(one, other, strict=False)):
         if this != that:
             return at
