@@ -119,7 +119,8 @@ class TransformersEngine:
         """Return the logits (vocabulary) of what follows the tokens in `cache` and then `ids`, which it gets too."""
         import torch
 
-        return self.model(torch.tensor([ids], device=self.model.device), past_key_values=cache, logits_to_keep=1).logits[0, -1].float()
+        with torch.compiler.set_stance("force_eager"):  # what the scorer has compiled is for many prompts
+            return self.model(torch.tensor([ids], device=self.model.device), past_key_values=cache, logits_to_keep=1).logits[0, -1].float()
 
     def _cache(self, prompt: Sequence[int]):
         """Return keys and values for as many of the first tokens of `prompt` as the last prompt began with, the last token excepted."""
