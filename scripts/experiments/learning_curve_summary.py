@@ -12,6 +12,7 @@ from pathlib import Path
 
 import learning_curve
 import learning_data
+import match_peers
 import numpy as np
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
@@ -161,7 +162,8 @@ def main() -> None:
         "seed": learning_curve.Tuning().seed,
         "data": {path.name: digest([path]) for path in files},
         "trained": json.loads((learning_curve.OUT / learning_curve.ENVIRONMENT).read_text(encoding="utf-8")),
-        "rivals": {package: importlib.metadata.version(package) for package in ("scikit-learn", "rapidfuzz", "splink")},
+        "rivals": {package: importlib.metadata.version(package) for package in ("scikit-learn", "rapidfuzz", "splink")}
+        | {"dedupe": match_peers.version("dedupe")},
         "command": "scripts/experiments/learning_curve.py, learning_rivals.py, then learning_curve_summary.py",
         "settings": settings(sorted(options.settings.glob("*.jsonl"))),
         "weight_widths": widths(sorted(options.settings.glob("*.jsonl")), prior),

@@ -1,19 +1,22 @@
 """What others make of the same few labels: ``.venv/bin/python scripts/experiments/learning_rivals.py``, on a CPU.
 
-Boosting and logistic regression on this project's features of similarity, from scratch and from what the other public families teach, and
-Splink, which learns without labels and takes its threshold from them. All get the labels that `learning_curve.py` draws, and need its
-``outputs/learning/odds/NAME-before.json``. Writes ``outputs/learning/rivals.json``.
+Boosting and logistic regression on this project's features of similarity, from scratch and from what the other public families teach,
+Splink, which learns without labels and takes its threshold from them, and dedupe in an environment of its own (``peers/learn_dedupe.py``). All
+get the labels that `learning_curve.py` draws, and need its ``outputs/learning/odds/NAME-before.json``; dedupe is measured once more with as
+many labels that it asks for itself. Writes ``outputs/learning/rivals.json``.
 """
 
 import argparse
 import json
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import learning_data
+import match_peers
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
@@ -27,9 +30,11 @@ from crm_dedup_plugin.storage import write_atomically
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from baselines import boosting, splink
+from baselines.columns import clean
 from baselines.pairs import Pairs
 
 ODDS, OUT = Path("outputs/learning/odds"), Path("outputs/learning/rivals.json")
+ROOT = Path("outputs/matching")  # of the environments of peers
 SEED, EVEN = 7, 0.5
 FAMILIES = ("splink_",)  # sets whose names begin alike are one family
 
@@ -121,6 +126,25 @@ def measured(one: Set, others: list[Set], say: Callable[[str], None]) -> Iterato
         say(f"{one.name}: draw {draw + 1} of {learning_data.DRAWS}")
 
 
+def by_dedupe(one: Set) -> Iterator[dict]:
+    """Yield the F1 of dedupe after each number of labels, given or asked for, in each draw."""
+    divided = [learning_data.divide(one.name, one.pairs, draw) for draw in range(learning_data.DRAWS)]
+    draws = []
+    for draw, sides in enumerate(divided):
+        drawn = {count: learning_data.labelled(one.name, sides, one.z, draw, count) for count in learning_data.COUNTS}
+        labels = {count: chosen.tolist() for count, chosen in drawn.items() if chosen is not None}
+        draws.append({"pool": sides.pool.tolist(), "same": one.y[sides.pool].tolist(), "test": sides.test.tolist(), "labels": labels})
+    pairs = [[{name: clean(value) for name, value in record.items()} for record in pair.records] for pair in one.pairs]
+    columns = sorted({name for pair in pairs for record in pair for name, value in record.items() if value})
+    with tempfile.TemporaryDirectory() as folder:
+        asked, said = Path(folder, "asked.json"), Path(folder, "said.json")
+        asked.write_text(json.dumps({"seed": SEED, "columns": columns, "pairs": pairs, "draws": draws}), encoding="utf-8")
+        match_peers.run("dedupe", ROOT, [asked, said], task="learn")
+        for found in json.loads(said.read_text(encoding="utf-8")):
+            test, same = divided[found["draw"]].test, np.array(found.pop("same"))
+            yield {"set": one.name, **found, "f1": learning_data.f1(one.y[test], same, divided[found["draw"]].weight)}
+
+
 def main() -> None:
     """Measure all sets."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -131,6 +155,7 @@ def main() -> None:
     for one in sets:
         others = [other for other in sets if family(other.name) != family(one.name)]
         found += measured(one, others, lambda text: print(text, file=sys.stderr, flush=True))
+        found += by_dedupe(one)
     write_atomically(OUT, json.dumps(found))
 
 

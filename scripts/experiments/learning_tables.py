@@ -57,7 +57,7 @@ def sentence(results: Path) -> str:
     means = [statistics.mean(values.values()) for values in (before, learned, best)]
     return (
         f"On {len(sets)} public sets, {AT} answers raise the mean F1 of a model trained on generated pairs alone from {means[0]:.2f} "
-        f"to {means[1]:.2f}, in seconds. With the same answers, the best of the other methods on each set reaches {means[2]:.2f}; "
+        f"to {means[1]:.2f}, in seconds. With as many answers, the best of the other methods on each set reaches {means[2]:.2f}; "
         f"this package is ahead of all of them on {ahead} sets, and within {CLOSE} of the best on {close}."
     )
 

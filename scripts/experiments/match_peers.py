@@ -22,12 +22,17 @@ def groups(name: str, folder: Path, root: Path, seed: int) -> dict:
     return json.loads(out.read_text(encoding="utf-8"))
 
 
-def run(name: str, root: Path, words: Sequence) -> None:
-    """Run ``peers/run_NAME.py`` in its environment; raises UserError where it fails."""
-    command = [_python(name, root), FOLDER / f"run_{name}.py", *words]
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+def run(name: str, root: Path, words: Sequence, task: str = "run") -> None:
+    """Run ``peers/TASK_NAME.py`` in its environment; raises UserError where it fails."""
+    command = [_python(name, root), FOLDER / f"{task}_{name}.py", *words]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"PYTHONHASHSEED": "0"}  # the same every time
     if subprocess.run(list(map(str, command)), env=environment, stdout=sys.stderr).returncode:
         raise UserError(f"{name} failed: its own words stand above")
+
+
+def version(name: str) -> str:
+    """Return the version of a package, as ``peers/NAME.txt`` pins it."""
+    return dict(line.split("==") for line in (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines() if "==" in line)[name]
 
 
 def _python(name: str, root: Path) -> Path:
