@@ -4,6 +4,7 @@ The evaluation, the benchmark and every other use of a model take their settings
 """
 
 import functools
+import gc
 import itertools
 import json
 import math
@@ -89,6 +90,7 @@ class Engine:
         from vllm.sampling_params import StructuredOutputsParams
 
         allow_another_engine()
+        gc.freeze()  # vLLM collects garbage three times while it starts, half a second each among all that was imported
         self.llm = LLM(model=model, enable_prefix_caching=True, **settings() | (options or {}))
         self.grammar = StructuredOutputsParams(json=schema)
         self.tokenizer = self.llm.get_tokenizer()
