@@ -18,6 +18,8 @@ import hypothesis
 import pytest
 from filelock import FileLock
 
+from crm_dedup_plugin import process
+
 ROOT = Path(__file__).resolve().parents[1]
 QUIET = {
     "AXOLOTL_DO_NOT_TRACK": "1",
@@ -48,7 +50,7 @@ os.environ.update(QUIET)  # before the first import of torch, Axolotl or the Hub
 # Dozens of processes import the same thousands of modules: whichever is the first keeps what it has compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-
+process.rarely_look_for_garbage()
 
 hypothesis.settings.register_profile("fast", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("thorough", max_examples=500, deadline=None)

@@ -33,7 +33,7 @@ def nodes():
     with pytest.MonkeyPatch.context() as environment:
         for name, value in HEAD.items():
             environment.setenv(name, value)
-        found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "ray_client_server_port": 10001})
+        found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "ray_client_server_port": 10001, "include_dashboard": False})
         try:
             yield found
         finally:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import io
 import json
 import os
@@ -58,6 +59,7 @@ def model(base_model):
     from lm_eval.models.vllm_causallms import VLLM
 
     engine.allow_another_engine()
+    gc.freeze()  # vLLM collects garbage at every turn, half a second each among all that was imported
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("CRM_DEDUP_PRECISION")  # as this machine computes fastest: nothing is compared to another engine
         return VLLM(pretrained=str(base_model), batch_size="auto", **engine.settings())

@@ -7,6 +7,7 @@ import os
 from unittest import mock
 
 import pytest
+import tiny_models
 from compact_pairs import generate
 
 from crm_dedup_plugin.benchmark import offline, summarise
@@ -138,10 +139,25 @@ def test_vllm_and_transformers_answer_alike(embedded_model, measured, benchmark)
     assert not any(reply.truncated for reply in its.answers) and all(reply.answer for reply in its.answers)
 
 
-def test_an_untrained_model_is_soon_asked_under_the_grammar_alone(base_model, monkeypatch):
+@pytest.fixture
+def untrained(tokenizer, tmp_path) -> str:
+    """A model of two layers with random weights, so large that each pair has probabilities of its own."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder = tiny_models.build("mistral7b", tmp_path / "untrained", tokenizer, head_dim=64, kind="LlamaConfig")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    with torch.no_grad():
+        for name, weights in model.named_parameters():
+            weights.mul_(20 if "proj" in name else 1)
+    model.save_pretrained(folder)
+    return str(folder)
+
+
+def test_an_untrained_model_is_soon_asked_under_the_grammar_alone(untrained, monkeypatch):
     asked = [(row["record_a"], row["record_b"]) for row in ROWS]
     long = {f"notes {at}": "漢字" * 40 for at in range(12)}
-    with mock.patch.dict(os.environ), pool.start(str(base_model), {"max_model_len": 2048, "max_num_seqs": 8}) as one:
+    with mock.patch.dict(os.environ), pool.start(untrained, {"max_model_len": 2048, "max_num_seqs": 8}) as one:
         found = [one.ask(FULL, asked, 32) for _ in range(2)]
         before = one.ask(DECISION, asked).answers
         monkeypatch.setattr(engine, "SLICE", 1)
@@ -152,6 +168,7 @@ def test_an_untrained_model_is_soon_asked_under_the_grammar_alone(base_model, mo
     assert found[0].answers == found[1].answers and found[0].lengths == found[1].lengths
     assert all(reply.answer or reply.truncated for reply in found[0].answers)
     assert [row == pytest.approx(other, abs=1e-3) for row, other in zip(after, before, strict=True)] == [True] * len(ROWS)
+    assert len({tuple(round(value, 2) for value in row) for row in before}) == len(ROWS), "pairs that could be told apart"
 
 
 def test_what_the_grammar_would_have_written_is_told_from_the_rest(tokenizer):

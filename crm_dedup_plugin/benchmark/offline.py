@@ -75,6 +75,7 @@ def run(work: Workload, out: Path) -> None:
 def main() -> None:
     """Measure the workload of the first file, and write the runs to the second."""
     process.end_on_request()
+    process.rarely_look_for_garbage()
     try:
         run(Workload.read(sys.argv[1]), Path(sys.argv[2]))
     except UserError as error:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from crm_dedup_plugin import process
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.inference import engine, grammar
 from crm_dedup_plugin.inference.engine import Pair
@@ -68,6 +69,7 @@ def generate(model, tokenizer, pairs: Sequence[Pair], work: Workload, batch: int
 
 def main() -> None:
     """Measure the workload of the first file, and write the runs to the second."""
+    process.rarely_look_for_garbage()
     work, out = Workload.read(sys.argv[1]), Path(sys.argv[2])
     os.environ.update({**engine.environment(work.model), **os.environ})
     write_atomically(out, json.dumps(measure(*load(work.model, work.random_weights), work)))

@@ -5,7 +5,7 @@ import os
 import sys
 import traceback
 
-from crm_dedup_plugin import __version__
+from crm_dedup_plugin import __version__, process
 from crm_dedup_plugin.cli import data, learn, match, measure, publish, review, train, use
 from crm_dedup_plugin.cli.parser import NOTHING_WRITTEN, Program
 from crm_dedup_plugin.errors import UserError
@@ -46,6 +46,7 @@ def run() -> None:
     """Be the program ``crm-dedup``."""
     # Threads that wait actively make a model ten times slower as soon as anything else runs. PyTorch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    process.rarely_look_for_garbage()
     code = main(alone=True)
     if sys.argv[1:2] == ["decide"] and "vllm" not in sys.modules:  # nothing is left to do, and taking PyTorch down takes two seconds
         sys.stdout.flush()

@@ -4,6 +4,7 @@ The evaluation, the benchmark and every other use of a model take their settings
 """
 
 import functools
+import gc
 import itertools
 import json
 import math
@@ -89,6 +90,7 @@ class Engine:
         from vllm.sampling_params import StructuredOutputsParams
 
         allow_another_engine()
+        gc.freeze()  # vLLM collects garbage three times while it starts, half a second each among all that was imported
         self.llm = LLM(model=model, enable_prefix_caching=True, **settings() | (options or {}))
         self.grammar = StructuredOutputsParams(json=schema)
         self.tokenizer = self.llm.get_tokenizer()
@@ -160,6 +162,8 @@ class Engine:
 
     def _generate(self, slices: Iterable[list[dict]], params) -> list:
         """Return vLLM's outputs for all prompts; it works on the first slices while the next ones are made."""
+        import torch
+
         ids = []
         try:
             for part in slices:
@@ -167,7 +171,9 @@ class Engine:
         except Exception:  # what was sent must not turn up among the answers to the next question
             self.llm.llm_engine.abort_request(ids, internal=True)
             raise
-        return self.llm.wait_for_completion(use_tqdm=False)
+        # vLLM compiles a function of its own for probabilities even where `settings` ask it not to: two seconds.
+        with torch.compiler.set_stance("default" if torch.cuda.is_available() else "force_eager"):
+            return self.llm.wait_for_completion(use_tqdm=False)
 
     def _whole(self, slices: Iterator[list[dict]], sent: list[dict], limit: int, read_cache: bool) -> tuple[list, int]:
         """Return the outputs under the grammar, most of which are written without it, and how many had to be asked again.

@@ -174,6 +174,7 @@ class Pool:
 def _run(target, pipe: Connection, variables: dict[str, str]) -> None:
     process.end_with_parent()
     process.end_on_request()
+    process.rarely_look_for_garbage()
     os.environ.update(variables)
     try:
         target(pipe)

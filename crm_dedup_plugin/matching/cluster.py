@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CORES = 2  # of a node without a GPU, for each copy of the model: more make one pair hardly faster
 FEW = 256  # pairs that are asked about here, sooner than a copy of the model is loaded on a node
+NO_REPORTS = {"RAY_USAGE_STATS_ENABLED": "0"}  # to Ray's makers, from here or from a node
 PASSED = ("OMP_WAIT_POLICY", "CRM_DEDUP_PRECISION", "HF_HUB_OFFLINE", "HF_TOKEN")  # variables that hold on the nodes too
 TRIES = 3  # to connect through Ray's client
 HEAD = "node:__internal_head__"  # a resource of the head node, by which Ray tells it from the others
@@ -141,7 +142,7 @@ def _connect(address: str) -> list[dict[str, float]]:
     """Connect to a cluster; returns the resources of each of its nodes."""
     import ray
 
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0"}
+    os.environ |= NO_REPORTS
     if ray.is_initialized():
         raise UserError(f"--cluster {address}: this process is in a Ray cluster already: leave it first, with ray.shutdown()")
     try:
@@ -160,7 +161,7 @@ def _join(address: str) -> None:
     """Connect, again where the process that the head forks for a client dies at once, which is a race; leave no half of a connection."""
     import ray
 
-    variables = {name: os.environ[name] for name in PASSED if name in os.environ}
+    variables = NO_REPORTS | {name: os.environ[name] for name in PASSED if name in os.environ}
     for attempt in range(1, TRIES + 1):
         try:
             ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": variables})

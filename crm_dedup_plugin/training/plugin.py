@@ -4,6 +4,7 @@ It makes training on a CPU correct, computes logits for the answers only, never 
 and marks a run as complete once it has reached its last step.
 """
 
+import gc
 import hashlib
 import json
 import logging
@@ -47,6 +48,7 @@ class CrmDedupPlugin(BasePlugin):
 
         An empty `adapter` trains all weights.
         """
+        gc.freeze()  # Axolotl collects garbage dozens of times, half a second each among all that was imported
         if cfg.get("crm_dedup_cpu") and not torch.cuda.is_available():
             cfg.update(dict.fromkeys(GPU_ONLY, False))
         if not cfg.get("adapter"):
