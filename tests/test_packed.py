@@ -6,22 +6,31 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Phi3Config, Qwen3Config
 
 from crm_dedup_plugin.inference import packed
 
 CHOICES = (3, 5, 8)
-SHAPE = {"vocab_size": 50, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+SHAPE = {
+    "vocab_size": 50,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "pad_token_id": 0,
+}
 RUBRIC = [7, 11, 13, 17, 19]
 prompts = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=9), min_size=1, max_size=8)
 
 
-@pytest.fixture(scope="module", params=["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+@pytest.fixture(scope="module", params=[LlamaConfig, MistralConfig, Phi3Config, Qwen3Config], ids=lambda kind: kind.model_type)
 def model(request):
     """On a GPU in bfloat16, which the kernel needs."""
     torch.manual_seed(7)
-    made = LlamaForCausalLM(LlamaConfig(**SHAPE)).eval()
-    return made.to(request.param, torch.bfloat16 if request.param == "cuda" else torch.float32)
+    made = AutoModelForCausalLM.from_config(request.param(**SHAPE)).eval()
+    return made.to("cuda", torch.bfloat16) if torch.cuda.is_available() else made.float()
 
 
 @pytest.fixture

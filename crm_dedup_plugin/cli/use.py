@@ -42,7 +42,7 @@ def add(program: Program) -> None:
 def asking(command: Parser, model: str | None = "embedded", said: str = "") -> None:
     """Add the options of a command that asks a model itself, by default `model`, or what is `said` in words."""
     _model(command, model, said)
-    explanation = "What runs the model (auto, transformers, vllm): Transformers starts sooner, vLLM is faster with many pairs on a GPU."
+    explanation = "What runs the model (auto, transformers, vllm): Transformers is faster at decisions, vLLM at many whole answers; auto uses both."
     command.option("--backend", explanation, "auto", type=one_of("matching.matcher:BACKENDS"), metavar="NAME")
     command.option("--engines", "How many copies of the model share the pairs, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
     explanation = "A Ray cluster whose nodes share the pairs, as in ray://HOST:10001; each GPU gets a copy of the model, or more with --engines."

@@ -11,6 +11,7 @@ MEMORY = 0.9  # share of a GPU for all engines on it together, unless the option
 UNCOUNTED = 0.03  # share of a GPU that each further engine takes beyond its own: CUDA itself, graphs, logits of a full batch
 
 PRECISIONS = ("bfloat16", "float32")
+BFLOAT16 = ("amx_tile", "avx512_bf16")  # what a processor has that multiplies bfloat16, by PyTorch's names
 
 
 def visible_gpus() -> list[str]:
@@ -23,13 +24,13 @@ def visible_gpus() -> list[str]:
 
 
 def precision() -> str:
-    """Return the type of numbers to compute in: bfloat16 with a GPU or AMX, which is twice as fast there; float32 on other processors.
+    """Return the type of numbers to compute in: bfloat16 where a GPU or the processor multiplies it, which is faster; otherwise float32.
 
     CRM_DEDUP_PRECISION names another; raises UserError if it is neither.
     """
     import torch
 
-    fast = torch.cuda.is_available() or torch.cpu.get_capabilities().get("amx_tile", False)
+    fast = torch.cuda.is_available() or any(torch.cpu.get_capabilities().get(name) for name in BFLOAT16)
     chosen = os.environ.get("CRM_DEDUP_PRECISION") or ("bfloat16" if fast else "float32")
     if chosen not in PRECISIONS:
         raise UserError(f"CRM_DEDUP_PRECISION={chosen}: set it to {' or '.join(PRECISIONS)}, or unset it")

@@ -59,9 +59,10 @@ def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain:
     calibration = before_answers(run, matcher.model, matcher.calibration)
     calibration = calibration._replace(threshold=threshold if threshold is not None else merges_from(calibration))
     asked = {"model_sha256": model_digest(matcher.model), "prompt": PROMPT_VERSION, "reads": READS}
+    records = Records(run)
 
     def work(folder: Path) -> dict:
-        began, records = time.monotonic(), Records(run)
+        began = time.monotonic()
         pairs = in_prompt_order(records, candidates(run))
         before = _ask_all(folder, records, matcher, pairs, price)
         return {"pairs": len(pairs), **_speed(len(pairs) - before, time.monotonic() - began)}
@@ -70,8 +71,8 @@ def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain:
     found = run_folder.stage(run, "decide", asked, work)
     chosen_by = {"model": matcher.name, "calibration": calibration._asdict(), "threshold": calibration.threshold, "explain": explain}
     if not chosen_by.items() <= found.items():
-        decided = _decided(run, Records(run), calibration)
-        _explain(run, matcher, calibration.threshold, explain)
+        decided = _decided(run, records, calibration)
+        _explain(run, records, matcher, calibration.threshold, explain)
         run_folder.write_report(run, "decide", found | chosen_by | {"decisions": decided, "calibrated": calibration.known})
     return run_folder.report(run, "decide")
 
@@ -212,9 +213,9 @@ def _table(pairs: Sequence[Rows], rows: Sequence[Sequence[float]], labels: Seque
     return pa.table([*pairs.T, *rows.T, decisions], names=NAMES)
 
 
-def _explain(run: Path, matcher: Matcher, threshold: float, count: int) -> None:
+def _explain(run: Path, records: Records, matcher: Matcher, threshold: float, count: int) -> None:
     """Write the reasonings of what waits for a person, and of some examples."""
-    records, known = Records(run), reasons(run)
+    known = reasons(run)
     rows = [(one["a"], one["b"]) for one in chosen(decisions(run), threshold, count)]
     new = [pair for pair in rows if pair not in known]
     say, shards = shown("explain", "pairs", len(new)), _cut(new, matcher.shard)

@@ -15,9 +15,9 @@ import numpy as np
 from crm_dedup_plugin.dataset.synth import export
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import embedded
-from crm_dedup_plugin.learning.calibrate import Prior, Vector, calibrate, probabilities, review_from
-from crm_dedup_plugin.learning.learn import SURE
+from crm_dedup_plugin.learning.calibrate import Fit, Prior, Vector, calibrate, probabilities, review_from
 from crm_dedup_plugin.learning.start import candidates
+from crm_dedup_plugin.matching.deciding import SURE
 from crm_dedup_plugin.matching.probability import Calibration, log_odds
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.policy import comparison
@@ -60,9 +60,14 @@ def main() -> None:
     z, y, vectors = np.concatenate(z), np.concatenate(y), [vector for part in vectors for vector in part]
     temperature = Calibration.of(str(embedded.folder())).temperature
     fit = calibrate(z, y, Prior(1 / temperature), vectors)
-    found = Calibration(temperature, SURE, True, fit.slope, fit.bias, 0.0, {name: round(weight, 3) for name, weight in fit.weights.items()})
-    found = found._replace(review_from=round(review_from(probabilities(z, fit, vectors)), 4))
+    found = packaged(fit, temperature, review_from(probabilities(z, fit, vectors)))
     keep(embedded.CONTACTS, found, y, {name: sha256 for part in data for name, sha256 in part.items()}, f"scripts/experiments/{Path(__file__).name}")
+
+
+def packaged(fit: Fit, temperature: float, looked_at: float) -> Calibration:
+    """Return what the package keeps of a fit; pairs less probable than `looked_at` need no person."""
+    weights = {name: round(weight, 3) for name, weight in fit.weights.items()}
+    return Calibration(temperature, SURE, True, fit.slope, fit.bias, round(looked_at, 4), weights)
 
 
 def keep(target: Path, found: Calibration, same: np.ndarray, data: dict[str, str], command: str) -> None:

@@ -16,7 +16,6 @@ import numpy as np
 
 from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.learning.calibrate import Fit, Prior, Vector, calibrate, probabilities, review_from
-from crm_dedup_plugin.matching.deciding import SURE
 from crm_dedup_plugin.matching.probability import Calibration, weighed
 from crm_dedup_plugin.policy import comparison
 
@@ -64,5 +63,4 @@ def learned(sets: Iterable[Taught]) -> Calibration:
     sets = list(sets)
     fit, temperature = teach(sets), Calibration.of(str(embedded.folder())).temperature
     looked_at = np.mean([review_from(probabilities(one.odds, fit, one.vectors)) for one in sets])
-    weights = {name: round(weight, 3) for name, weight in fit.weights.items()}
-    return Calibration(temperature, SURE, True, fit.slope, fit.bias, round(float(looked_at), 4), weights)
+    return contact_evidence.packaged(fit, temperature, float(looked_at))
