@@ -4,6 +4,7 @@
 ({'Name': 'Ann Lee'}, {'Name': 'Ann Lee', 'Email': 'ann@lee.example'})
 """
 
+import functools
 import re
 
 from crm_dedup_plugin.pair.record import Record, normalise
@@ -36,9 +37,11 @@ def _titled(record: Record, other: Record) -> Record:
 
 def _text(record: Record, name: str) -> str:
     """Return all that a record holds of what a field is about; the parts of a person's name are one."""
-    return " ".join(value for field, value in record.items() if _about(field) == _about(name))
+    about = _about(name)
+    return " ".join(value for field, value in record.items() if _about(field) == about)
 
 
+@functools.lru_cache(maxsize=10_000)
 def _about(name: str) -> str:
     concept = concept_of(name)
     return "name" if concept in ("first", "last") else concept or name.casefold()
