@@ -1,6 +1,6 @@
-"""What follows many prompts, in one forward pass on a GPU: packed without padding, and what prompts have in common computed once.
+"""What follows many prompts, in one forward pass: packed without padding, and what prompts have in common computed once.
 
-All prompts begin with the same rubric, and those of a match often with the same record too. Attention is one kernel over rows of any length.
+All prompts begin with the same rubric, and those of a match often with the same record. On a GPU, one kernel attends over rows of any length.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, DynamicCache
 
 ATTENTION = "crm_dedup_packed"
-NUMBERS = 2**26  # the tokens of a batch times the width of the model: enough work for a GPU, and 2 GB of its memory
+# Of a batch, its tokens times the width of the model: enough work for a GPU, in 2 GB of its memory, and what suits the caches of a processor.
+NUMBERS = {"cuda": 2**26, "cpu": 2**21}
 
 
 class Layout(NamedTuple):
@@ -34,37 +35,32 @@ class Packed(NamedTuple):
 
 
 class Scorer:
-    """Asks a causal language model of Transformers which of the tokens `choices` follows a prompt."""
+    """Asks a causal language model of Transformers which of the tokens `choices` follows a prompt; most prompts begin like `prefix`."""
 
-    def __init__(self, model, choices: Sequence[int]):
-        self.model, self.choices = model, torch.tensor(choices, device=model.device)
-        self.attentions = [module for module in model.model.modules() if hasattr(module, "layer_idx")]
-        self.prefix: list[int] = []
-        for layer in model.model.layers:  # all are alike: the first is compiled, in ten seconds
-            layer.compile(dynamic=True)
+    def __init__(self, model, choices: Sequence[int], prefix: list[int]):
+        self.model, self.choices, self.prefix = model, torch.tensor(choices, device=model.device), prefix
+        cache = DynamicCache(config=model.config)
+        with torch.inference_mode():
+            model.model(input_ids=torch.tensor([prefix], device=model.device), past_key_values=cache)
+        attentions = (module for module in model.model.modules() if hasattr(module, "layer_idx"))
+        for module, layer in zip(attentions, cache.layers, strict=True):  # keys and values, (tokens, heads, width)
+            module.crm_dedup_prefix = tuple(states[0].transpose(0, 1).contiguous() for states in (layer.keys, layer.values))
+        if model.device.type == "cuda":
+            for layer in model.model.layers:  # all are alike: the first is compiled, in ten seconds
+                layer.compile(dynamic=True)
 
     def logits(self, prompts: Sequence[list[int]]) -> torch.Tensor:
         """Return the logits (prompts, choices) of what follows each prompt. Nothing waits for the GPU."""
-        first, last = min(prompts), max(prompts)  # what these two begin with, all begin with
-        known, shortest = len(self.prefix), min(map(len, prompts))
-        if not 0 < known < shortest or first[:known] != self.prefix or last[:known] != self.prefix:
-            self._begin_with(first[: min(in_common(first, last), shortest - 1)])
-        rest = [prompt[len(self.prefix) :] for prompt in prompts]
-        return torch.cat([self._batch(part) for part in batches(rest, NUMBERS // self.model.config.hidden_size)])
+        extremes = min(prompts), max(prompts)  # what the prefix shares with these two, it shares with all
+        known = min(*(in_common(self.prefix, prompt) for prompt in extremes), min(map(len, prompts)) - 1)
+        tokens = NUMBERS[self.model.device.type] // self.model.config.hidden_size
+        return torch.cat([self._batch(part, known) for part in batches([prompt[known:] for prompt in prompts], tokens)])
 
-    def _begin_with(self, ids: list[int]) -> None:
-        """Compute keys and values, (tokens, heads, width) in each layer, of what all prompts begin with."""
-        cache, self.prefix = DynamicCache(config=self.model.config), ids
-        with torch.compiler.set_stance("force_eager"):
-            self.model.model(input_ids=torch.tensor([ids], device=self.model.device), past_key_values=cache)
-        for module, layer in zip(self.attentions, cache.layers, strict=True):
-            module.crm_dedup_prefix = tuple(states[0].transpose(0, 1).contiguous() for states in (layer.keys, layer.values))
-
-    def _batch(self, rest: Sequence[list[int]]) -> torch.Tensor:
-        known, packed = len(self.prefix), pack(rest)
+    def _batch(self, rest: Sequence[list[int]], known: int) -> torch.Tensor:
+        packed = pack(rest)
         prefix, lengths = np.arange(known), np.array([known + len(prompt) for prompt in rest])
         ends = [self._there(np.concatenate([[0], counts.cumsum()]).astype(np.int32)) for counts in (packed.sizes, lengths)]
-        keys = self._there(np.concatenate([part for row in packed.seen for part in (prefix, row + known)]))
+        keys = self._there(np.concatenate([part for row in packed.seen for part in (prefix, row + len(self.prefix))]))
         layout = Layout(keys, *ends, (int(packed.sizes.max()), int(lengths.max())))
         config, usual = self.model.config, self.model.config._attn_implementation
         config._attn_implementation = ATTENTION

@@ -40,7 +40,7 @@ def load(model: str, random_weights: bool = False):
 
 
 class TransformersEngine:
-    """One model in this process, asked about one pair at a time; on a GPU, for one token, about thousands."""
+    """One model in this process: for one token asked about many pairs at a time, for whole answers about one."""
 
     def __init__(self, model: str):
         from crm_dedup_plugin.inference import grammar
@@ -57,10 +57,11 @@ class TransformersEngine:
         """Return what `engine.Engine.ask` returns for DECISION, or for FULL with answers of at most `limits` tokens."""
         import torch
 
-        if kind == DECISION and self.model.device.type == "cuda":
-            return self._decided(iter(pairs))
-        began = time.perf_counter()
-        prompts = tokens.batch_prompt_ids(self.tokenizer, list(pairs))
+        pairs, began = iter(pairs), time.perf_counter()
+        first = list(itertools.islice(pairs, COMPILED))
+        if kind == DECISION and len(first) > 1:
+            return self._decided(first, pairs)
+        prompts = tokens.batch_prompt_ids(self.tokenizer, [*first, *pairs])
         with torch.inference_mode():
             made = [self._probabilities(ids) if kind == DECISION else self._reply(ids, limits) for ids in prompts]
         seconds = time.perf_counter() - began
@@ -76,24 +77,22 @@ class TransformersEngine:
             self.rubric = self.known
         self.known = copy.deepcopy(self.rubric)
 
-    def _decided(self, pairs: Iterator[Pair]) -> Batch:
-        """Return what `ask` does for DECISION: many prompts at once, the next of which are made while the GPU works."""
+    def _decided(self, first: list[Pair], others: Iterator[Pair]) -> Batch:
+        """Return what `ask` does for DECISION: about many pairs at once, whose prompts are made while a GPU works on those before."""
         import torch
 
         from crm_dedup_plugin.inference.packed import Scorer
 
-        self.scorer = self.scorer or Scorer(self.model, self.firsts)
-        began, found, lengths = time.perf_counter(), [], []
-        first = list(itertools.islice(pairs, COMPILED))
-        stance, pairs = "default" if len(first) == COMPILED else "force_eager", itertools.chain(first, pairs)
-        with torch.inference_mode(), torch.compiler.set_stance(stance):
+        began, found, lengths, pairs = time.perf_counter(), [], [], itertools.chain(first, others)
+        self.scorer = self.scorer or Scorer(self.model, self.firsts, tokens.prompt_ids(self.tokenizer, {}, {}))
+        with torch.inference_mode(), torch.compiler.set_stance("default" if len(first) == COMPILED else "force_eager"):
             while part := list(itertools.islice(pairs, SLICE)):
                 prompts = [ids + self.start for ids in tokens.batch_prompt_ids(self.tokenizer, part)]
                 lengths += map(len, prompts)
                 found.append(self.scorer.logits(prompts))
-            rows = torch.cat(found).softmax(dim=1).tolist() if found else []
+            rows = torch.cat(found).softmax(dim=1).tolist()
         seconds = time.perf_counter() - began
-        return Batch(rows, [1] * len(rows), sum(lengths), len(rows) * len(self.scorer.prefix), seconds, seconds)
+        return Batch(rows, [1] * len(rows), sum(lengths), 0, seconds, seconds)
 
     def _probabilities(self, prompt: list[int]) -> tuple[list[float], int]:
         ids, cache = prompt + self.start, self._cache(prompt)

@@ -62,8 +62,7 @@ def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain:
     records = Records(run)
 
     def work(folder: Path) -> dict:
-        began = time.monotonic()
-        pairs = in_prompt_order(records, candidates(run))
+        began, pairs = time.monotonic(), in_prompt_order(records, candidates(run))
         before = _ask_all(folder, records, matcher, pairs, price)
         return {"pairs": len(pairs), **_speed(len(pairs) - before, time.monotonic() - began)}
 
