@@ -105,7 +105,7 @@ class Matcher:
         for at, shard in enumerate(shards):
             pairs = _unless_empty(shard)
             if pairs is not None:
-                self.engine(DECISION)
+                self.engine(DECISION)  # is loaded with the first shard, and begins all of them alike
                 for engine in self._loaded.values():
                     engine.reset_cache()
             yield at, self.probabilities(list(pairs or ())) if explain is None else self.decide_many(pairs or (), explain)
@@ -166,7 +166,9 @@ def comparable(pair: Pair) -> Pair:
 def _unless_empty(pairs: Iterable[Pair]) -> Iterator[Pair] | None:
     """Return the pairs, or None where there are none."""
     pairs = iter(pairs)
-    return next((itertools.chain([first], pairs) for first in pairs), None)
+    for first in pairs:
+        return itertools.chain([first], pairs)
+    return None
 
 
 def kept(items: Iterable, found: list) -> Iterator:
