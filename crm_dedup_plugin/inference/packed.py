@@ -1,4 +1,4 @@
-"""What follows many prompts, in one forward pass: packed without padding, and what prompts have in common computed once.
+"""Score many prompts in one forward pass: packed without padding, and what prompts have in common computed once.
 
 All prompts begin with the same rubric, and those of a match often with the same record. On a GPU, one kernel attends over rows of any length.
 """
@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, DynamicCache
+
+from crm_dedup_plugin.pair import tokens
 
 ATTENTION = "crm_dedup_packed"
 # Of a batch, its tokens times the width of the model: enough work for a GPU, in 2 GB of its memory, and what suits the caches of a processor.
@@ -52,9 +54,9 @@ class Scorer:
     def logits(self, prompts: Sequence[list[int]]) -> torch.Tensor:
         """Return the logits (prompts, choices) of what follows each prompt. Nothing waits for the GPU."""
         extremes = min(prompts), max(prompts)  # what the prefix shares with these two, it shares with all
-        known = min(*(in_common(self.prefix, prompt) for prompt in extremes), min(map(len, prompts)) - 1)
-        tokens = NUMBERS[self.model.device.type] // self.model.config.hidden_size
-        return torch.cat([self._batch(part, known) for part in batches([prompt[known:] for prompt in prompts], tokens)])
+        known = min(*(tokens.in_common(self.prefix, prompt) for prompt in extremes), min(map(len, prompts)) - 1)
+        limit = NUMBERS[self.model.device.type] // self.model.config.hidden_size
+        return torch.cat([self._batch(part, known) for part in batches([prompt[known:] for prompt in prompts], limit)])
 
     def _batch(self, rest: Sequence[list[int]], known: int) -> torch.Tensor:
         packed = pack(rest)
@@ -81,7 +83,7 @@ def pack(rest: Sequence[list[int]]) -> Packed:
     ids, shared, sizes, seen = [], [], [], []
     before, places, at = [], np.arange(0), 0
     for prompt in rest:
-        same = min(in_common(before, prompt), len(prompt) - 1)
+        same = min(tokens.in_common(before, prompt), len(prompt) - 1)
         own = len(prompt) - same
         places = np.concatenate([places[:same], np.arange(at, at + own)])
         ids += prompt[same:]
@@ -94,19 +96,11 @@ def pack(rest: Sequence[list[int]]) -> Packed:
     return Packed(np.array(ids), np.arange(at) + np.repeat(np.array(shared) - begins, counts), counts, seen)
 
 
-def in_common(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return how many first tokens two prompts share."""
-    for at, (this, that) in enumerate(zip(one, other, strict=False)):
-        if this != that:
-            return at
-    return min(len(one), len(other))
-
-
-def batches(prompts: Sequence[list[int]], tokens: int) -> Iterator[Sequence[list[int]]]:
-    """Yield the prompts in parts of at most so many tokens, or of one prompt."""
+def batches(prompts: Sequence[list[int]], limit: int) -> Iterator[Sequence[list[int]]]:
+    """Yield the prompts in parts of at most `limit` tokens, or of one prompt."""
     begin, total = 0, 0
     for at, prompt in enumerate(prompts):
-        if total + len(prompt) > tokens and at > begin:
+        if total + len(prompt) > limit and at > begin:
             yield prompts[begin:at]
             begin, total = at, 0
         total += len(prompt)

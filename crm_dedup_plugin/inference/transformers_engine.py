@@ -60,7 +60,7 @@ class TransformersEngine:
         pairs, began = iter(pairs), time.perf_counter()
         first = list(itertools.islice(pairs, COMPILED))
         if kind == DECISION and len(first) > 1:
-            return self._decided(first, pairs)
+            return self._decided(first, pairs, began)
         prompts = tokens.batch_prompt_ids(self.tokenizer, [*first, *pairs])
         with torch.inference_mode():
             made = [self._probabilities(ids) if kind == DECISION else self._reply(ids, limits) for ids in prompts]
@@ -77,13 +77,13 @@ class TransformersEngine:
             self.rubric = self.known
         self.known = copy.deepcopy(self.rubric)
 
-    def _decided(self, first: list[Pair], others: Iterator[Pair]) -> Batch:
+    def _decided(self, first: list[Pair], others: Iterator[Pair], began: float) -> Batch:
         """Return what `ask` does for DECISION: about many pairs at once, whose prompts are made while a GPU works on those before."""
         import torch
 
         from crm_dedup_plugin.inference.packed import Scorer
 
-        began, found, lengths, pairs = time.perf_counter(), [], [], itertools.chain(first, others)
+        found, lengths, pairs = [], [], itertools.chain(first, others)
         self.scorer = self.scorer or Scorer(self.model, self.firsts, tokens.prompt_ids(self.tokenizer, {}, {}))
         with torch.inference_mode(), torch.compiler.set_stance("default" if len(first) == COMPILED else "force_eager"):
             while part := list(itertools.islice(pairs, SLICE)):
@@ -126,7 +126,7 @@ class TransformersEngine:
         from transformers import DynamicCache
 
         known, cache = self.known
-        same = next((at for at, (one, other) in enumerate(zip(known, prompt[:-1], strict=False)) if one != other), min(len(known), len(prompt) - 1))
+        same = min(tokens.in_common(known, prompt), len(prompt) - 1)
         if not same:
             return DynamicCache(config=self.model.config)
         cache = copy.deepcopy(cache) if same < len(prompt) - 1 else cache

@@ -74,7 +74,7 @@ class Matcher:
         """
         if explain not in EXPLAIN:
             raise UserError(f"explain={explain!r} is unknown: choose among {', '.join(EXPLAIN)}")
-        given, pairs = _unless_empty(map(comparable, pairs)), []
+        given, pairs = _unless_empty(map(_comparable, pairs)), []
         if given is None:
             return []
         with _explained(self.name):
@@ -90,7 +90,7 @@ class Matcher:
         if not pairs:
             return []
         with _explained(self.name):
-            return self.engine(DECISION).ask(DECISION, map(comparable, pairs)).answers
+            return self.engine(DECISION).ask(DECISION, map(_comparable, pairs)).answers
 
     @property
     def shard(self) -> int:
@@ -105,7 +105,7 @@ class Matcher:
         for at, shard in enumerate(shards):
             pairs = _unless_empty(shard)
             if pairs is not None:
-                self.engine(DECISION)  # is loaded with the first shard, and begins all of them alike
+                self.engine(DECISION)  # loaded before the first shard too, so that its cache is reset like any other
                 for engine in self._loaded.values():
                     engine.reset_cache()
             yield at, self.probabilities(list(pairs or ())) if explain is None else self.decide_many(pairs or (), explain)
@@ -158,8 +158,7 @@ def normalised(record: dict) -> Record:
     return record if isinstance(record, Record) else normalise(check(record))[0]  # what `pair.files` reads is normalised already
 
 
-def comparable(pair: Pair) -> Pair:
-    """Return the two records as a model is shown them."""
+def _comparable(pair: Pair) -> Pair:
     return alike(*map(normalised, pair))
 
 

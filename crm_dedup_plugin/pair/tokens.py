@@ -48,6 +48,14 @@ def _encoded(tokenizer, texts: list[str]) -> list[list[int]]:
     return tokenizer(texts, add_special_tokens=False)["input_ids"]
 
 
+def in_common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many first tokens two prompts share."""
+    for at, (this, that) in enumerate(zip(one, other, strict=False)):
+        if this != that:
+            return at
+    return min(len(one), len(other))
+
+
 def answer_ids(tokenizer, answer: str) -> list[int]:
     """Return the tokens of the answer, as constrained decoding emits them, and the token that ends the turn.
 

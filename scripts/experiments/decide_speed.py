@@ -19,7 +19,6 @@ from tabulate import tabulate
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference.engine import DECISION
 from crm_dedup_plugin.matching import Matcher, pair_file
-from crm_dedup_plugin.matching.matcher import comparable
 from crm_dedup_plugin.pair.files import read_pairs
 
 RESULTS = Path("results/decide_speed.json")
@@ -33,8 +32,8 @@ def measure(model: str, data: Path, count: int, repeats: int) -> dict:
     rates: dict[str, list[float]] = {"arm": [], "decide": []}
     with Matcher(model) as matcher, Matcher(model, backend="vllm") as vllm, tempfile.TemporaryDirectory() as folder:
         ours = np.array(matcher.probabilities(pairs))  # before vLLM, which takes the memory that is left
+        theirs = np.array(vllm.probabilities(pairs))
         arm = vllm.engine(DECISION)
-        theirs = np.array(arm.ask(DECISION, map(comparable, pairs)).answers)
         source, out = Path(folder) / "pairs.jsonl", Path(folder) / "decisions.jsonl"
         source.write_bytes(b"".join(lines))
         for _ in range(repeats):

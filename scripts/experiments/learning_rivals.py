@@ -2,8 +2,8 @@
 
 Boosting and logistic regression on this project's features of similarity, from scratch and from what the other public families teach,
 Splink, which learns without labels and takes its threshold from them, and dedupe in an environment of its own (``peers/learn_dedupe.py``). All
-get the labels that `learning_curve.py` draws, and need its ``outputs/learning/odds/NAME-before.json``; dedupe is measured once more with as
-many labels that it asks for itself. Writes ``outputs/learning/rivals.json``.
+get the labels that `learning_curve.py` draws, and need its ``outputs/learning/odds/NAME-before.json``; dedupe is measured once more with the
+same number of labels that it asks for itself. Writes ``outputs/learning/rivals.json``.
 """
 
 import argparse
