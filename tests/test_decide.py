@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -230,24 +231,25 @@ def test_with_a_gpu_the_answers_are_written_in_the_same_order_while_the_model_go
     assert found[0] == found[1] and [json.loads(line)["line"] for line in found[0].splitlines()] == list(range(1, 11))
 
 
-def test_with_a_gpu_lines_are_read_as_they_are_asked_about(command, ready, tmp_path, monkeypatch):
-    """The first of a shard go to the model before the last are parsed, and no shard is begun before the one before it is read."""
-    parsed, asked, ask = [], [], TransformersEngine.ask
-    each = pair_file.each_pair
-    monkeypatch.setattr(pair_file, "each_pair", lambda *words: (parsed.append(one) or one for one in each(*words)))
+def test_with_a_gpu_the_next_lines_are_read_while_the_model_answers(command, ready, tmp_path, monkeypatch):
+    asked, all_read, ask, each = [], threading.Event(), TransformersEngine.ask, pair_file.each_pair
 
-    def read(engine, kind, pairs):
-        given, before = iter(pairs), len(parsed)
-        asked.append((before, [*given], len(parsed)))
-        return ask(engine, kind, asked[-1][1])
+    def parsed(*words):
+        yield from each(*words)
+        all_read.set()
 
-    monkeypatch.setattr(TransformersEngine, "ask", read)
+    def answered(engine, kind, pairs):
+        asked.append((len(pairs), all_read.wait(30)))
+        return ask(engine, kind, pairs)
+
+    monkeypatch.setattr(pair_file, "each_pair", parsed)
+    monkeypatch.setattr(TransformersEngine, "ask", answered)
     monkeypatch.setattr(devices, "visible_gpus", lambda: ["0"])
     for name, value in {"GPU_SHARD": 4, "FEW": 0, "CPU_FEW": 0}.items():
         monkeypatch.setattr(matching, name, value)
     (tmp_path / "pairs.jsonl").write_text("\n".join([*lines(3), "{}", *lines(2), "no pair"]))
     assert command(tmp_path / "pairs.jsonl", "--explain", "none", "--out", tmp_path / "out.jsonl")[0] == 3
-    assert [(before, len(pairs), after) for before, pairs, after in asked] == [(1, 3, 4), (5, 2, 7)]
+    assert asked == [(3, True), (2, True)]
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [one["line"] for one in found if "error" in one] == [4, 7] and len(found) == 7
 
@@ -266,7 +268,7 @@ def test_what_is_made_ahead_comes_whole_and_in_order_with_its_error(monkeypatch,
     monkeypatch.setattr(devices, "visible_gpus", lambda: gpus)
     came = []
     with pytest.raises(UserError, match="no fourth"):
-        list(matching.kept(matching.ahead(items()), came))
+        came.extend(matching.ahead(items()))
     assert came == [[], [1], [2]]
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -39,6 +40,15 @@ def scorer(model):
         yield packed.Scorer(model, CHOICES, [*RUBRIC, 1, 2])
 
 
+@pytest.fixture(params=["usual", "hopper"])
+def kernel(request, scorer, monkeypatch):
+    """Every way to attend that this machine has."""
+    if request.param == "hopper":
+        if not torch.cuda.is_available() or not packed._has_hopper_kernel():
+            pytest.skip("needs a Hopper GPU and vLLM for it")
+        monkeypatch.setattr(scorer, "attend", packed._on_hopper)
+
+
 def as_alone(model, scorer, asked: list[list[int]]) -> bool:
     """Tell whether the scorer says of all prompts together what the model says of each alone."""
     alone = torch.stack([model(torch.tensor([prompt], device=model.device)).logits[0, -1, list(CHOICES)] for prompt in asked])
@@ -48,8 +58,9 @@ def as_alone(model, scorer, asked: list[list[int]]) -> bool:
 @given(prompts)
 def test_each_row_sees_its_own_prompt_and_nothing_is_computed_twice_in_a_row(rest):
     found = packed.pack(rest)
-    assert [found.ids[row].tolist() for row in found.seen] == rest
-    assert [found.positions[row].tolist() for row in found.seen] == [list(range(len(prompt))) for prompt in rest]
+    seen = np.split(found.seen, found.lengths.cumsum()[:-1])
+    assert [found.ids[row].tolist() for row in seen] == rest
+    assert [found.positions[row].tolist() for row in seen] == [list(range(len(prompt))) for prompt in rest]
     assert found.sizes.sum() == len(found.ids) and found.sizes.min() >= 1
     assert found.sizes.tolist()[1:] == [
         max(len(prompt) - next((at for at, pair in enumerate(zip(prompt, before, strict=False)) if pair[0] != pair[1]), len(before)), 1)
@@ -69,7 +80,7 @@ def test_parts_hold_all_prompts_in_order_and_no_more_tokens_than_they_may(rest, 
     [[[1, 2], [1, 2, 3], [4]], [[1, 2, 3], [1, 2, 3], [1, 2, 3]], [[1, 2, 3, 4], [1, 2]], [[9]]],
     ids=["what two have in common", "the same prompt again", "one that another begins with", "one alone"],
 )
-def test_many_prompts_at_once_are_as_exact_as_one(model, scorer, rest, monkeypatch):
+def test_many_prompts_at_once_are_as_exact_as_one(model, scorer, kernel, rest, monkeypatch):
     asked = [RUBRIC + prompt for prompt in rest]
     assert as_alone(model, scorer, asked)
     monkeypatch.setitem(packed.NUMBERS, model.device.type, 3 * SHAPE["hidden_size"])

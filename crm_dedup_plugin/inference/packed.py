@@ -3,6 +3,8 @@
 All prompts begin with the same rubric, and those of a match often with the same record. On a GPU, one kernel attends over rows of any length.
 """
 
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,8 +16,8 @@ from transformers import AttentionInterface, DynamicCache
 from crm_dedup_plugin.pair import tokens
 
 ATTENTION = "crm_dedup_packed"
-# Of a batch, its tokens times the width of the model: enough work for a GPU, in 2 GB of its memory, and what suits the caches of a processor.
-NUMBERS = {"cuda": 2**26, "cpu": 2**21}
+# Of a batch, its tokens times the width of the model: enough work for a GPU, in 4 GB of its memory, and what suits the caches of a processor.
+NUMBERS = {"cuda": 2**27, "cpu": 2**21}
 
 
 class Layout(NamedTuple):
@@ -24,7 +26,8 @@ class Layout(NamedTuple):
     keys: torch.Tensor  # (keys,), one row after the other
     queries_end: torch.Tensor  # (rows + 1,) where the queries of each row begin and end
     keys_end: torch.Tensor  # (rows + 1,) the same of its keys
-    longest: tuple[int, int]  # the most queries, and the most keys, of a row
+    most_queries: int  # of a row
+    most_keys: int
 
 
 class Packed(NamedTuple):
@@ -33,7 +36,8 @@ class Packed(NamedTuple):
     ids: np.ndarray  # (tokens,)
     positions: np.ndarray  # (tokens,) in their prompts
     sizes: np.ndarray  # (rows,) tokens of each row
-    seen: list[np.ndarray]  # of each row, the places of all tokens of its prompt after the prefix
+    lengths: np.ndarray  # (rows,) tokens of each prompt
+    seen: np.ndarray  # (lengths.sum(),) the places of all tokens of each prompt, one row after the other
 
 
 class Scorer:
@@ -47,8 +51,14 @@ class Scorer:
         attentions = (module for module in model.model.modules() if hasattr(module, "layer_idx"))
         for module, layer in zip(attentions, cache.layers, strict=True):  # keys and values, (tokens, heads, width)
             module.crm_dedup_prefix = tuple(states[0].transpose(0, 1).contiguous() for states in (layer.keys, layer.values))
-        if model.device.type == "cuda":
-            for layer in model.model.layers:  # all are alike: the first is compiled, in ten seconds
+        self.attend = _row_by_row if model.device.type == "cpu" else _in_one_kernel
+        self.compiled = model.device.type == "cpu"  # for which it does not pay
+
+    def compile(self) -> None:
+        """Make many prompts faster on a GPU; it takes ten seconds when they come."""
+        if not self.compiled:
+            self.compiled, self.attend = True, _on_hopper if _has_hopper_kernel() else self.attend
+            for layer in self.model.model.layers:  # all are alike: the first is compiled
                 layer.compile(dynamic=True)
 
     def logits(self, prompts: Sequence[list[int]]) -> torch.Tensor:
@@ -59,16 +69,15 @@ class Scorer:
         return torch.cat([self._batch(part, known) for part in batches([prompt[known:] for prompt in prompts], limit)])
 
     def _batch(self, rest: Sequence[list[int]], known: int) -> torch.Tensor:
-        packed = pack(rest)
-        prefix, lengths = np.arange(known), np.array([known + len(prompt) for prompt in rest])
-        ends = [self._there(np.concatenate([[0], counts.cumsum()]).astype(np.int32)) for counts in (packed.sizes, lengths)]
-        keys = self._there(np.concatenate([part for row in packed.seen for part in (prefix, row + len(self.prefix))]))
-        layout = Layout(keys, *ends, (int(packed.sizes.max()), int(lengths.max())))
+        packed, total = pack(rest), len(self.prefix)
+        ends = [self._there(np.concatenate([[0], counts.cumsum()]).astype(np.int32)) for counts in (packed.sizes, packed.lengths + known)]
+        keys = np.insert(packed.seen + total, np.repeat(packed.lengths.cumsum() - packed.lengths, known), np.tile(np.arange(known), len(rest)))
+        layout = Layout(self._there(keys.astype(np.int32)), *ends, int(packed.sizes.max()), int(packed.lengths.max()) + known)
         config, usual = self.model.config, self.model.config._attn_implementation
         config._attn_implementation = ATTENTION
         try:
             places = {"input_ids": self._there(packed.ids)[None], "position_ids": self._there(packed.positions + known)[None]}
-            hidden = self.model.model(**places, layout=layout, use_cache=False).last_hidden_state
+            hidden = self.model.model(**places, attend=self.attend, layout=layout, use_cache=False).last_hidden_state
         finally:
             config._attn_implementation = usual
         return self.model.lm_head(hidden[0, layout.queries_end[1:] - 1]).index_select(1, self.choices).float()
@@ -80,47 +89,82 @@ class Scorer:
 
 def pack(rest: Sequence[list[int]]) -> Packed:
     """Pack prompts, none of them empty, from which the prefix has been cut; of each, at least the last token is computed."""
-    ids, shared, sizes, seen = [], [], [], []
-    before, places, at = [], np.arange(0), 0
-    for prompt in rest:
-        same = min(tokens.in_common(before, prompt), len(prompt) - 1)
-        own = len(prompt) - same
-        places = np.concatenate([places[:same], np.arange(at, at + own)])
-        ids += prompt[same:]
-        shared.append(same)
-        sizes.append(own)
-        seen.append(places)
-        before, at = prompt, at + own
-    counts = np.array(sizes)
-    begins = counts.cumsum() - counts
-    return Packed(np.array(ids), np.arange(at) + np.repeat(np.array(shared) - begins, counts), counts, seen)
+    lengths = np.fromiter(map(len, rest), np.int64, len(rest))
+    columns = np.arange(lengths.max())
+    there = columns < lengths[:, None]  # (rows, longest)
+    ids = np.full(there.shape, -1)
+    ids[there] = np.fromiter(itertools.chain.from_iterable(rest), np.int64, lengths.sum())
+    same = np.logical_and.accumulate(ids[1:] == ids[:-1], axis=1).sum(axis=1)
+    shared = np.minimum(np.concatenate([[0], same]), lengths - 1)
+    own, sizes = there & (columns >= shared[:, None]), lengths - shared
+    computed = np.maximum.accumulate(np.where(own, np.arange(len(rest))[:, None], 0), axis=0)  # the row that computes what a row sees
+    places = (sizes.cumsum() - sizes - shared)[computed] + columns
+    return Packed(ids[own], np.broadcast_to(columns, own.shape)[own], sizes, lengths, places[there])
 
 
 def batches(prompts: Sequence[list[int]], limit: int) -> Iterator[Sequence[list[int]]]:
-    """Yield the prompts in parts of at most `limit` tokens, or of one prompt."""
-    begin, total = 0, 0
+    """Yield the prompts in parts of about the same size: at most `limit` tokens, or one prompt."""
+    total, longest = sum(map(len, prompts)), max(map(len, prompts))
+    room = min(limit, total / math.ceil(total / limit) + longest)
+    begin, held = 0, 0
     for at, prompt in enumerate(prompts):
-        if total + len(prompt) > limit and at > begin:
+        if held + len(prompt) > room and at > begin:
             yield prompts[begin:at]
-            begin, total = at, 0
-        total += len(prompt)
+            begin, held = at, 0
+        held += len(prompt)
     yield prompts[begin:]
 
 
-def _attention(module, query, key, value, attention_mask, scaling=None, layout: Layout | None = None, **_):
+def _attention(module, query, key, value, attention_mask, scaling=None, attend=None, layout: Layout | None = None, **_):
     """Attend from each row to the keys that it sees: `query` is (1, heads, tokens, width)."""
     query, *own = (states[0].transpose(0, 1) for states in (query, key, value))
     keys, values = (torch.cat(both)[layout.keys] for both in zip(module.crm_dedup_prefix, own, strict=True))
-    grouped = query.shape[1] != keys.shape[1]
-    if query.is_cuda:
-        from torch.nn.attention.varlen import varlen_attn
-
-        ends = layout.queries_end, layout.keys_end, *layout.longest
-        return varlen_attn(query, keys, values, *ends, scale=scaling, window_size=(-1, 0), enable_gqa=grouped)[None], None
-    return _row_by_row(query, keys, values, layout, scaling, grouped)[None], None
+    return attend(query, keys, values, layout, query.shape[-1] ** -0.5 if scaling is None else scaling)[None], None
 
 
-def _row_by_row(query, keys, values, layout: Layout, scaling: float | None, grouped: bool) -> torch.Tensor:
+def _in_one_kernel(query, keys, values, layout: Layout, scaling: float) -> torch.Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    ends, grouped = (layout.queries_end, layout.keys_end, layout.most_queries, layout.most_keys), query.shape[1] != keys.shape[1]
+    return varlen_attn(query, keys, values, *ends, scale=scaling, window_size=(-1, 0), enable_gqa=grouped)
+
+
+def _on_hopper(query, keys, values, layout: Layout, scaling: float) -> torch.Tensor:
+    return _hopper_kernel(query, keys, values, *layout[1:], scaling)
+
+
+@torch.library.custom_op("crm_dedup::attention", mutates_args=())
+def _hopper_kernel(
+    query: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    queries_end: torch.Tensor,
+    keys_end: torch.Tensor,
+    most_queries: int,
+    most_keys: int,
+    scaling: float,
+) -> torch.Tensor:
+    """FlashAttention 3, which PyTorch does not come with, but vLLM does."""
+    from vllm.vllm_flash_attn.flash_attn_interface import flash_attn_varlen_func
+
+    ends = most_queries, queries_end, most_keys, keys_end
+    return flash_attn_varlen_func(query, keys, values, *ends, softmax_scale=scaling, causal=True, num_splits=1, fa_version=3)
+
+
+@_hopper_kernel.register_fake
+def _(query, *_):
+    return torch.empty_like(query, memory_format=torch.contiguous_format)
+
+
+def _has_hopper_kernel() -> bool:
+    try:
+        from vllm.vllm_flash_attn.flash_attn_interface import is_fa_version_supported
+    except ImportError:
+        return False
+    return is_fa_version_supported(3)
+
+
+def _row_by_row(query, keys, values, layout: Layout, scaling: float) -> torch.Tensor:
     """Return the same (tokens, heads, width) where there is no kernel for rows of any length."""
     ends, found = [layout.queries_end, layout.keys_end, layout.keys_end], []
     parts = (states.tensor_split(end[1:-1].long()) for states, end in zip((query, keys, values), ends, strict=True))
@@ -128,6 +172,7 @@ def _row_by_row(query, keys, values, layout: Layout, scaling: float | None, grou
         queries, own_keys, own_values = (states.transpose(0, 1)[None] for states in row)
         lengths = queries.shape[2], own_keys.shape[2]
         mask = torch.ones(lengths, dtype=torch.bool).tril(lengths[1] - lengths[0])
+        grouped = queries.shape[1] != own_keys.shape[1]
         seen = scaled_dot_product_attention(queries, own_keys, own_values, attn_mask=mask, scale=scaling, enable_gqa=grouped)
         found.append(seen[0].transpose(0, 1))
     return torch.cat(found)

@@ -8,7 +8,7 @@ import copy
 import itertools
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 
 from crm_dedup_plugin.inference import devices
@@ -16,7 +16,7 @@ from crm_dedup_plugin.inference.batch import Batch, Reply
 from crm_dedup_plugin.inference.engine import DECISION, SEED, Pair, softmax
 from crm_dedup_plugin.pair import answer, tokens
 
-SLICE = 1024  # pairs whose prompts are made while a GPU works on those before
+SLICES = (256, 2048)  # pairs whose prompts are made while a GPU works on those before: at first few, so that it starts soon
 COMPILED = 8_192  # pairs asked about at once from which it pays to compile the model for a GPU, which takes ten seconds
 
 
@@ -39,6 +39,13 @@ def load(model: str, random_weights: bool = False):
     return loaded.eval(), tokenizer
 
 
+def _slices(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
+    size, most = SLICES
+    while part := list(itertools.islice(pairs, size)):
+        yield part
+        size = min(2 * size, most)
+
+
 class TransformersEngine:
     """One model in this process: for one token asked about many pairs at a time, for whole answers about one."""
 
@@ -57,11 +64,10 @@ class TransformersEngine:
         """Return what `engine.Engine.ask` returns for DECISION, or for FULL with answers of at most `limits` tokens."""
         import torch
 
-        pairs, began = iter(pairs), time.perf_counter()
-        first = list(itertools.islice(pairs, COMPILED))
-        if kind == DECISION and len(first) > 1:
-            return self._decided(first, pairs, began)
-        prompts = tokens.batch_prompt_ids(self.tokenizer, [*first, *pairs])
+        pairs, began = pairs if isinstance(pairs, Sized) else list(pairs), time.perf_counter()
+        if kind == DECISION and len(pairs) > 1:
+            return self._decided(pairs, began)
+        prompts = tokens.batch_prompt_ids(self.tokenizer, list(pairs))
         with torch.inference_mode():
             made = [self._probabilities(ids) if kind == DECISION else self._reply(ids, limits) for ids in prompts]
         seconds = time.perf_counter() - began
@@ -77,16 +83,18 @@ class TransformersEngine:
             self.rubric = self.known
         self.known = copy.deepcopy(self.rubric)
 
-    def _decided(self, first: list[Pair], others: Iterator[Pair], began: float) -> Batch:
+    def _decided(self, pairs: Collection[Pair], began: float) -> Batch:
         """Return what `ask` does for DECISION: about many pairs at once, whose prompts are made while a GPU works on those before."""
         import torch
 
         from crm_dedup_plugin.inference.packed import Scorer
 
-        found, lengths, pairs = [], [], itertools.chain(first, others)
+        found, lengths, many = [], [], len(pairs) >= COMPILED
         self.scorer = self.scorer or Scorer(self.model, self.firsts, tokens.prompt_ids(self.tokenizer, {}, {}))
-        with torch.inference_mode(), torch.compiler.set_stance("default" if len(first) == COMPILED else "force_eager"):
-            while part := list(itertools.islice(pairs, SLICE)):
+        if many:
+            self.scorer.compile()
+        with torch.inference_mode(), torch.compiler.set_stance("default" if many else "force_eager"):
+            for part in _slices(iter(pairs)):
                 prompts = [ids + self.start for ids in tokens.batch_prompt_ids(self.tokenizer, part)]
                 lengths += map(len, prompts)
                 found.append(self.scorer.logits(prompts))

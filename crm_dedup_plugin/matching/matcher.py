@@ -6,7 +6,6 @@ the decision, takes many tokens, and is asked for where somebody will read it.
 
 import contextlib
 import gc
-import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,7 @@ from crm_dedup_plugin.pair.record import Record, RecordError, check, normalise
 NONE, REVIEW, ALL = EXPLAIN = ("none", "review", "all")
 AUTO, TRANSFORMERS, VLLM = BACKENDS = ("auto", "transformers", "vllm")
 FEW, CPU_FEW = 16, 48  # whole answers that Transformers writes sooner than vLLM starts, with a GPU and without
-SHARD, GPU_SHARD = 64, 8_192  # pairs that are asked about together; with a GPU many, since each shard ends with a batch that is not full
+SHARD, GPU_SHARD = 64, 16_384  # pairs that are asked about together; with a GPU many, since it waits between two shards
 READS = 2  # how a model is shown records, raised with each change: letter case is evened out
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -40,6 +39,21 @@ class Decision(NamedTuple):
 
 
 Answered = tuple[int, list[Decision] | list[list[float]]]
+
+
+class Shown:
+    """Pairs in the letter case in which a model reads them; each is made when it is read, and then among those `made`."""
+
+    def __init__(self, pairs: Iterable[Pair]):
+        self.pairs, self.made = list(pairs), []
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __iter__(self) -> Iterator[Pair]:
+        for pair in self.pairs:
+            self.made.append(alike(*map(normalised, pair)))
+            yield self.made[-1]
 
 
 class Matcher:
@@ -74,11 +88,11 @@ class Matcher:
         """
         if explain not in EXPLAIN:
             raise UserError(f"explain={explain!r} is unknown: choose among {', '.join(EXPLAIN)}")
-        given, pairs = _unless_empty(map(_comparable, pairs)), []
-        if given is None:
+        shown = Shown(pairs)
+        if not len(shown):
             return []
         with _explained(self.name):
-            told = self.engine(DECISION).ask(DECISION, kept(given, pairs)).answers
+            told, pairs = self.engine(DECISION).ask(DECISION, shown).answers, shown.made
             rows = self.calibration.apply(told, self.calibration.evidence(pairs))
             decided = [LABELS[at] for at in self.calibration.labels(rows)]
             asked = [at for at, label in enumerate(decided) if explain == ALL or (explain == REVIEW and label == LABELS[1])]
@@ -90,7 +104,7 @@ class Matcher:
         if not pairs:
             return []
         with _explained(self.name):
-            return self.engine(DECISION).ask(DECISION, map(_comparable, pairs)).answers
+            return self.engine(DECISION).ask(DECISION, Shown(pairs)).answers
 
     @property
     def shard(self) -> int:
@@ -103,12 +117,12 @@ class Matcher:
         Each shard is read before the next one. No shard's answers depend on the shards before it.
         """
         for at, shard in enumerate(shards):
-            pairs = _unless_empty(shard)
-            if pairs is not None:
+            pairs = list(shard)
+            if pairs:
                 self.engine(DECISION)  # loaded before the first shard too, so that its cache is reset like any other
                 for engine in self._loaded.values():
                     engine.reset_cache()
-            yield at, self.probabilities(list(pairs or ())) if explain is None else self.decide_many(pairs or (), explain)
+            yield at, self.probabilities(pairs) if explain is None else self.decide_many(pairs, explain)
 
     def close(self) -> None:
         """Free the memory of the model."""
@@ -156,25 +170,6 @@ class Matcher:
 
 def normalised(record: dict) -> Record:
     return record if isinstance(record, Record) else normalise(check(record))[0]  # what `pair.files` reads is normalised already
-
-
-def _comparable(pair: Pair) -> Pair:
-    return alike(*map(normalised, pair))
-
-
-def _unless_empty(pairs: Iterable[Pair]) -> Iterator[Pair] | None:
-    """Return the pairs, or None where there are none."""
-    pairs = iter(pairs)
-    for first in pairs:
-        return itertools.chain([first], pairs)
-    return None
-
-
-def kept(items: Iterable, found: list) -> Iterator:
-    """Yield the items; each is added to `found` when it is read."""
-    for item in items:
-        found.append(item)
-        yield item
 
 
 def ahead(items: Iterator) -> Iterator:

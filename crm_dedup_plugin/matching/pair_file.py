@@ -11,12 +11,12 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.matching.matcher import READS, Answered, Decision, Matcher, ahead, kept, to_line
+from crm_dedup_plugin.matching.matcher import READS, Answered, Decision, Matcher, ahead, to_line
 from crm_dedup_plugin.matching.progress import shown
 from crm_dedup_plugin.pair.files import MAX_ERRORS, DataError, Pair, each_pair
 from crm_dedup_plugin.pair.record import Record
@@ -71,8 +71,9 @@ def _answer(
     say = shown("decide", "lines", total, answered) if total else lambda _: None
     if done:
         print(f"continuing after {len(done):,} lines", file=sys.stderr, flush=True)
-    decided = _decided(matcher, islice(each_pair(source, origin), answered, None), explain)
-    for found in ahead(decided) if total else decided:  # a pipe is not read ahead: who writes to it may wait for answers
+    shards = _shards(islice(each_pair(source, origin), answered, None), matcher.shard)
+    decided = ahead(_decided(matcher, ahead(shards), explain)) if total else _decided(matcher, shards, explain)
+    for found in decided:  # a pipe is not read ahead: who writes to it may wait for answers
         errors += [str(one) for one, _ in found if isinstance(one, DataError)]
         write([_line(*pair) for pair in found])
         answered += len(found)
@@ -82,18 +83,22 @@ def _answer(
     return errors, answered
 
 
-def _decided(matcher: Matcher, items: Iterator[Pair | DataError], explain: str) -> Iterator[list[tuple[Pair | DataError, Decision | None]]]:
+def _decided(matcher: Matcher, shards: Iterator[list[Pair | DataError]], explain: str) -> Iterator[list[tuple[Pair | DataError, Decision | None]]]:
     read: deque[list[Pair | DataError]] = deque()
-    for told in _in_order(matcher.each(_shards(items, matcher.shard, read), explain)):
+
+    def pairs() -> Iterator[list[tuple[Record, Record]]]:
+        for shard in shards:
+            read.append(shard)
+            yield [one.records for one in shard if isinstance(one, Pair)]
+
+    for told in _in_order(matcher.each(pairs(), explain)):
         decisions = iter(told)
         yield [(one, next(decisions) if isinstance(one, Pair) else None) for one in read.popleft()]
 
 
-def _shards(items: Iterator[Pair | DataError], size: int, read: deque[list]) -> Iterator[Iterator[tuple[Record, Record]]]:
-    """Yield the records of so many items at a time, which are parsed when they are asked about; the items of each shard go into `read`."""
-    for first in items:
-        read.append([])
-        yield (one.records for one in kept(chain([first], islice(items, size - 1)), read[-1]) if isinstance(one, Pair))
+def _shards(items: Iterator[Pair | DataError], size: int) -> Iterator[list[Pair | DataError]]:
+    while shard := list(islice(items, size)):
+        yield shard
 
 
 def _in_order(answered: Iterable[Answered]) -> Iterator[list[Decision]]:
