@@ -6,6 +6,8 @@ import llguidance
 import llguidance.hf
 import pytest
 from axolotl.utils.dict import DictDefault
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -153,6 +155,28 @@ def test_many_prompts_are_tokenised_as_one_is(request, kind):
     pairs = [(LEFT, RIGHT), (HOSTILE, LEFT), *((HOSTILE, {"Name": f"PROMPT {at}", "{": "\n\n 1 "}) for at in range(5))]
     assert tokens.batch_prompt_ids(tokenizer, pairs) == [tokens.prompt_ids(tokenizer, *pair) for pair in pairs]
     assert tokens.batch_prompt_ids(tokenizer, []) == []
+
+
+records = st.dictionaries(st.sampled_from(["Name", "Record B:", "Émail"]), st.text(min_size=1, max_size=12), min_size=1)
+
+
+@given(pairs=st.lists(st.tuples(records, records), min_size=1, max_size=6), kept=st.integers(0, 200))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("kind", ["tokenizer", "sentencepiece_like"])
+def test_what_was_tokenised_before_changes_nothing(request, kind, pairs, kept):
+    tokenizer = request.getfixturevalue(kind)
+    made = tokens.PromptTokens(tokenizer, end=[7, 8])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens, "KEPT", kept)
+        for part in (pairs, pairs[::-1], pairs[:1]):
+            assert [ids.tolist() for ids in made(part)] == [[*tokens.prompt_ids(tokenizer, *pair), 7, 8] for pair in part]
+
+
+def test_a_record_of_many_pairs_is_tokenised_once(tokenizer):
+    made = tokens.PromptTokens(tokenizer)
+    made([(LEFT, {"Name": f"{at}"}) for at in range(20)])
+    assert len(made.known) == 1 + 1 + 1 + 20, "what all prompts begin with, the record, what comes between, the others"
+    assert made.held == sum(map(len, made.known))
 
 
 def test_a_tokenizer_that_cannot_spell_the_answer_is_an_error(tokenizer):

@@ -3,7 +3,6 @@
 All prompts begin with the same rubric, and those of a match often with the same record. On a GPU, one kernel attends over rows of any length.
 """
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -12,8 +11,6 @@ import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, DynamicCache
-
-from crm_dedup_plugin.pair import tokens
 
 ATTENTION = "crm_dedup_packed"
 # Of a batch, its tokens times the width of the model: enough work for a GPU, in 4 GB of its memory, and what suits the caches of a processor.
@@ -61,48 +58,57 @@ class Scorer:
             for layer in self.model.model.layers:  # all are alike: the first is compiled
                 layer.compile(dynamic=True)
 
-    def logits(self, prompts: Sequence[list[int]]) -> torch.Tensor:
+    def logits(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
         """Return the logits (prompts, choices) of what follows each prompt. Nothing waits for the GPU."""
-        extremes = min(prompts), max(prompts)  # what the prefix shares with these two, it shares with all
-        known = min(*(tokens.in_common(self.prefix, prompt) for prompt in extremes), min(map(len, prompts)) - 1)
+        most = min(len(self.prefix), min(map(len, prompts)) - 1)
+        alike = np.all(np.stack([prompt[:most] for prompt in prompts]) == self.prefix[:most], axis=0)
+        known = most if alike.all() else int(alike.argmin())
         limit = NUMBERS[self.model.device.type] // self.model.config.hidden_size
         return torch.cat([self._batch(part, known) for part in batches([prompt[known:] for prompt in prompts], limit)])
 
-    def _batch(self, rest: Sequence[list[int]], known: int) -> torch.Tensor:
-        packed, total = pack(rest), len(self.prefix)
-        ends = [self._there(np.concatenate([[0], counts.cumsum()]).astype(np.int32)) for counts in (packed.sizes, packed.lengths + known)]
-        keys = np.insert(packed.seen + total, np.repeat(packed.lengths.cumsum() - packed.lengths, known), np.tile(np.arange(known), len(rest)))
-        layout = Layout(self._there(keys.astype(np.int32)), *ends, int(packed.sizes.max()), int(packed.lengths.max()) + known)
+    def _batch(self, rest: Sequence[Sequence[int]], known: int) -> torch.Tensor:
+        packed = pack(rest)
+        ends = [self._there(np.concatenate([[0], counts.cumsum()], dtype=np.int32)) for counts in (packed.sizes, packed.lengths + known)]
+        keys = self._keys(ends[1], self._there(packed.seen), known)
+        layout = Layout(keys, *ends, int(packed.sizes.max()), int(packed.lengths.max()) + known)
         config, usual = self.model.config, self.model.config._attn_implementation
         config._attn_implementation = ATTENTION
         try:
-            places = {"input_ids": self._there(packed.ids)[None], "position_ids": self._there(packed.positions + known)[None]}
+            places = {"input_ids": self._there(packed.ids)[None], "position_ids": self._there(packed.positions)[None] + known}
             hidden = self.model.model(**places, attend=self.attend, layout=layout, use_cache=False).last_hidden_state
         finally:
             config._attn_implementation = usual
         return self.model.lm_head(hidden[0, layout.queries_end[1:] - 1]).index_select(1, self.choices).float()
+
+    def _keys(self, ends: torch.Tensor, seen: torch.Tensor, known: int) -> torch.Tensor:
+        """Return `Layout.keys`: for each row the first `known` keys of the prefix, and those that it sees of the packed tokens."""
+        rows, total = len(ends) - 1, len(seen) + known * (len(ends) - 1)
+        at = torch.arange(total, device=ends.device)
+        row = torch.arange(rows, device=ends.device).repeat_interleave(ends.diff(), output_size=total)
+        place = at - ends[row]
+        return torch.where(place < known, place, seen[(at - known * (row + 1)).clamp(min=0)] + len(self.prefix))
 
     def _there(self, values: np.ndarray) -> torch.Tensor:
         here = torch.from_numpy(values)
         return here.pin_memory().to(self.model.device, non_blocking=True) if self.model.device.type == "cuda" else here
 
 
-def pack(rest: Sequence[list[int]]) -> Packed:
+def pack(rest: Sequence[Sequence[int]]) -> Packed:
     """Pack prompts, none of them empty, from which the prefix has been cut; of each, at least the last token is computed."""
-    lengths = np.fromiter(map(len, rest), np.int64, len(rest))
-    columns = np.arange(lengths.max())
+    lengths = np.fromiter(map(len, rest), np.int32, len(rest))
+    columns = np.arange(lengths.max(), dtype=np.int32)
     there = columns < lengths[:, None]  # (rows, longest)
-    ids = np.full(there.shape, -1)
-    ids[there] = np.fromiter(itertools.chain.from_iterable(rest), np.int64, lengths.sum())
-    same = np.logical_and.accumulate(ids[1:] == ids[:-1], axis=1).sum(axis=1)
-    shared = np.minimum(np.concatenate([[0], same]), lengths - 1)
+    ids = np.full(there.shape, -1, np.int32)
+    ids[there] = np.concatenate(rest)
+    same = np.logical_and.accumulate(ids[1:] == ids[:-1], axis=1).sum(axis=1, dtype=np.int32)
+    shared = np.minimum(np.concatenate([[0], same], dtype=np.int32), lengths - 1)
     own, sizes = there & (columns >= shared[:, None]), lengths - shared
-    computed = np.maximum.accumulate(np.where(own, np.arange(len(rest))[:, None], 0), axis=0)  # the row that computes what a row sees
-    places = (sizes.cumsum() - sizes - shared)[computed] + columns
+    computed = np.maximum.accumulate(own * np.arange(len(rest), dtype=np.int32)[:, None], axis=0)  # the row that computes what a row sees
+    places = (sizes.cumsum(dtype=np.int32) - sizes - shared)[computed] + columns
     return Packed(ids[own], np.broadcast_to(columns, own.shape)[own], sizes, lengths, places[there])
 
 
-def batches(prompts: Sequence[list[int]], limit: int) -> Iterator[Sequence[list[int]]]:
+def batches(prompts: Sequence[Sequence[int]], limit: int) -> Iterator[Sequence[Sequence[int]]]:
     """Yield the prompts in parts of about the same size: at most `limit` tokens, or one prompt."""
     total, longest = sum(map(len, prompts)), max(map(len, prompts))
     room = min(limit, total / math.ceil(total / limit) + longest)

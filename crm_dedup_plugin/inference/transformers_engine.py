@@ -56,6 +56,7 @@ class TransformersEngine:
         # Takes a second, in which the first prompt is read.
         self.grammar = ThreadPoolExecutor(1).submit(grammar.known_tokens, self.tokenizer, self.model.config.get_text_config().vocab_size)
         self.start, self.firsts = tokens.decision_ids(self.tokenizer)
+        self.prompts = tokens.PromptTokens(self.tokenizer, self.start)
         self.known: tuple[list[int], object] = ([], None)  # the tokens of the last prompt, and its keys and values
         self.rubric = self.known
         self.scorer = None
@@ -95,7 +96,7 @@ class TransformersEngine:
             self.scorer.compile()
         with torch.inference_mode(), torch.compiler.set_stance("default" if many else "force_eager"):
             for part in _slices(iter(pairs)):
-                prompts = [ids + self.start for ids in tokens.batch_prompt_ids(self.tokenizer, part)]
+                prompts = self.prompts(part)
                 lengths += map(len, prompts)
                 found.append(self.scorer.logits(prompts))
             rows = torch.cat(found).softmax(dim=1).tolist()

@@ -12,6 +12,7 @@ from crm_dedup_plugin.pair.record import to_json
 
 RUBRIC = Path(__file__).with_name("rubric.txt").read_text(encoding="utf-8").rstrip("\n")
 SHARED_PREFIX = f"{RUBRIC}\n\nRecord A:"  # what all prompts begin with; a space follows
+_SECOND = "Record B:"
 
 
 class Prompt(NamedTuple):
@@ -21,11 +22,17 @@ class Prompt(NamedTuple):
     record_a: dict
     record_b: dict
 
+    @property
+    def pieces(self) -> tuple[str, str, str, str]:
+        """The text in four: what all prompts begin with, record A, what follows it in all prompts, record B."""
+        first, _, second = self.text.removeprefix(SHARED_PREFIX).partition("\n")  # a record is one line
+        return SHARED_PREFIX, f"{first}\n", _SECOND, second.removeprefix(_SECOND)
+
 
 def ask(record_a: dict, record_b: dict) -> Prompt:
     """Return the prompt for two flat records, raw or normalised, in either order."""
     (first, a), (second, b) = sorted(((to_json(record), record) for record in (record_a, record_b)), key=lambda side: side[0])
-    return Prompt(f"{SHARED_PREFIX} {first}\nRecord B: {second}", a, b)
+    return Prompt(f"{SHARED_PREFIX} {first}\n{_SECOND} {second}", a, b)
 
 
 def build(record_a: dict, record_b: dict) -> str:

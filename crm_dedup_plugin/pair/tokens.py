@@ -3,11 +3,16 @@
 A tokenizer is passed in; nothing here loads one: ``prompt_ids(AutoTokenizer.from_pretrained(MODEL), {...}, {...})``.
 """
 
+import functools
+import itertools
 from collections.abc import Sequence
+
+import numpy as np
 
 from crm_dedup_plugin.pair import prompt
 from crm_dedup_plugin.pair.answer import LABELS, dump
 
+KEPT = 2**26  # characters of text whose tokens are kept
 _PLACEHOLDER = "PROMPT"
 
 
@@ -23,29 +28,69 @@ def text_ids(tokenizer, text: str) -> list[int]:
 
 
 def batch_prompt_ids(tokenizer, pairs: Sequence[tuple[dict, dict]]) -> list[list[int]]:
-    """Return `prompt_ids` of each pair, faster: the chat template is rendered once, and the prompt is put into it.
+    """Return `prompt_ids` of each pair, faster; raises ValueError if the chat template changes the prompt."""
+    return [ids.tolist() for ids in PromptTokens(tokenizer)(pairs)]
 
-    What all prompts begin with is tokenised once too, if the tokenizer cuts before the space that follows it.
-    Raises ValueError if the template changes the prompt.
+
+class PromptTokens:
+    """Makes the tokens of prompts, and what follows them in `end`; a piece of text that many prompts share is tokenised once.
+
+    In a match, records are such pieces, if the tokenizer cuts its text where they begin and end.
     """
-    if not pairs:
-        return []
-    turn = [{"role": "user", "content": _PLACEHOLDER}]
-    head, found, tail = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True).partition(_PLACEHOLDER)
-    prompts = [prompt.build(*pair) for pair in pairs]
-    texts, expected = [head + text + tail for text in prompts], text_ids(tokenizer, prompts[0])
-    for prefix in (head + prompt.SHARED_PREFIX, ""):
-        known = tokenizer(prefix, add_special_tokens=False)["input_ids"]
-        if found and known + tokenizer(texts[0][len(prefix) :], add_special_tokens=False)["input_ids"] == expected:
-            return [known + rest for rest in _encoded(tokenizer, [text[len(prefix) :] for text in texts])]
-    raise ValueError(f"the chat template of {tokenizer.name_or_path!r} changes the prompt: use one that repeats it word for word")
+
+    def __init__(self, tokenizer, end: Sequence[int] = ()):
+        turn = [{"role": "user", "content": _PLACEHOLDER}]
+        self.head, _, self.tail = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True).partition(_PLACEHOLDER)
+        self.tokenizer, self.end = tokenizer, np.array(end, np.int32)
+        self.known: dict[str, np.ndarray] = {}  # pieces of text and their tokens
+        self.held = 0  # characters in them
+
+    def __call__(self, pairs: Sequence[tuple[dict, dict]]) -> list[np.ndarray]:
+        """Return the tokens of each pair's prompt; raises ValueError if the chat template changes the prompt."""
+        if not pairs:
+            return []
+        prompts = [prompt.ask(*pair) for pair in pairs]
+        expected = text_ids(self.tokenizer, prompts[0].text)
+        for cut in (self._in_four, self._in_two, self._in_one):
+            first = cut(prompts[0])
+            if first and np.array_equal(self._tokens([first])[0], [*expected, *self.end]):
+                return self._tokens([cut(one) for one in prompts])
+        raise ValueError(f"the chat template of {self.tokenizer.name_or_path!r} changes the prompt: use one that repeats it word for word")
+
+    def _in_four(self, one: prompt.Prompt) -> tuple[str, ...]:
+        """Return the pieces of a prompt that the tokenizer does not look across, or none if it does."""
+        prefix, first, between, second = one.pieces
+        pieces = self.head + prefix, first, between, second + self.tail
+        return pieces if self.cuts else ()
+
+    @functools.cached_property
+    def cuts(self) -> bool:
+        splitter = getattr(getattr(self.tokenizer, "backend_tokenizer", None), "pre_tokenizer", None)
+        pieces = prompt.ask({"a": "b"}, {"c": "d"}).pieces
+        return bool(splitter) and {*itertools.accumulate(map(len, pieces))} <= {end for _, (_, end) in splitter.pre_tokenize_str("".join(pieces))}
+
+    def _in_two(self, one: prompt.Prompt) -> tuple[str, ...]:
+        return self.head + prompt.SHARED_PREFIX, one.text.removeprefix(prompt.SHARED_PREFIX) + self.tail
+
+    def _in_one(self, one: prompt.Prompt) -> tuple[str, ...]:
+        return (self.head + one.text + self.tail,)
+
+    def _tokens(self, prompts: Sequence[tuple[str, ...]]) -> list[np.ndarray]:
+        if self.held > KEPT:
+            self.known, self.held = {}, 0
+        new = [text for text in dict.fromkeys(itertools.chain.from_iterable(prompts)) if text not in self.known]
+        self.known |= zip(new, _encoded(self.tokenizer, new), strict=True) if new else {}
+        self.held += sum(map(len, new))
+        return [np.concatenate([*map(self.known.__getitem__, pieces), self.end]) for pieces in prompts]
 
 
-def _encoded(tokenizer, texts: list[str]) -> list[list[int]]:
+def _encoded(tokenizer, texts: list[str]) -> list[np.ndarray]:
     """Return the tokens of each text, in half of the time where the tokenizer is one of the library `tokenizers`: no offsets, no masks."""
     if hasattr(tokenizer, "backend_tokenizer"):
-        return [one.ids for one in tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
-    return tokenizer(texts, add_special_tokens=False)["input_ids"]
+        found = [one.ids for one in tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+    else:
+        found = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return [np.array(ids, np.int32) for ids in found]
 
 
 def in_common(one: Sequence[int], other: Sequence[int]) -> int:
