@@ -5,9 +5,8 @@ A tokenizer is passed in; nothing here loads one: ``prompt_ids(AutoTokenizer.fro
 
 import functools
 import itertools
+from array import array
 from collections.abc import Sequence
-
-import numpy as np
 
 from crm_dedup_plugin.pair import prompt
 from crm_dedup_plugin.pair.answer import LABELS, dump
@@ -41,11 +40,11 @@ class PromptTokens:
     def __init__(self, tokenizer, end: Sequence[int] = ()):
         turn = [{"role": "user", "content": _PLACEHOLDER}]
         self.head, _, self.tail = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True).partition(_PLACEHOLDER)
-        self.tokenizer, self.end = tokenizer, np.array(end, np.int32)
-        self.known: dict[str, np.ndarray] = {}  # pieces of text and their tokens
+        self.tokenizer, self.end = tokenizer, array("i", end)
+        self.known: dict[str, array] = {}  # pieces of text and their tokens
         self.held = 0  # characters in them
 
-    def __call__(self, pairs: Sequence[tuple[dict, dict]]) -> list[np.ndarray]:
+    def __call__(self, pairs: Sequence[tuple[dict, dict]]) -> list[array]:
         """Return the tokens of each pair's prompt; raises ValueError if the chat template changes the prompt."""
         if not pairs:
             return []
@@ -53,7 +52,7 @@ class PromptTokens:
         expected = text_ids(self.tokenizer, prompts[0].text)
         for cut in (self._in_four, self._in_two, self._in_one):
             first = cut(prompts[0])
-            if first and np.array_equal(self._tokens([first])[0], [*expected, *self.end]):
+            if first and self._tokens([first])[0].tolist() == [*expected, *self.end]:
                 return self._tokens([cut(one) for one in prompts])
         raise ValueError(f"the chat template of {self.tokenizer.name_or_path!r} changes the prompt: use one that repeats it word for word")
 
@@ -75,22 +74,22 @@ class PromptTokens:
     def _in_one(self, one: prompt.Prompt) -> tuple[str, ...]:
         return (self.head + one.text + self.tail,)
 
-    def _tokens(self, prompts: Sequence[tuple[str, ...]]) -> list[np.ndarray]:
+    def _tokens(self, prompts: Sequence[tuple[str, ...]]) -> list[array]:
         if self.held > KEPT:
             self.known, self.held = {}, 0
         new = [text for text in dict.fromkeys(itertools.chain.from_iterable(prompts)) if text not in self.known]
         self.known |= zip(new, _encoded(self.tokenizer, new), strict=True) if new else {}
         self.held += sum(map(len, new))
-        return [np.concatenate([*map(self.known.__getitem__, pieces), self.end]) for pieces in prompts]
+        return [sum(map(self.known.__getitem__, pieces), self.end[:0]) + self.end for pieces in prompts]
 
 
-def _encoded(tokenizer, texts: list[str]) -> list[np.ndarray]:
+def _encoded(tokenizer, texts: list[str]) -> list[array]:
     """Return the tokens of each text, in half of the time where the tokenizer is one of the library `tokenizers`: no offsets, no masks."""
     if hasattr(tokenizer, "backend_tokenizer"):
         found = [one.ids for one in tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
     else:
         found = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    return [np.array(ids, np.int32) for ids in found]
+    return [array("i", ids) for ids in found]
 
 
 def in_common(one: Sequence[int], other: Sequence[int]) -> int:
