@@ -5,10 +5,12 @@ import csv
 import io
 import json
 import math
+import os
 import signal
 import time
 import types
 from collections import Counter
+from unittest import mock
 
 import deaf_engine
 import pytest
@@ -188,6 +190,18 @@ def test_engines_are_spread_over_what_there_is(count, gpus, cores):
     usual = devices.memory(count, {}, names).get("gpu_memory_utilization", 0.0)
     assert 0 <= math.ceil(count / max(gpus, 1)) * usual <= devices.MEMORY + 1e-9, "engines take memory beyond their shares"
     assert gpus or (settings == {} and not any("CUDA_VISIBLE_DEVICES" in one for one in found))
+
+
+@pytest.mark.parametrize(("free", "share"), [(1.0, 0.9), (0.5, 0.47)])
+def test_one_engine_leaves_the_memory_that_another_model_of_this_process_holds(monkeypatch, free, share):
+    given = []
+    monkeypatch.setattr(pool, "Engine", lambda model, options, schema, gpus: given.append(options))
+    monkeypatch.setattr(devices, "visible_gpus", lambda: ["0"])
+    monkeypatch.setattr(devices, "_free", lambda: free)
+    for options in ({}, {"gpu_memory_utilization": 0.3}):
+        with mock.patch.dict(os.environ), pool.start("some-model", options):
+            pass
+    assert [one["gpu_memory_utilization"] for one in given] == [pytest.approx(share), 0.3]
 
 
 def test_only_the_gpus_that_are_visible_are_used(monkeypatch):

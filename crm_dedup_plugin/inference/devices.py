@@ -74,6 +74,7 @@ def _free() -> float:
 
     if not torch.cuda.is_initialized():
         return 1.0
+    torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info()
     return free / total
 

@@ -56,7 +56,7 @@ class Scorer:
         if not self.compiled:
             self.compiled, self.attend = True, _on_hopper if _has_hopper_kernel() else self.attend
             for layer in self.model.model.layers:  # all are alike: the first is compiled
-                layer.compile(dynamic=True)
+                layer.compile(dynamic=True, options={"compile_threads": 1})  # no process of its own for each processor
 
     def logits(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
         """Return the logits (prompts, choices) of what follows each prompt. Nothing waits for the GPU."""

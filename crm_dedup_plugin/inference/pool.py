@@ -32,12 +32,13 @@ def start(model: str, options: dict | None = None, engines: int = 1, schema: dic
     Raises UserError as soon as one of several engines fails.
     """
     os.environ.update({**environment(model), **os.environ})
-    gpus = devices.used_gpus(engines, options or {})
-    found = Engine(model, options, schema, len(gpus)) if engines == 1 else Pool(gpus)
+    options = options or {}
+    gpus = devices.used_gpus(engines, options)
+    found = Engine(model, options | devices.memory(1, options, gpus), schema, len(gpus)) if engines == 1 else Pool(gpus)
     try:
         if engines > 1:
             found.launch(engines)
-            found.load(model, options or {}, schema)
+            found.load(model, options, schema)
         gc.freeze()  # the garbage collector takes half a second to look through what the libraries hold, each time
         yield found
     finally:
