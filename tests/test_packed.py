@@ -1,6 +1,7 @@
 """One forward pass over many prompts says what each prompt alone would have said."""
 
 import itertools
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -80,11 +81,29 @@ def test_parts_hold_all_prompts_in_order_and_no_more_tokens_than_they_may(rest, 
     [[[1, 2], [1, 2, 3], [4]], [[1, 2, 3], [1, 2, 3], [1, 2, 3]], [[1, 2, 3, 4], [1, 2]], [[9]]],
     ids=["what two have in common", "the same prompt again", "one that another begins with", "one alone"],
 )
-def test_many_prompts_at_once_are_as_exact_as_one(model, scorer, kernel, rest, monkeypatch):
+def test_many_prompts_at_once_are_as_exact_as_one(model, scorer, kernel, rest):
     asked = [RUBRIC + prompt for prompt in rest]
     assert as_alone(model, scorer, asked)
-    monkeypatch.setitem(packed.NUMBERS, model.device.type, 3 * SHAPE["hidden_size"])
+    scorer.limit = 3
     assert as_alone(model, scorer, asked), "in several batches"
+
+
+def test_where_memory_runs_out_batches_get_smaller(model, scorer, monkeypatch):
+    tried, batch = [], scorer._batch
+
+    def small(rest, known):
+        tried.append(sum(map(len, rest)))
+        if tried[-1] > 6:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return batch(rest, known)
+
+    monkeypatch.setattr(scorer, "_batch", small)
+    assert as_alone(model, scorer, [RUBRIC + [at, 9, 9] for at in range(8)])
+    assert tried == [24, 12, 6, 6, 6, 6] and scorer.limit == 6
+
+    monkeypatch.setattr(scorer, "_batch", mock.Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory")))
+    with pytest.raises(torch.OutOfMemoryError):
+        scorer.logits([[*RUBRIC, 1]] * 3)
 
 
 def test_prompts_need_not_begin_like_the_prefix(model, scorer):

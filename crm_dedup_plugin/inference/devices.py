@@ -74,7 +74,6 @@ def _free() -> float:
 
     if not torch.cuda.is_initialized():
         return 1.0
-    torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info()
     return free / total
 

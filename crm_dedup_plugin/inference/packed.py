@@ -13,8 +13,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, DynamicCache
 
 ATTENTION = "crm_dedup_packed"
-# Of a batch, its tokens times the width of the model: enough work for a GPU, in 4 GB of its memory, and what suits the caches of a processor.
-NUMBERS = {"cuda": 2**27, "cpu": 2**21}
+GPU_WORK = 2**36  # tokens of a batch times the square of the model's width: enough for a GPU, in 2 to 6 GB of its memory
+CPU_NUMBERS = 2**21  # tokens of a batch times the model's width: what suits the caches of a processor
 
 
 class Layout(NamedTuple):
@@ -48,8 +48,10 @@ class Scorer:
         attentions = (module for module in model.model.modules() if hasattr(module, "layer_idx"))
         for module, layer in zip(attentions, cache.layers, strict=True):  # keys and values, (tokens, heads, width)
             module.crm_dedup_prefix = tuple(states[0].transpose(0, 1).contiguous() for states in (layer.keys, layer.values))
-        self.attend = _row_by_row if model.device.type == "cpu" else _in_one_kernel
-        self.compiled = model.device.type == "cpu"  # for which it does not pay
+        gpu, width = model.device.type == "cuda", model.config.hidden_size
+        self.limit = max(GPU_WORK // width**2 if gpu else CPU_NUMBERS // width, 1)  # tokens of a batch
+        self.attend = _in_one_kernel if gpu else _row_by_row
+        self.compiled = not gpu  # without one, it does not pay
 
     def compile(self) -> None:
         """Make many prompts faster on a GPU; it takes ten seconds when they come."""
@@ -63,8 +65,14 @@ class Scorer:
         most = min(len(self.prefix), min(map(len, prompts)) - 1)
         alike = np.all(np.stack([prompt[:most] for prompt in prompts]) == self.prefix[:most], axis=0)
         known = most if alike.all() else int(alike.argmin())
-        limit = NUMBERS[self.model.device.type] // self.model.config.hidden_size
-        return torch.cat([self._batch(part, known) for part in batches([prompt[known:] for prompt in prompts], limit)])
+        rest = [prompt[known:] for prompt in prompts]
+        try:
+            return torch.cat([self._batch(part, known) for part in batches(rest, self.limit)])
+        except torch.OutOfMemoryError:
+            if self.limit <= max(map(len, rest)):  # each prompt was a batch
+                raise
+        self.limit = min(self.limit, sum(map(len, rest))) // 2  # something else needs the memory
+        return self.logits(prompts)
 
     def _batch(self, rest: Sequence[Sequence[int]], known: int) -> torch.Tensor:
         packed = pack(rest)
