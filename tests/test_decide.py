@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from compact_pairs import generate
 
 from crm_dedup_plugin import provenance
@@ -252,6 +253,25 @@ def test_with_a_gpu_the_next_lines_are_read_while_the_model_answers(command, rea
     assert asked == [(3, True), (2, True)]
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [one["line"] for one in found if "error" in one] == [4, 7] and len(found) == 7
+
+
+@pytest.mark.parametrize(
+    ("gpus", "engines", "kind", "pairs", "backend"),
+    [
+        (0, 1, DECISION, 0, "transformers"),
+        (0, 1, FULL, matching.CPU_FEW, "transformers"),
+        (0, 1, FULL, matching.CPU_FEW + 1, "vllm"),
+        (0, 2, DECISION, 0, "vllm"),
+        (1, 1, FULL, matching.FEW + 1, "vllm"),
+        (1, 3, DECISION, 0, "transformers"),
+        (1, 3, FULL, matching.FEW + 1, "vllm"),
+        (2, 2, DECISION, 0, "vllm"),
+    ],
+)
+def test_what_runs_the_model_suits_the_work(monkeypatch, gpus, engines, kind, pairs, backend):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(devices, "visible_gpus", lambda: [str(at) for at in range(gpus)])
+    assert matching.Matcher("embedded", engines=engines)._better(kind, pairs) == backend
 
 
 def test_a_bad_record_is_named_wherever_it_stands(ready):

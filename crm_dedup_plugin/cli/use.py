@@ -44,7 +44,7 @@ def asking(command: Parser, model: str | None = "embedded", said: str = "") -> N
     _model(command, model, said)
     explanation = "What runs the model (auto, transformers, vllm): Transformers is faster at decisions, vLLM at many whole answers; auto uses both."
     command.option("--backend", explanation, "auto", type=one_of("matching.matcher:BACKENDS"), metavar="NAME")
-    command.option("--engines", "How many copies of the model share the pairs, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
+    command.option("--engines", "How many copies of the model in vLLM share the work, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
     explanation = "A Ray cluster whose nodes share the pairs, as in ray://HOST:10001; each GPU gets a copy of the model, or more with --engines."
     command.option("--cluster", explanation, None, "this machine alone", metavar="ADDRESS")
 

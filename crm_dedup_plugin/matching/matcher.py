@@ -61,7 +61,7 @@ class Matcher:
 
     `model` is "embedded", the name of a model that was trained here, a folder, or an id on the Hugging Face Hub. `backend` is
     "transformers" (ready in seconds, and fast at one token a pair), "vllm" (fast at many whole answers) or "auto", which uses both.
-    `engines` copies of the model in vLLM share the pairs; `options` are arguments of vLLM's engine.
+    `engines` copies of the model in vLLM share whole answers and, but on a single GPU, decisions; `options` are arguments of vLLM's engine.
     Raises UserError where the model cannot be used, before its weights are loaded.
     """
 
@@ -158,7 +158,8 @@ class Matcher:
 
         few = FEW if torch.cuda.is_available() else CPU_FEW
         many = kind == FULL and (pairs > few or VLLM in self._loaded)
-        return VLLM if many or self.engines > 1 else TRANSFORMERS
+        shared = self.engines > 1 and len(devices.visible_gpus()) != 1  # on one GPU, copies in vLLM decide more slowly
+        return VLLM if many or shared else TRANSFORMERS
 
     def _start(self, backend: str):
         if backend == VLLM:
