@@ -83,7 +83,6 @@ def prepare(
         "splits": {name: _describe(part, texts[name]) for name, part in parts.items()},
         "cut_fields": dict(sorted(cut.items())),
     }
-    out.mkdir(parents=True, exist_ok=True)
     for name in SPLITS:
         write_atomically(out / f"{name}.jsonl", texts[name])
     write_atomically(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")

@@ -119,16 +119,13 @@ def write(folder: Path, texts: dict[str, str], files: dict[str, Path]) -> Path:
         raise UserError(
             f"{folder} holds other files, as {strange[0].name if strange else 'a link'}: it is where a push is put together, so move it away"
         )
-    try:
-        with whole_folder(folder) as partial:
-            for name in (*files, *texts):
-                (partial / name).parent.mkdir(parents=True, exist_ok=True)
-            for name, source in files.items():  # people may edit a card or a setting in the bundle, but not weights
-                (link_or_copy if source.suffix == ".safetensors" else shutil.copyfile)(source.resolve(), partial / name)
-            for name, text in texts.items():
-                (partial / name).write_bytes(text.encode())
-    except OSError as error:
-        raise UserError(f"{folder} could not be written ({error.strerror}): make room, or make outputs/ writable") from None
+    with whole_folder(folder) as partial:
+        for name in (*files, *texts):
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+        for name, source in files.items():  # people may edit a card or a setting in the bundle, but not weights
+            (link_or_copy if source.suffix == ".safetensors" else shutil.copyfile)(source.resolve(), partial / name)
+        for name, text in texts.items():
+            (partial / name).write_bytes(text.encode())
     return folder
 
 

@@ -58,7 +58,6 @@ def tune(model: str, pairs: Sequence[Labelled], out: Path, tuning: Tuning = USUA
     from crm_dedup_plugin.training import train
 
     check(model)
-    out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / ROWS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows(pairs, tuning)))
     settings = configuration(model, out, tuning)
     write_atomically(out / SETTINGS, yaml.safe_dump(settings, sort_keys=False))

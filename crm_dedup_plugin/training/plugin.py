@@ -186,5 +186,4 @@ def claim(output_dir: Path, key: str) -> None:
         for path in output_dir.glob(name):
             LOG.warning("removing %s: it belongs to a run with other data or settings", path)
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    output_dir.mkdir(parents=True, exist_ok=True)
     write_atomically(started, json.dumps({"fingerprint": key}) + "\n")
