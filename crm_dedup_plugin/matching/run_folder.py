@@ -63,6 +63,12 @@ def word(run: Path) -> str:
     return copyable(shlex.quote(run.name if run.parent.name == "runs" else str(run)), "RUN")
 
 
+def command(run: Path, files: list[str]) -> str:
+    """Return the command that goes on with a run, or what stands for it where its names would not survive being copied."""
+    name = [] if run.name == Path(files[0]).stem else ["--run", run.name if run.parent.name == "runs" else str(run)]
+    return copyable(shlex.join(["crm-dedup", "match", *files, *name]), "crm-dedup match FILE --run NAME")
+
+
 def copyable(text: str, otherwise: str) -> str:
     """Return a part of a command as it is shown to be copied; `otherwise` where it would not survive that."""
     return text if text.isprintable() and "`" not in text and len(text) < 200 else otherwise
