@@ -7,10 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from crm_dedup_plugin.matching import answers
-from crm_dedup_plugin.matching.grouping.decided import NO_MATCH, POSSIBLE, Decided
+from crm_dedup_plugin.matching.grouping.decided import NO_MATCH, POSSIBLE, Decided, Reviewed
 from crm_dedup_plugin.matching.grouping.local import Local, Part
 from crm_dedup_plugin.matching.grouping.missing import keys
-from crm_dedup_plugin.matching.grouping.reviewed import Reviewed
 from crm_dedup_plugin.matching.grouping.tables import WHY, waiting
 from crm_dedup_plugin.matching.probability import log_odds
 from crm_dedup_plugin.matching.sampling import CHOSEN, Answered, Sampler, tickets_of
@@ -63,14 +62,12 @@ class State:
     def reload(self) -> list[int]:
         """Read the answers again; return the smallest rows of the groups that are other ones now."""
         self.found = answers.Answers.of(self.run, self.records, self.row_of)
-        now: dict[Rows, Given] = {}
-        drawn_from: dict[Rows, tuple[int, int]] = {}
-        for a, b, answer, entry in self.found.pairs:
-            pair = (min(a, b), max(a, b))
-            if answer != answers.SKIP or pair not in now:  # who skips a pair takes no answer back
-                now.pop(pair, None)
-                now[pair] = Given(answer, entry.get("note", ""), entry["time"], entry["n"], entry.get("drawn", CHOSEN), bool(entry.get("blind")))
-                drawn_from[pair] = entry.get("stratum"), entry.get("weight")
+        latest = self.found.latest
+        now = {
+            pair: Given(answer, entry.get("note", ""), entry["time"], entry["n"], entry.get("drawn", CHOSEN), bool(entry.get("blind")))
+            for pair, (answer, entry) in latest.items()
+        }
+        drawn_from = {pair: (entry.get("stratum"), entry.get("weight")) for pair, (_, entry) in latest.items()}
         before, self.answered = self.answered, now
         touched = {row for pair in before.keys() | now.keys() if before.get(pair) != now.get(pair) for row in pair}
         self.reviewed = Reviewed.of(self.found.same_or_not, self.size)

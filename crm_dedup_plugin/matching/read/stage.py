@@ -82,7 +82,7 @@ def _read(folder: Path, files: Sequence[Path], given: Profile | None) -> dict:
     readings = [file.reading() for file in understood]
     write_records(folder, [(_counted(file, reading), writer) for file, reading, writer in zip(understood, readings, writers, strict=True)])
     for number, file in enumerate(understood):
-        write_atomically(folder / profiles.copy_name(number), file.profile.path.read_text(encoding="utf-8"))
+        write_atomically(folder / profiles.COPY_OF.format(number), file.profile.path.read_text(encoding="utf-8"))
     described = [_describe(*found) for found in zip(understood, readings, writers, strict=True)]
     sources = [Source(str(file.table.path), file.profile.name, file.profile.crm, file.kind, file.columns) for file in understood]
     return {
