@@ -22,7 +22,7 @@ from crm_dedup_plugin.matching.grouping.local import Local
 from crm_dedup_plugin.matching.grouping.resolve import resolve
 from crm_dedup_plugin.review import grouped, lists
 from crm_dedup_plugin.review.board import Board
-from crm_dedup_plugin.review.segments import segments
+from crm_dedup_plugin.review.side_by_side import segments
 
 HEADER = "Record ID,First Name,Last Name,Company name,Email,Phone Number,City,Contact owner"
 ROWS = (

@@ -46,7 +46,7 @@ def stage(run: Path, name: str, made_from: dict, work: Callable[[Path], dict]) -
     known = target / KEY
     if not known.is_file() or known.read_text(encoding="utf-8") != key:
         shutil.rmtree(target, ignore_errors=True)
-        _make(target)
+        make(target)
         write_atomically(known, key)
     if not (target / REPORT).is_file():
         write_report(run, name, work(target))
@@ -77,14 +77,15 @@ def copyable(text: str, otherwise: str) -> str:
 @contextlib.contextmanager
 def alone(run: Path) -> Iterator[Path]:
     """Yield the folder of a run, made if need be, while no other process can use it."""
-    _make(run)
+    make(run)
     with (run / ".lock").open("w") as file:
         if not lock(file):
             raise UserError(f"another process is at work in {run}: wait for it, or name another run with --run")
         yield run
 
 
-def _make(path: Path) -> None:
+def make(path: Path) -> None:
+    """Make the folder of a run or of a stage; raises UserError where it cannot be made."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
