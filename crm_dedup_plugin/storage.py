@@ -43,7 +43,7 @@ def whole(path: Path) -> Iterator[Path]:
     """Yield the name of a file that becomes `path` at the end of the block, or never; makes its folder. Raises UserError where it cannot write."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.[0-9]*.part"):
-        if not _runs(left.suffixes[-2][1:]):  # who wrote it was killed
+        if not Path("/proc", left.suffixes[-2][1:]).exists():  # the process that wrote it was killed
             left.unlink(missing_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -86,17 +86,6 @@ def link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _runs(number: str) -> bool:
-    """Tell whether a process of this machine has this number."""
-    try:
-        os.kill(int(number), 0)
-    except (ProcessLookupError, ValueError, OverflowError):  # gone, or no number of a process
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def lock(file: IO) -> bool:

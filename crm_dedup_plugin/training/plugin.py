@@ -11,12 +11,15 @@ import logging
 import os
 import shutil
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from axolotl.integrations.base import BasePlugin
 from axolotl.loaders import load_tokenizer
+from axolotl.utils.collators import DataCollatorForSeq2Seq
 from transformers import TrainerCallback
 from transformers.trainer_pt_utils import AcceleratorConfig
 
@@ -24,7 +27,6 @@ from crm_dedup_plugin import process
 from crm_dedup_plugin.pair import probe, prompt, tokens
 from crm_dedup_plugin.storage import write_atomically
 from crm_dedup_plugin.training import formatter, shared_prefix
-from crm_dedup_plugin.training.collator import LocatingCollator
 
 LOG = logging.getLogger(__name__)
 DONE = "crm_dedup_done.json"
@@ -105,6 +107,18 @@ class CrmDedupPlugin(BasePlugin):
         seconds = round(time.monotonic() - self.began, 1)
         mark = {"fingerprint": Path(cfg.dataset_prepared_path).name, "seconds": seconds, "machine": machine()}
         write_atomically(Path(cfg.output_dir) / DONE, json.dumps(mark) + "\n")
+
+
+@dataclass
+class LocatingCollator(DataCollatorForSeq2Seq):
+    """Axolotl's collator; it also locates rubric and answers, in the data loader's processes, so that no forward pass waits for the GPU."""
+
+    flexible: bool = False  # prepare the attention in one kernel, which needs a GPU
+
+    def __call__(self, features: list[dict], return_tensors: str | None = None) -> dict[str, Any]:
+        """Return a padded batch (rows, tokens), and `shared_prefix.locate` of it."""
+        batch = dict(super().__call__(features, return_tensors))
+        return batch | {"located": shared_prefix.locate(batch["input_ids"], batch["attention_mask"], batch["labels"], True, self.flexible)}
 
 
 class Progress(TrainerCallback):

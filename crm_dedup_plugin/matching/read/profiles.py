@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.policy.fields import CONCEPTS, words_of
 from crm_dedup_plugin.policy.vocabulary import load
 
@@ -73,8 +74,6 @@ def find(profile: Path) -> Profile:
 
 def used(run: Path, source: int) -> Profile:
     """Return the profile that a file of a run was read by; `source` is its number, from 0."""
-    from crm_dedup_plugin.matching import run_folder
-
     return read_profile(run_folder.folder(run, "read") / COPY_OF.format(source))
 
 
