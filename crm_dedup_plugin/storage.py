@@ -23,8 +23,13 @@ def results_of(name: str) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """Return what a file of JSON holds; None where there is no such file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    """Return what a file of JSON holds; None where there is no such file. Raises UserError where it holds anything else."""
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise UserError(f"{path} is not JSON: delete it and make it again") from None
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ model knew. All weights are trained; those of a model of more than a billion par
 import gc
 import json
 from collections.abc import Callable, Sequence
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -118,8 +119,6 @@ def check(model: str) -> None:
 
 def parameters(model: str) -> int:
     """Return how many parameters the weights in a folder hold."""
-    from math import prod
-
     from safetensors import safe_open
 
     found = 0

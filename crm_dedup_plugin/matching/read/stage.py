@@ -112,7 +112,7 @@ def _understand(path: Path, given: Profile | None) -> File:
     described, notes = columns.understand(names, found, profile)
     if repeated.is_no_id():
         notes.append(f"{repeated.name}: many rows share a value, so that it is no id of records")
-    dates, unsure = columns.order_of_dates(names, described, found, profile)
+    dates, unsure = columns.order_of_dates(described, found, profile)
     kind, sure = (profile.kind, True) if profile.kind else columns.kind(described)
     if not any(column.role == EVIDENCE for column in described):
         raise UserError(
