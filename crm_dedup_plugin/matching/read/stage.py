@@ -37,9 +37,6 @@ class File(NamedTuple):
     rows: int
     notes: list[str]
 
-    def reading(self) -> Reading:
-        return Reading(self.table, self.header, [column.name for column in self.columns], self.profile)
-
 
 def read(run: Path, files: Sequence[Path], profile: Path | None = None) -> dict:
     """Read files into ``1-read/records.parquet`` and return the report of what was understood, skipped and lost.
@@ -79,7 +76,7 @@ def _read(folder: Path, files: Sequence[Path], given: Profile | None) -> dict:
     understood = [_understand(file, given) for file in files]
     kind = _one_kind(understood)
     writers = [Writer(number, file.columns, file.profile, file.dates) for number, file in enumerate(understood)]
-    readings = [file.reading() for file in understood]
+    readings = [Reading(file.table, file.header, [column.name for column in file.columns], file.profile) for file in understood]
     write_records(folder, [(_counted(file, reading), writer) for file, reading, writer in zip(understood, readings, writers, strict=True)])
     for number, file in enumerate(understood):
         write_atomically(folder / profiles.COPY_OF.format(number), file.profile.path.read_text(encoding="utf-8"))
