@@ -23,12 +23,17 @@ def results_of(name: str) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """Return what a file of JSON holds; None where there is no such file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    """Return what a file of JSON holds; None where there is no such file. Raises UserError where it holds anything else."""
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise UserError(f"{path} is not JSON: delete it and make it again") from None
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 to `path`, whole or not at all; a file that already holds it is left untouched."""
+    """Write `text` as UTF-8 to `path`, whole or not at all, and make its folder; a file that already holds it is left untouched."""
     data = text.encode("utf-8", "surrogatepass")
     if path.is_file() and path.read_bytes() == data:
         return
@@ -40,9 +45,10 @@ def write_atomically(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Yield the name of a file that becomes `path` at the end of the block, or never; raises UserError where it cannot be written."""
+    """Yield the name of a file that becomes `path` at the end of the block, or never; makes its folder. Raises UserError where it cannot write."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.[0-9]*.part"):
-        if not _runs(left.suffixes[-2][1:]):  # who wrote it was killed
+        if not Path("/proc", left.suffixes[-2][1:]).exists():  # the process that wrote it was killed
             left.unlink(missing_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -56,13 +62,15 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder that replaces the folder `path` at the end of the block, or never."""
+    """Yield an empty folder that replaces the folder `path` at the end of the block, or never; raises UserError where it cannot be written."""
     partial = path.with_name(f".{path.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
+        partial.mkdir(parents=True)
         yield partial
         replace_folder(path, partial)
+    except OSError as error:
+        raise UserError(f"{path} could not be written ({error.strerror or error}): make room, or make {path.parent}/ writable") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -83,17 +91,6 @@ def link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _runs(number: str) -> bool:
-    """Tell whether a process of this machine has this number."""
-    try:
-        os.kill(int(number), 0)
-    except (ProcessLookupError, ValueError, OverflowError):  # gone, or no number of a process
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def lock(file: IO) -> bool:

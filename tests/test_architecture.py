@@ -21,7 +21,7 @@ LINES = 20_780  # of the whole package: lower it whenever the package shrinks
 HEAVY = {"torch", "transformers", "vllm", "axolotl", "matplotlib", "lm_eval", "peft", "datasets"}
 # Only Axolotl, lm-eval, vLLM, a training, a loaded model or a drawing imports these: there the heavy packages are loaded already.
 INSIDE_OTHERS = {
-    *(f"training.{name}" for name in ("plugin", "args", "formatter", "collator", "flex_attention", "shared_prefix", "merge")),
+    *(f"training.{name}" for name in ("plugin", "args", "formatter", "flex_attention", "shared_prefix", "merge")),
     *("inference.grammar", "inference.packed", "evaluation.task", "reporting.figures", "reporting.speed_figures"),
 }
 MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path for path in sorted(PACKAGE.rglob("*.py"))}

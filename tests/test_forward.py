@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from crm_dedup_plugin.training import flex_attention, shared_prefix
-from crm_dedup_plugin.training.collator import LocatingCollator
+from crm_dedup_plugin.training.plugin import LocatingCollator
 
 PREFIX = 40
 KINDS = ("pieces", "kernel")

@@ -17,13 +17,12 @@ from match_by_rules import match
 
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import answers
-from crm_dedup_plugin.matching.grouping.decided import DUPLICATE, Decided
+from crm_dedup_plugin.matching.grouping.decided import DUPLICATE, Decided, Reviewed
 from crm_dedup_plugin.matching.grouping.local import Local
 from crm_dedup_plugin.matching.grouping.resolve import resolve
-from crm_dedup_plugin.matching.grouping.reviewed import Reviewed
 from crm_dedup_plugin.review import grouped, lists
 from crm_dedup_plugin.review.board import Board
-from crm_dedup_plugin.review.segments import segments
+from crm_dedup_plugin.review.side_by_side import segments
 
 HEADER = "Record ID,First Name,Last Name,Company name,Email,Phone Number,City,Contact owner"
 ROWS = (

@@ -11,9 +11,9 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import answers
 from crm_dedup_plugin.matching.grouping.decided import Decided
 from crm_dedup_plugin.pair.files import Pair
-from crm_dedup_plugin.review.material import Material
 from crm_dedup_plugin.review.pair_board import PairBoard, PairRecords
 from crm_dedup_plugin.review.questions import Questions
+from crm_dedup_plugin.review.state import Material
 
 PAIRS = [
     {"record_a": {"Name": "Ann Lee", "E-Mail": "ann@lee.example"}, "record_b": {"Full Name": "Lee, Ann", "Email": "ann@lee.example"}},

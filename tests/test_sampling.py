@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from crm_dedup_plugin.matching.estimate import LEAST, estimate, share_of
 from crm_dedup_plugin.matching.probability import log_odds
@@ -20,7 +21,6 @@ from crm_dedup_plugin.matching.sampling import (
     Answered,
     Sampler,
     fit,
-    sigmoid,
     strata,
     tickets_of,
 )  # fmt: skip
@@ -38,7 +38,7 @@ class World:
         )
         self.z = np.concatenate(parts)
         wrong = rng.normal(0, far) + rng.uniform(0.6, 1.3) * self.z + 0.5 * np.sin(2 * self.z + rng.uniform(0, 6))
-        self.same = rng.random(size) < sigmoid(wrong)
+        self.same = rng.random(size) < expit(wrong)
         self.merged = self.z > 4
         self.groups = np.arange(2 * size)
         pairs = self.groups.reshape(-1, 2)

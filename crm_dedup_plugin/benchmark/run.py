@@ -50,7 +50,6 @@ def bench(
     """
     check(name, work)
     folder, used = Path("outputs") / f"{name}-bench", inputs(work)
-    folder.mkdir(parents=True, exist_ok=True)
     state = folder / "inputs.json"
     asked = json.dumps([used, base_url, versions()], sort_keys=True)
     same = state.is_file() and state.read_text(encoding="utf-8") == asked

@@ -70,7 +70,6 @@ def assemble(work: Workload, found: dict, used: dict, price: float | None) -> di
 
 def write(result: dict, folder: Path) -> None:
     """Write the benchmark and its latencies into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "benchmark.json", json.dumps(result, indent=2) + "\n")
     write_atomically(folder / "latency.csv", latency_csv(result["online"] or []))
 

@@ -6,7 +6,7 @@ import sys
 import traceback
 
 from crm_dedup_plugin import __version__, process
-from crm_dedup_plugin.cli import data, learn, match, measure, publish, review, train, use
+from crm_dedup_plugin.cli import data, match, measure, publish, train, use
 from crm_dedup_plugin.cli.parser import NOTHING_WRITTEN, Program
 from crm_dedup_plugin.errors import UserError
 
@@ -67,6 +67,6 @@ def _explained(error: Exception) -> str:
 def program() -> Program:
     """Return the parser with all commands, in the order of a pair's life."""
     made = Program("crm-dedup", "Teach small language models to deduplicate CRM records.", __version__)
-    for stage in (data, train, measure, use, match, review, learn, publish):
+    for stage in (data, train, measure, use, match, publish):
         stage.add(made)
     return made

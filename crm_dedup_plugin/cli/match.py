@@ -1,11 +1,12 @@
-"""The command that makes a merge plan of a CRM export."""
+"""Commands about a run: make a merge plan of a CRM export, show it to a person, and learn from the answers."""
 
 import os
 import sys
 from pathlib import Path
 
-from crm_dedup_plugin.cli.parser import Program, above_zero, number, one_of
+from crm_dedup_plugin.cli.parser import ONWARD, PORT, Parser, Program, above_zero, number, one_of
 from crm_dedup_plugin.cli.use import asking, opened, quiet
+from crm_dedup_plugin.errors import UserError
 
 RUNS, LAST = Path("runs"), "report"
 PRIMARY = "most_complete, oldest, last_changed or column:NAME"
@@ -14,10 +15,33 @@ COUNT = number(int, lambda found: found >= 0, "not a whole number from 0 on")
 
 
 def add(program: Program) -> None:
-    """Add match."""
+    """Add match, review and learn."""
     explanation = "Find the duplicates in an export of a CRM, or the matches between two, and write a merge plan. Nothing is sent anywhere."
     again = "run the same command again to continue where it stopped"
-    command = program.add("use", "match", explanation, "match contacts.csv", _run_match, again)
+    _match_options(program.add("use", "match", explanation, "match contacts.csv", _run_match, again))
+
+    explanation = "Answer what waits for a person, on a page in your browser, until Ctrl-C. It is served on this machine only."
+    command = program.add("use", "review", explanation, "review contacts", _run_review, "all answers shown as saved are on disk")
+    said = "The name of a run in runs/, the path of its folder, or a file of pairs, one JSON object a line."
+    command.add_argument("run_or_pairs", metavar="RUN", help=said)
+    command.option(
+        "--port", "The port, on this machine only; 0 takes any free one.", None, "that of the last time, or a free one", type=PORT, metavar="PORT"
+    )
+    command.option("--open", "Open the page in the browser of this machine.", False)
+    explanation = "The decisions that `crm-dedup decide --out` wrote for a file of pairs."
+    command.option("--decisions", explanation, None, "none: no opinion of a model is shown", type=Path, metavar="FILE")
+
+    explanation = (
+        "Learn from 20 or more answers about a run: a calibration, and what each piece of evidence is worth. With a GPU and 50 answers the model "
+        "is tuned too. Changes that do not help are discarded."
+    )
+    command = program.add("use", "learn", explanation, "learn contacts", _run_learn, ONWARD)
+    command.add_argument("name", metavar="RUN", help="The name of a run of match, a folder in runs/, or the path of a folder.")
+    command.option("--no-tuning", "Do not tune the model, which is left out without a GPU anyway.", False)
+    command.option("--tune", "Tune the model without a GPU, or on fewer than 50 answers, too.", False)
+
+
+def _match_options(command: Parser) -> None:
     said = "The export: CSV, TSV, XLSX, Parquet or JSON Lines. Of two files, records of one are linked to records of the other."
     command.add_argument("files", nargs="+", type=Path, metavar="FILE", help=said)
     command.option("--run", "The name of the run, a folder in runs/, or the path of a folder.", None, "that of the file", metavar="NAME", dest="name")
@@ -71,3 +95,30 @@ def _run_match(options) -> None:
             print(f"report: {match_report.write(run)}\nplan:   {run_folder.folder(run, 'plan')}")
             if found["group"]["review"]:
                 print(f"review: crm-dedup review {run_folder.word(run)}")
+
+
+def _run_review(options) -> None:
+    import webbrowser
+
+    from crm_dedup_plugin.review import start
+
+    run, pairs = start.find(options.run_or_pairs, RUNS)
+    if options.decisions and not pairs:
+        raise UserError(f"--decisions is for a file of pairs: {run} has its own decisions")
+    start.review(run, pairs, options.decisions, options.port, webbrowser.open if options.open else None)
+
+
+@quiet()
+def _run_learn(options) -> None:
+    from crm_dedup_plugin.learning import Options, learn
+    from crm_dedup_plugin.matching import run_folder
+    from crm_dedup_plugin.reporting import learn_report
+
+    if options.tune and options.no_tuning:
+        raise UserError("--tune and --no-tuning contradict each other: give one of them")
+    run = place(options.name, [])
+    if not run.is_dir():
+        raise UserError(f"there is no run {run}: `crm-dedup match FILE` makes one, and `crm-dedup review` asks for answers about it")
+    with run_folder.alone(run):
+        learn(run, Options(False if options.no_tuning else True if options.tune else None))
+        print(learn_report.write(run))

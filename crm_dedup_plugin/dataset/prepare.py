@@ -15,6 +15,7 @@ from crm_dedup_plugin.pair.answer import LABELS, MAX_REASONING_CHARS, exchange_s
 from crm_dedup_plugin.pair.files import read_rows
 from crm_dedup_plugin.pair.prompt import ask
 from crm_dedup_plugin.pair.record import MAX_FIELD_CHARS
+from crm_dedup_plugin.policy.identity import identities
 from crm_dedup_plugin.provenance import digest
 from crm_dedup_plugin.storage import write_atomically
 
@@ -57,8 +58,6 @@ def prepare(
         added[path], shortened = read_rows(path, cure="name files of labelled pairs with --also, or leave it out")
         cut.update(shortened)
 
-    from crm_dedup_plugin.policy.identity import identities
-
     parts = split(rows, tuple(fractions), seed, identities)
     held_out = {key for name in ("val", "test") for row in parts[name] for key in contents(row) | identities(row)} if added else set()
     kept = {path: [row for row in rows if not held_out & (contents(row) | identities(row))] for path, rows in added.items()}
@@ -83,7 +82,6 @@ def prepare(
         "splits": {name: _describe(part, texts[name]) for name, part in parts.items()},
         "cut_fields": dict(sorted(cut.items())),
     }
-    out.mkdir(parents=True, exist_ok=True)
     for name in SPLITS:
         write_atomically(out / f"{name}.jsonl", texts[name])
     write_atomically(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")

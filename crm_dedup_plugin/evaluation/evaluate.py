@@ -96,7 +96,6 @@ def evaluate(
         "command": "lm_eval " + shlex.join(command("FOLDER")[3:]),
         "versions": versions(),
     }
-    target.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(target, json.dumps(result, indent=2) + "\n")
     kept.unlink(missing_ok=True)
     return result
@@ -171,7 +170,6 @@ def _ask(
             run_process(command(folder), model)
             items = {task: _items(Path(folder), task) for task in tasks}
         found = {"inputs": used, "seconds": time.monotonic() - began, "items": items}
-        kept.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(kept, json.dumps(found))
     return {task: tuple(Item(*item) for item in part) for task, part in found["items"].items()}, found["seconds"]
 

@@ -6,7 +6,6 @@ Only files that `MODEL` and `RESULTS` name are included. Weights are hard links 
 from __future__ import annotations
 
 import fnmatch
-import json
 import shutil
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from typing import NamedTuple
 from crm_dedup_plugin.errors import UserError, advise
 from crm_dedup_plugin.hub import card, generated_pairs, licences, privacy
 from crm_dedup_plugin.provenance import digest, model_digest
-from crm_dedup_plugin.storage import link_or_copy, results_of, whole_folder
+from crm_dedup_plugin.storage import link_or_copy, read_json, results_of, whole_folder
 
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
 SETTINGS = ("config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
@@ -45,7 +44,7 @@ def model(name: str, repo: str, base: str, licence: licences.Licence, dataset: s
     texts, documents = licences.documents(base, licence, repo)
     files = {**documents, **{path.name: path for path in _matching(merged, MODEL)}}
     files |= {f"results/{path.name}": path for path in _matching(results, RESULTS)}
-    training, benchmark, source = _json(results / "training.json"), _json(results / "benchmark.json"), _json(merged / "SOURCE.json")
+    training, benchmark, source = read_json(results / "training.json"), read_json(results / "benchmark.json"), read_json(merged / "SOURCE.json")
     pairs = generated_pairs.read()
     if not training or not pairs or pairs.summary["splits"]["train"]["sha256"] != training.get("train_sha256"):
         pairs = None
@@ -77,7 +76,7 @@ def _metrics(name: str, merged: Path, results: Path) -> dict:
     if (merged / "adapter_config.json").exists():
         raise UserError(f"{merged} holds an adapter that is not merged: run {advise('train', name)}, which merges it")
     _check_weights(merged)
-    metrics, again = _json(results / "metrics.json"), f"run {advise('kpi', name)} again"
+    metrics, again = read_json(results / "metrics.json"), f"run {advise('kpi', name)} again"
     if metrics is None:
         raise UserError(f"{results / 'metrics.json'} does not exist: a model is published with its results: run {advise('kpi', name)} first")
     if metrics.get("valid_json") is None or not metrics.get("macro_f1"):
@@ -87,11 +86,11 @@ def _metrics(name: str, merged: Path, results: Path) -> dict:
         raise UserError(f"{results / 'metrics.json'} was measured on another model than {merged}: {again}")
     if test.is_file() and digest([test]) != metrics["inputs"].get("data_sha256"):
         raise UserError(f"{results / 'metrics.json'} was measured on other pairs than {test}: {again}")
-    benchmark = _json(results / "benchmark.json")
+    benchmark = read_json(results / "benchmark.json")
     if benchmark and (benchmark.get("inputs") or {}).get("model_sha256") != sha256:
         raise UserError(f"{results / 'benchmark.json'} was measured on another model than {merged}: run {advise('bench', name)} again, or delete it")
     manifest = merged / "crm_dedup.json"
-    if manifest.is_file() and _json(manifest) != _json(results / "training.json"):
+    if manifest.is_file() and read_json(manifest) != read_json(results / "training.json"):
         raise UserError(f"{results / 'training.json'} is not of the training that made {merged}: run {advise('train', name)} again")
     return metrics
 
@@ -106,7 +105,7 @@ def _check_weights(merged: Path) -> None:
                 pass
         except (SafetensorError, OSError, ValueError):
             raise UserError(f"{path} is not a file of safetensors, or not a whole one: delete {merged} and merge again") from None
-    index = _json(merged / "model.safetensors.index.json")
+    index = read_json(merged / "model.safetensors.index.json")
     missing = sorted({shard for shard in (index or {}).get("weight_map", {}).values() if not (merged / Path(shard).name).is_file()})
     if missing:
         raise UserError(f"{merged} lacks {', '.join(missing)}, which its index names: delete it and merge again")
@@ -119,16 +118,13 @@ def write(folder: Path, texts: dict[str, str], files: dict[str, Path]) -> Path:
         raise UserError(
             f"{folder} holds other files, as {strange[0].name if strange else 'a link'}: it is where a push is put together, so move it away"
         )
-    try:
-        with whole_folder(folder) as partial:
-            for name in (*files, *texts):
-                (partial / name).parent.mkdir(parents=True, exist_ok=True)
-            for name, source in files.items():  # people may edit a card or a setting in the bundle, but not weights
-                (link_or_copy if source.suffix == ".safetensors" else shutil.copyfile)(source.resolve(), partial / name)
-            for name, text in texts.items():
-                (partial / name).write_bytes(text.encode())
-    except OSError as error:
-        raise UserError(f"{folder} could not be written ({error.strerror}): make room, or make outputs/ writable") from None
+    with whole_folder(folder) as partial:
+        for name in (*files, *texts):
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+        for name, source in files.items():  # people may edit a card or a setting in the bundle, but not weights
+            (link_or_copy if source.suffix == ".safetensors" else shutil.copyfile)(source.resolve(), partial / name)
+        for name, text in texts.items():
+            (partial / name).write_bytes(text.encode())
     return folder
 
 
@@ -143,15 +139,6 @@ def _expected(name: str) -> bool:
     own = (*MODEL, *(f"results/{one}" for one in RESULTS), *(f"{split}.jsonl" for split in generated_pairs.SPLITS))
     rest = ("README.md", "NOTICE", EVALUATION, *licences.DOCUMENTS)
     return any(PurePosixPath(f"/{name}").match(f"/{one}") for one in (*own, *rest))
-
-
-def _json(path: Path) -> dict | None:
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise UserError(f"{path} is not JSON: delete it and make it again") from None
 
 
 def _text(path: Path) -> str:

@@ -39,14 +39,14 @@ def read(folder: Path = FOLDER) -> Pairs | None:
     return Pairs(summary, commands, languages, card) if languages else Pairs(summary, None)
 
 
-def require_generated(folder: Path = FOLDER) -> Pairs:
+def require_generated() -> Pairs:
     """Return what is known of the pairs if they were generated; raises UserError if they may be of real people."""
-    pairs = read(folder)
+    pairs = read()
     if pairs is None:
-        raise UserError(f"{folder} has no summary.json that fits its files, so nobody knows where its pairs came from: run `crm-dedup prepare` again")
+        raise UserError(f"{FOLDER} has no summary.json that fits its files, so nobody knows where its pairs came from: run `crm-dedup prepare` again")
     if pairs.commands is None:
         raise UserError(
-            f"--dataset publishes generated pairs only, and those in {folder} are not known to be: records of real people stay here. "
+            f"--dataset publishes generated pairs only, and those in {FOLDER} are not known to be: records of real people stay here. "
             "Push the model without --dataset; for pairs of `crm-dedup synth`, keep the card it wrote beside them and run `crm-dedup prepare` again"
         )
     return pairs

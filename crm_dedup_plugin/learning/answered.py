@@ -11,7 +11,7 @@ from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import devices
 from crm_dedup_plugin.learning.folds import entities, folds
 from crm_dedup_plugin.matching import run_folder
-from crm_dedup_plugin.matching.answers import Answers
+from crm_dedup_plugin.matching.answers import UNSURE, Answers
 from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.record import Record
@@ -42,9 +42,9 @@ class Answered(NamedTuple):
         run_folder.report(run, "group")
         records = Records(run)
         found = Answers.of(run, records)
-        last: dict[tuple[int, int], bool] = {(min(a, b), max(a, b)): same for a, b, same in found.same_or_not}
+        last = {(a, b): same for a, b, same in found.same_or_not}
         rows, y = np.array(list(last), int).reshape(-1, 2), np.array(list(last.values()), bool)
-        unsure = len({(min(a, b), max(a, b)) for a, b, answer, _ in found.pairs if answer == "unsure"} - last.keys())
+        unsure = sum(answer == UNSURE for answer, _ in found.latest.values())
         _require(run, int(y.sum()), int((~y).sum()), found.changed)
         groups = pyarrow.parquet.read_table(run_folder.folder(run, "group") / "groups.parquet", columns=["row", "group"]).sort_by("row")["group"]
         entity = entities(rows, groups.to_numpy())

@@ -63,6 +63,7 @@ def standard_error(values: np.ndarray, entity: np.ndarray) -> float:
 def measures(y: np.ndarray, way: Way, entity: np.ndarray, seed: int = 7) -> dict:
     """Return what a way is worth, each number with the 95% interval of a bootstrap over entities; one that is undefined is None."""
     members = [np.flatnonzero(entity == one) for one in np.unique(entity)]
+    rows = np.stack([way.p, np.zeros(len(y)), 1 - way.p], axis=1)  # in the order of `LABELS`, without any doubt
 
     def over(statistic) -> dict | None:
         return interval(lambda drawn: statistic(np.concatenate([members[one] for one in drawn])), len(members), seed)
@@ -71,15 +72,10 @@ def measures(y: np.ndarray, way: Way, entity: np.ndarray, seed: int = 7) -> dict
         "f1": over(lambda at: f1(y[at], way.p[at] >= EVEN)),
         "auroc": over(lambda at: auroc(y[at], way.p[at])),
         "log_loss": over(lambda at: log_loss(y[at], way.p[at]).mean()),
-        "calibration_error": over(lambda at: calibration_error(np.where(y[at], 0, 2), two_sided(way.p[at]))),
+        "calibration_error": over(lambda at: calibration_error(np.where(y[at], 0, 2), rows[at])),
         "merged": over(lambda at: way.merged[at].sum()),
         "wrong_merges": over(lambda at: (way.merged[at] & ~y[at]).sum()),
     }
-
-
-def two_sided(p: np.ndarray) -> np.ndarray:
-    """Return probabilities (n, 3) in the order of `LABELS`, without any doubt."""
-    return np.stack([p, np.zeros(len(p)), 1 - p], axis=1)
 
 
 def f1(y: np.ndarray, said: np.ndarray) -> float:

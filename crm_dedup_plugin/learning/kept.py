@@ -27,7 +27,6 @@ class Kept:
         path = self.folder / f"{name}.{key(made_from)}.json"
         if not path.is_file():
             found = json.dumps(work())
-            self.folder.mkdir(parents=True, exist_ok=True)
             for old in self.folder.glob(f"{name}.*.json"):
                 old.unlink()
             write_atomically(path, found)

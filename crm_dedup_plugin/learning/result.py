@@ -59,17 +59,14 @@ def write(name: str, model: Path, calibration: Calibration, private: dict, histo
     `history` is what its manifest says, in addition to that of `model`; where it is empty, weights and manifest stay as they are.
     """
     target = merged(name)
-    try:
-        with whole_folder(target) as partial:
-            for path in model.iterdir():
-                if path.is_file() and path.name not in BESIDE:
-                    link_or_copy(path.resolve(), partial / path.name)
-            if history:
-                write_atomically(partial / MANIFEST, json.dumps(history, indent=2) + "\n")
-            write_atomically(partial / CALIBRATION, json.dumps(calibration._asdict(), indent=1) + "\n")
-            write_atomically(partial / PRIVATE, json.dumps(private, indent=1) + "\n")
-    except OSError as error:
-        raise UserError(f"{target} could not be written ({error.strerror}): make room, or make outputs/ writable") from None
+    with whole_folder(target) as partial:
+        for path in model.iterdir():
+            if path.is_file() and path.name not in BESIDE:
+                link_or_copy(path.resolve(), partial / path.name)
+        if history:
+            write_atomically(partial / MANIFEST, json.dumps(history, indent=2) + "\n")
+        write_atomically(partial / CALIBRATION, json.dumps(calibration._asdict(), indent=1) + "\n")
+        write_atomically(partial / PRIVATE, json.dumps(private, indent=1) + "\n")
     if (manifest := target / MANIFEST).is_file():
         write_report(name, manifest.read_text(encoding="utf-8"))
     return target

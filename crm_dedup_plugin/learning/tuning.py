@@ -7,6 +7,7 @@ model knew. All weights are trained; those of a model of more than a billion par
 import gc
 import json
 from collections.abc import Callable, Sequence
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -58,7 +59,6 @@ def tune(model: str, pairs: Sequence[Labelled], out: Path, tuning: Tuning = USUA
     from crm_dedup_plugin.training import train
 
     check(model)
-    out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / ROWS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows(pairs, tuning)))
     settings = configuration(model, out, tuning)
     write_atomically(out / SETTINGS, yaml.safe_dump(settings, sort_keys=False))
@@ -119,8 +119,6 @@ def check(model: str) -> None:
 
 def parameters(model: str) -> int:
     """Return how many parameters the weights in a folder hold."""
-    from math import prod
-
     from safetensors import safe_open
 
     found = 0

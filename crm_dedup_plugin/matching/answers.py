@@ -106,14 +106,20 @@ class Answers(NamedTuple):
         return found
 
     @property
+    def latest(self) -> dict[tuple[int, int], tuple[str, dict]]:
+        """Return by pair, the smaller row first, the answer that counts and its entry, in order of time: who skips a pair takes no answer back."""
+        last: dict[tuple[int, int], tuple[str, dict]] = {}
+        for a, b, answer, entry in self.pairs:
+            pair = (min(a, b), max(a, b))
+            if answer != SKIP or pair not in last:
+                last.pop(pair, None)
+                last[pair] = answer, entry
+        return last
+
+    @property
     def same_or_not(self) -> list[tuple[int, int, bool]]:
         """Return what is answered with yes or no, for `grouping.group`: the last answer about a pair counts, and "unsure" takes one back."""
-        last: dict[tuple[int, int], str] = {}
-        for a, b, answer, _ in self.pairs:
-            if answer != SKIP:
-                last.pop((min(a, b), max(a, b)), None)
-                last[min(a, b), max(a, b)] = answer
-        return [(*pair, answer == SAME) for pair, answer in last.items() if answer != UNSURE]
+        return [(*pair, answer == SAME) for pair, (answer, _) in self.latest.items() if answer in (SAME, DIFFERENT)]
 
 
 class Rows:

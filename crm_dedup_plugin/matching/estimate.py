@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import betaincinv, expit
 
-from crm_dedup_plugin.matching.sampling import Answered, Sampler, sigmoid
+from crm_dedup_plugin.matching.sampling import Answered, Sampler
 
 LEAST = 10  # answers below which nothing is said
 _DRAWS = 2_000
@@ -55,7 +56,7 @@ def _duplicates(
     """Return (draws, strata) numbers of duplicates, as they may be given the answers."""
     curves = rng.multivariate_normal(*line, _DRAWS)
     curves[:, 1] = np.maximum(curves[:, 1], 0.05)
-    expected = sigmoid(curves[:, :1, None] + curves[:, 1:, None] * sampler.points).mean(axis=2).clip(1e-6, 1 - 1e-6)
+    expected = expit(curves[:, :1, None] + curves[:, 1:, None] * sampler.points).mean(axis=2).clip(1e-6, 1 - 1e-6)
     rates = rng.beta(_TRUST * expected + same, _TRUST * (1 - expected) + asked - same)
     known = np.zeros((2, len(sampler.sizes)), np.int64)  # all that was answered counts as it is, and the rest as the sample says
     for at, one in answers.items():
@@ -71,8 +72,6 @@ def _share(draws: np.ndarray, answers: int) -> Share:
 
 def share_of(part: int, whole: int) -> Share | None:
     """Return a share that was counted, with Jeffreys' interval; None of nothing."""
-    from scipy.special import betaincinv
-
     if not whole:
         return None
     low, high = betaincinv(part + 0.5, whole - part + 0.5, (0.025, 0.975))

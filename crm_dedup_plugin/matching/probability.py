@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy import comparison
@@ -104,5 +105,5 @@ def _published(model: str) -> dict | None:
 
     try:
         return (read_json(Path(hf_hub_download(model, ON_HUB))) or {}).get("calibration")
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError):  # another's model, or no network
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError, UserError):  # another's model, or no network
         return None

@@ -46,7 +46,7 @@ def stage(run: Path, name: str, made_from: dict, work: Callable[[Path], dict]) -
     known = target / KEY
     if not known.is_file() or known.read_text(encoding="utf-8") != key:
         shutil.rmtree(target, ignore_errors=True)
-        _make(target)
+        make(target)
         write_atomically(known, key)
     if not (target / REPORT).is_file():
         write_report(run, name, work(target))
@@ -63,6 +63,12 @@ def word(run: Path) -> str:
     return copyable(shlex.quote(run.name if run.parent.name == "runs" else str(run)), "RUN")
 
 
+def command(run: Path, files: list[str]) -> str:
+    """Return the command that goes on with a run, or what stands for it where its names would not survive being copied."""
+    name = [] if run.name == Path(files[0]).stem else ["--run", run.name if run.parent.name == "runs" else str(run)]
+    return copyable(shlex.join(["crm-dedup", "match", *files, *name]), "crm-dedup match FILE --run NAME")
+
+
 def copyable(text: str, otherwise: str) -> str:
     """Return a part of a command as it is shown to be copied; `otherwise` where it would not survive that."""
     return text if text.isprintable() and "`" not in text and len(text) < 200 else otherwise
@@ -71,14 +77,15 @@ def copyable(text: str, otherwise: str) -> str:
 @contextlib.contextmanager
 def alone(run: Path) -> Iterator[Path]:
     """Yield the folder of a run, made if need be, while no other process can use it."""
-    _make(run)
+    make(run)
     with (run / ".lock").open("w") as file:
         if not lock(file):
             raise UserError(f"another process is at work in {run}: wait for it, or name another run with --run")
         yield run
 
 
-def _make(path: Path) -> None:
+def make(path: Path) -> None:
+    """Make the folder of a run or of a stage; raises UserError where it cannot be made."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

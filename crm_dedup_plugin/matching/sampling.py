@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from crm_dedup_plugin.matching.grouping.missing import keys
 
@@ -155,7 +156,7 @@ def fit(z: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     design, precision = np.stack([np.ones(len(z)), z], axis=1), np.diag(_SPREAD**-2.0)
     found, hessian = _PRIOR, precision
     for _ in range(50):
-        told = sigmoid(design @ found)
+        told = expit(design @ found)
         gradient = design.T @ (same - told) - precision @ (found - _PRIOR)
         hessian = design.T @ (design * (told * (1 - told))[:, None]) + precision
         step = np.linalg.solve(hessian, gradient)
@@ -164,8 +165,3 @@ def fit(z: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if np.abs(step).max() < 1e-6:
             break
     return found, np.linalg.inv(hessian)
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """Return probabilities from log-odds."""
-    return 0.5 * (1 + np.tanh(np.asarray(x) / 2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,13 +16,19 @@ from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.policy.comparison import ALIKE, MISSING
 from crm_dedup_plugin.policy.fields import CONCEPTS
 from crm_dedup_plugin.reporting import tables
-from crm_dedup_plugin.reporting.learn_sentences import MEASURES, better, learned
 from crm_dedup_plugin.reporting.match_fields import HOW
-from crm_dedup_plugin.reporting.match_report import command
 from crm_dedup_plugin.reporting.templates import pages, printable
 from crm_dedup_plugin.storage import write_atomically
 
 HTML = "report.html"
+MEASURES: dict[str, tuple[str, Callable]] = {  # name for people, how it is written
+    "f1": ("F1 at even odds", tables.share),
+    "auroc": ("AUROC", tables.share),
+    "log_loss": ("log-loss", tables.share),
+    "calibration_error": ("calibration error", tables.share),
+    "merged": ("pairs merged without a person", "{:.0f}".format),
+    "wrong_merges": ("of these wrong", "{:.0f}".format),
+}
 WAYS = {"before": "before", "calibrated": "calibrated", "tuned": "tuned and calibrated"}
 SHOWN = 12  # pieces of evidence
 RELATIONS = {**HOW, "close": "close", "found": "in another field", MISSING: "in one record only", ALIKE: "how alike it is written"}
@@ -50,6 +56,39 @@ def write(run: Path) -> str:
     heads, rows = context["heads"], context["rows"]
     lines = [tabulate(rows, ["", *heads], tablefmt="simple"), "", *context["summary"], *(f"- {line}" for line in context["next"])]
     return "\n".join([*lines, f"report: {folder / HTML}"])
+
+
+def gain(run: Path, model: str) -> str | None:
+    """Return in one sentence what `model`, which decided a run, learned from its answers; None where it learned nothing."""
+    found = result.report(run)
+    if not found or found["model"] != model:
+        return None
+    return f"{learned(found)} {better(found)}"
+
+
+def learned(found: dict) -> str:
+    """Say what was taken."""
+    count = found["answers"]["same"] + found["answers"]["different"]
+    if found["taken"] == "tuned":
+        return f"{found['from']} was tuned and calibrated on {count} answers: {found['model']}."
+    if found["taken"] == "calibrated":
+        return f"{found['from']} was calibrated on {count} answers, evidence by evidence; the model itself stays as it is: {found['model']}."
+    return f"Nothing that was learned from {count} answers is clearly better than {found['from']} as it is, so nothing changes."
+
+
+def better(found: dict) -> str:
+    """Say how much better it is, on answers that it had not seen."""
+    before, after = (found["ways"][way] for way in ("before", found["taken"]))
+
+    def change(name: str) -> str:
+        write = MEASURES[name][1]
+        return f"{write(before[name]['value'])} to {write(after[name]['value'])}"
+
+    parts = [f"{title} from {change(name)}" for name, title in (("log_loss", "log-loss"), ("f1", "F1 at even odds")) if before[name] and after[name]]
+    merges = " and ".join(
+        f"{one['wrong_merges']['value']:.0f} of {one['merged']['value']:.0f} {when}" for one, when in ((before, "before"), (after, "now"))
+    )
+    return f"On answers that it had not learned from: {', '.join(parts)}; wrong among the pairs that are merged without a person: {merges}."
 
 
 def _context(run: Path, found: dict) -> dict[str, Any]:
@@ -98,7 +137,7 @@ def _weights(weights: dict[str, float]) -> Iterator[tuple[str, str]]:
 def _next(run: Path, found: dict) -> Iterator[str]:
     """Say what to do now."""
     count = found["answers"]["same"] + found["answers"]["different"]
-    again = command(run, [source.path for source in Records(run).sources])
+    again = run_folder.command(run, [source.path for source in Records(run).sources])
     if found["taken"] == "tuned":
         yield f"`{again}` decides anew about all pairs with {found['model']}."
     elif found["taken"] == "calibrated":

@@ -6,7 +6,6 @@ The page asks nobody for anything: no script, no font, no picture from elsewhere
 from __future__ import annotations
 
 import hashlib
-import shlex
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +17,7 @@ from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy.fields import CONCEPTS
-from crm_dedup_plugin.reporting import learn_sentences, match_examples, match_fields, match_figures, match_tables
+from crm_dedup_plugin.reporting import learn_report, match_examples, match_fields, match_figures, match_tables
 from crm_dedup_plugin.reporting.templates import pages, printable
 from crm_dedup_plugin.storage import write_atomically
 
@@ -81,7 +80,7 @@ def _context(run: Path) -> dict[str, Any]:
     records = match_tables.load(base, rows.union(*(one["rows"] for one in groups)))
     return {
         "run": printable(run.name, 80),
-        "command": command(run, [source.path for source in sources]),
+        "command": run_folder.command(run, [source.path for source in sources]),
         "word": run_folder.word(run),
         "read": read,
         "files": [_file(one, source) for one, source in zip(read["files"], sources, strict=True)],
@@ -116,7 +115,7 @@ def _context(run: Path) -> dict[str, Any]:
 
 
 def _gain(run: Path) -> str | None:
-    return learn_sentences.gain(run, run_folder.report(run, "decide")["model"])
+    return learn_report.gain(run, run_folder.report(run, "decide")["model"])
 
 
 def _file(found: dict, source) -> dict:
@@ -161,9 +160,3 @@ def _there(run: Path) -> Iterable[tuple[str, str, str]]:
         for path in sorted(run.glob(pattern)):
             name = path.relative_to(run).as_posix()
             yield printable(name), "../" + quote(name), purpose
-
-
-def command(run: Path, files: list[str]) -> str:
-    """Return the command that goes on with a run, or what stands for it where its names would not survive being copied."""
-    name = [] if run.name == Path(files[0]).stem else ["--run", run.name if run.parent.name == "runs" else str(run)]
-    return run_folder.copyable(shlex.join(["crm-dedup", "match", *files, *name]), "crm-dedup match FILE --run NAME")

@@ -29,7 +29,6 @@ def compare(names: Sequence[str] = (), places: Sequence[Path] = (RESULTS, EVIDEN
     """
     made = pages("page", _context(load(names, tuple(dict.fromkeys(places)))))
     written = [places[0] / f"{PAGE}.{form}" for form in made]
-    places[0].mkdir(parents=True, exist_ok=True)
     for path, text in zip(written, made.values(), strict=True):
         write_atomically(path, text)
     return written

@@ -8,10 +8,9 @@ from crm_dedup_plugin.matching.answers import DIFFERENT, PRIMARY, SAME, VALUE
 from crm_dedup_plugin.matching.sampling import GROUP
 from crm_dedup_plugin.reporting.templates import printable
 from crm_dedup_plugin.review import grouped
-from crm_dedup_plugin.review.group_shapes import Group
-from crm_dedup_plugin.review.material import Material
 from crm_dedup_plugin.review.questions import Questions, alone
-from crm_dedup_plugin.review.shapes import Change, Page
+from crm_dedup_plugin.review.shapes import Change, Group, Page
+from crm_dedup_plugin.review.state import Material
 
 
 class Board(Questions):

@@ -15,9 +15,8 @@ from crm_dedup_plugin.matching.records import EMPTY, ID
 from crm_dedup_plugin.reporting.match_fields import aligned, compared
 from crm_dedup_plugin.reporting.templates import printable
 from crm_dedup_plugin.review import side_by_side
-from crm_dedup_plugin.review.group_shapes import Cell, Choice, Group, GroupItem, Link, Plan, PlanField
 from crm_dedup_plugin.review.lists import MOST
-from crm_dedup_plugin.review.shapes import Page
+from crm_dedup_plugin.review.shapes import Cell, Choice, Group, GroupItem, Link, Page, Plan, PlanField
 from crm_dedup_plugin.review.state import State
 
 ALL, ANSWERED, CONFLICTS, WEAK = FILTERS = ("all", "answered", "conflicts", "weak")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.deciding import SURE
 from crm_dedup_plugin.matching.grouping.decided import Decided
 from crm_dedup_plugin.matching.records import EVIDENCE, Column, Source
@@ -15,7 +16,7 @@ from crm_dedup_plugin.pair.files import Pair, read_objects, read_pairs
 from crm_dedup_plugin.pair.record import Record
 from crm_dedup_plugin.policy.fields import concept_of
 from crm_dedup_plugin.review.board import Board
-from crm_dedup_plugin.review.material import UNKNOWN, Material
+from crm_dedup_plugin.review.state import UNKNOWN, Material
 
 if TYPE_CHECKING:
     import pyarrow
@@ -29,10 +30,7 @@ class PairBoard(Board):
     def __init__(self, file: Path, run: Path, decisions: Path | None = None, seed: int = 0):
         """Keep the answers in the folder `run`; `decisions` is what ``crm-dedup decide`` wrote about the file. Raises UserError."""
         pairs = read_pairs(file)
-        try:
-            run.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{run} cannot be made ({error.strerror}): name a folder that you may write to") from None
+        run_folder.make(run)
         decided, reasons = _decided(pairs, decisions)
         none = Decided(np.empty((0, 2), np.int64), np.empty((0, 3), np.float32), np.empty(0, np.int8))
         order, kinds = np.arange(2 * len(pairs)), np.zeros(len(pairs), np.int64)

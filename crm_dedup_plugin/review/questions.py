@@ -13,11 +13,9 @@ from crm_dedup_plugin.matching import answers
 from crm_dedup_plugin.matching.answers import ANSWERS, PAIR, SKIP
 from crm_dedup_plugin.matching.sampling import AT_RANDOM, CHOSEN, DRAWN
 from crm_dedup_plugin.review import lists, side_by_side
-from crm_dedup_plugin.review.history import History
-from crm_dedup_plugin.review.material import Material
 from crm_dedup_plugin.review.progress import progress
 from crm_dedup_plugin.review.shapes import Change, Next, Page, Pair, Progress, Rows
-from crm_dedup_plugin.review.state import State
+from crm_dedup_plugin.review.state import Material, State
 
 
 def alone(method: Callable) -> Callable:
@@ -31,6 +29,43 @@ def alone(method: Callable) -> Callable:
             return method(self, *args, **named)
 
     return locked
+
+
+class History:
+    """The changes of a review, by this process and by others: each can be taken back, and brought back until something else is answered."""
+
+    def __init__(self, run: Path):
+        self.run, self._seen = run, None
+        self.undone: list[tuple[int, dict]] = []  # what `redo` brings back, the last one first: the number of the undo, and the entry
+
+    def has_moved(self) -> bool:
+        """Tell whether something was added since this was asked last, by whomever."""
+        path = self.run / answers.FILE
+        found = path.stat() if path.is_file() else None
+        before, self._seen = self._seen, found and (found.st_size, found.st_mtime_ns)
+        return before != self._seen
+
+    def keep(self, entry: dict) -> dict:
+        """Add an entry, and return it once it is on the disk."""
+        kept = answers.append(self.run, entry)
+        self.undone.clear()
+        return kept
+
+    def undo(self) -> dict | None:
+        """Take back the latest entry that holds, and return it; None where there is none."""
+        last = next(reversed(answers.entries(self.run)), None)
+        if last:
+            self.undone.append((answers.append(self.run, {"kind": answers.UNDO, "of": last["n"]})["n"], last))
+        return last
+
+    def redo(self) -> dict | None:
+        """Bring back what was taken back last, and return it; None where there is nothing, or something was answered since."""
+        if not self.undone:
+            return None
+        number, entry = self.undone[-1]
+        answers.append(self.run, {"kind": answers.UNDO, "of": number})
+        self.undone.pop()
+        return entry
 
 
 class Questions:

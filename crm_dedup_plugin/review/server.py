@@ -5,6 +5,7 @@ Nothing is asked of any other machine, nothing that a record holds is written to
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
@@ -104,7 +105,7 @@ async def _answered(known: bool, work: Callable[[], dict]) -> Response:
 
 
 def _json(found: dict, status: int = 200) -> Response:
-    return Response(json.dumps(found, allow_nan=False), status, media_type="application/json")
+    return Response(json.dumps(found, allow_nan=False, default=dataclasses.asdict), status, media_type="application/json")
 
 
 def serve(session: Session, name: str, token: str, listening: socket.socket) -> None:

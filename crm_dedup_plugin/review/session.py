@@ -5,7 +5,6 @@ Every answer says the session's version, which each change raises: so a page see
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -52,7 +51,7 @@ class Session:
 
     def _answered(self, work: Callable[[], dict]) -> dict:
         try:
-            return {**{name: _plain(value) for name, value in work().items()}, "version": self.version}
+            return {**work(), "version": self.version}
         except UserError:
             raise
         except Exception:
@@ -85,10 +84,6 @@ def _stat(path: Path) -> Any:
         return None
 
 
-def _plain(value: Any) -> Any:
-    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
-
-
 def _number(words: Mapping[str, Any], name: str) -> int:
     found = words.get(name)
     if isinstance(found, str) and found.isascii() and found.isdecimal() and len(found) < 16:
@@ -118,7 +113,7 @@ def _rows(said: dict, name: str) -> list[int]:
 
 def _shown(board: Any, pair: Any, drawn: str = "") -> dict:
     """Return a pair with how it was drawn, or that there is none."""
-    return {"pair": dataclasses.asdict(board.pair(*pair)) if pair else None, "drawn": drawn}
+    return {"pair": board.pair(*pair) if pair else None, "drawn": drawn}
 
 
 def _next(board: Any, words: Mapping[str, Any]) -> dict:

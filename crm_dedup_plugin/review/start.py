@@ -15,6 +15,8 @@ from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.progress import tell
 from crm_dedup_plugin.provenance import digest
 from crm_dedup_plugin.review import server
+from crm_dedup_plugin.review.board import Board
+from crm_dedup_plugin.review.pair_board import PairBoard
 from crm_dedup_plugin.review.session import Session
 from crm_dedup_plugin.storage import lock
 
@@ -37,7 +39,7 @@ def review(run: Path, pairs: Path | None, decisions: Path | None, port: int | No
         for line in changed(run):
             tell(f"note: {line}")
     with alone(run) as note, _listening(port, _before(note)) as listening:
-        session = Session(_board(run, pairs, decisions), made_from)
+        session = Session(lambda: PairBoard(pairs, run, decisions) if pairs else Board(run), made_from)
         token = _before(note).get("token") or secrets.token_urlsafe(24)
         address = f"http://{server.HOST}:{listening.getsockname()[1]}/{token}/"
         _write(note, {"address": address, "token": token, "port": listening.getsockname()[1]})
@@ -129,13 +131,3 @@ def _listening(port: int | None, before: dict) -> Iterator[socket.socket]:
             yield listening
         return
     raise UserError(f"port {port} is taken or not allowed: name another one with --port, or leave it out for a free one")
-
-
-def _board(run: Path, pairs: Path | None, decisions: Path | None) -> Callable[[], object]:
-    if pairs:
-        from crm_dedup_plugin.review.pair_board import PairBoard
-
-        return lambda: PairBoard(pairs, run, decisions)
-    from crm_dedup_plugin.review.board import Board
-
-    return lambda: Board(run)

@@ -1,22 +1,45 @@
-"""The state of a review: what the answers, in their order, make of the decisions. An answer changes only the groups that it touches."""
+"""What a review is about, and its state: what the answers, in their order, make of the decisions. An answer changes only groups that it touches."""
 
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from crm_dedup_plugin.matching import answers
-from crm_dedup_plugin.matching.grouping.decided import NO_MATCH, POSSIBLE, Decided
+from crm_dedup_plugin.matching import answers, deciding, run_folder
+from crm_dedup_plugin.matching.candidates.stage import FILE as CANDIDATES
+from crm_dedup_plugin.matching.grouping.decided import NO_MATCH, POSSIBLE, Decided, Reviewed
 from crm_dedup_plugin.matching.grouping.local import Local, Part
 from crm_dedup_plugin.matching.grouping.missing import keys
-from crm_dedup_plugin.matching.grouping.reviewed import Reviewed
+from crm_dedup_plugin.matching.grouping.stage import order_of
 from crm_dedup_plugin.matching.grouping.tables import WHY, waiting
 from crm_dedup_plugin.matching.probability import log_odds
+from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.matching.sampling import CHOSEN, Answered, Sampler, tickets_of
 from crm_dedup_plugin.pair.answer import LABELS
-from crm_dedup_plugin.review.material import UNKNOWN, Material
 from crm_dedup_plugin.review.shapes import Given, Rows
+
+UNKNOWN = -1  # the label of a pair about which no model was asked
+
+
+class Material(NamedTuple):
+    """Records, and pairs with what a model said of them."""
+
+    records: Records
+    decided: Decided  # the candidates; a label may be `UNKNOWN`
+    inside: Decided  # pairs inside groups that were asked later
+    threshold: float  # from which probability on a pair is merged without a person
+    order: np.ndarray  # (rows,) ranks that break ties
+    kinds: np.ndarray  # (candidates,) the number of the rules that found each
+    reasons: dict[tuple[int, int], str]  # the model's reasonings, by rows
+
+    @classmethod
+    def of(cls, run: Path) -> Self:
+        """Return what a run holds; raises UserError where its plan is not made."""
+        threshold = {stage: run_folder.report(run, stage) for stage in run_folder.STAGES[:-1]}["decide"]["threshold"]
+        records, decided = Records(run), Decided.of(run)
+        told = {pair: one["reasoning"] or "" for pair, one in deciding.reasons(run).items()}
+        return cls(records, decided, _inside(run, records), threshold, order_of(records), _kinds(run, decided, len(records.ids)), told)
 
 
 class Waiting(NamedTuple):
@@ -63,14 +86,12 @@ class State:
     def reload(self) -> list[int]:
         """Read the answers again; return the smallest rows of the groups that are other ones now."""
         self.found = answers.Answers.of(self.run, self.records, self.row_of)
-        now: dict[Rows, Given] = {}
-        drawn_from: dict[Rows, tuple[int, int]] = {}
-        for a, b, answer, entry in self.found.pairs:
-            pair = (min(a, b), max(a, b))
-            if answer != answers.SKIP or pair not in now:  # who skips a pair takes no answer back
-                now.pop(pair, None)
-                now[pair] = Given(answer, entry.get("note", ""), entry["time"], entry["n"], entry.get("drawn", CHOSEN), bool(entry.get("blind")))
-                drawn_from[pair] = entry.get("stratum"), entry.get("weight")
+        latest = self.found.latest
+        now = {
+            pair: Given(answer, entry.get("note", ""), entry["time"], entry["n"], entry.get("drawn", CHOSEN), bool(entry.get("blind")))
+            for pair, (answer, entry) in latest.items()
+        }
+        drawn_from = {pair: (entry.get("stratum"), entry.get("weight")) for pair, (_, entry) in latest.items()}
         before, self.answered = self.answered, now
         touched = {row for pair in before.keys() | now.keys() if before.get(pair) != now.get(pair) for row in pair}
         self.reviewed = Reviewed.of(self.found.same_or_not, self.size)
@@ -151,3 +172,20 @@ class State:
     def together(self, pairs: np.ndarray) -> np.ndarray:
         """Return (n,) which of (n, 2) pairs are in one group."""
         return self.groups[pairs[:, 0]] == self.groups[pairs[:, 1]]
+
+
+def _inside(run: Path, records: Records) -> Decided:
+    found, calibration = deciding.inside(run), deciding.calibration(run)
+    rows = calibration.apply(list(found.values()), calibration.evidence(records.pairs(found)))
+    return Decided.from_answers(list(found), rows, calibration)
+
+
+def _kinds(run: Path, decided: Decided, size: int) -> np.ndarray:
+    """Return which rules found each candidate, as a number that stands for their names."""
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(run_folder.folder(run, "candidates") / CANDIDATES)
+    codes = keys(np.stack([table[side].to_numpy() for side in ("a", "b")], axis=1), size)
+    rules = table["rules"].combine_chunks().dictionary_encode().indices.to_numpy()
+    order = np.argsort(codes)
+    return rules[order][np.searchsorted(codes[order], keys(decided.pairs, size))]

@@ -11,12 +11,15 @@ import logging
 import os
 import shutil
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from axolotl.integrations.base import BasePlugin
 from axolotl.loaders import load_tokenizer
+from axolotl.utils.collators import DataCollatorForSeq2Seq
 from transformers import TrainerCallback
 from transformers.trainer_pt_utils import AcceleratorConfig
 
@@ -24,7 +27,6 @@ from crm_dedup_plugin import process
 from crm_dedup_plugin.pair import probe, prompt, tokens
 from crm_dedup_plugin.storage import write_atomically
 from crm_dedup_plugin.training import formatter, shared_prefix
-from crm_dedup_plugin.training.collator import LocatingCollator
 
 LOG = logging.getLogger(__name__)
 DONE = "crm_dedup_done.json"
@@ -107,6 +109,18 @@ class CrmDedupPlugin(BasePlugin):
         write_atomically(Path(cfg.output_dir) / DONE, json.dumps(mark) + "\n")
 
 
+@dataclass
+class LocatingCollator(DataCollatorForSeq2Seq):
+    """Axolotl's collator; it also locates rubric and answers, in the data loader's processes, so that no forward pass waits for the GPU."""
+
+    flexible: bool = False  # prepare the attention in one kernel, which needs a GPU
+
+    def __call__(self, features: list[dict], return_tensors: str | None = None) -> dict[str, Any]:
+        """Return a padded batch (rows, tokens), and `shared_prefix.locate` of it."""
+        batch = dict(super().__call__(features, return_tensors))
+        return batch | {"located": shared_prefix.locate(batch["input_ids"], batch["attention_mask"], batch["labels"], True, self.flexible)}
+
+
 class Progress(TrainerCallback):
     """Prints a line at every tenth of a training, and at least every `PATIENCE` seconds; `crm-dedup train` shows these lines."""
 
@@ -186,5 +200,4 @@ def claim(output_dir: Path, key: str) -> None:
         for path in output_dir.glob(name):
             LOG.warning("removing %s: it belongs to a run with other data or settings", path)
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    output_dir.mkdir(parents=True, exist_ok=True)
     write_atomically(started, json.dumps({"fingerprint": key}) + "\n")

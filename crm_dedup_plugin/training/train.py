@@ -151,9 +151,7 @@ def _names(*models) -> set[str]:
 
 def write_report(name: str, text: str) -> None:
     """Write the manifest of a training, `text`, to ``outputs/results/NAME/training.json`` as well."""
-    report = RESULTS / name / "training.json"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(report, text)
+    write_atomically(RESULTS / name / "training.json", text)
 
 
 def load_config(model: str) -> tuple[Path, dict]:

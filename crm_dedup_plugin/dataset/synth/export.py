@@ -53,7 +53,6 @@ def write(rows: int, seed: int, out: Path, crm: str = "hubspot", force: bool = F
         raise UserError(f"{out}: an export of {crm} is a file that ends with .{kind}: name one with --out")
     if found := [path for path in (out, truth) if path.exists() and not force]:
         raise UserError(f"{found[0]} exists: move it away, name another file with --out, or add --force to replace it")
-    out.parent.mkdir(parents=True, exist_ok=True)
     counts, filled = Counter(), Counter()
     with whole(out) as partial, whole(truth) as partial_truth, partial_truth.open("w", encoding="utf-8", newline="") as file:
         who = csv.writer(file)

@@ -40,7 +40,6 @@ def write(pairs: int, seed: int, out: Path, kind: str = "", force: bool = False,
         raise UserError(f"{pairs} pairs cannot be generated: ask for at least 1, as in --n 50000")
     if out.exists() and not force:
         raise UserError(f"{out} exists: move it away, name another file with --out, or add --force to replace it")
-    out.parent.mkdir(parents=True, exist_ok=True)
     counts, settings = defaultdict(Counter), Settings(compact=kind == "compact", unseen=kind == "unseen")
     if kind == "populations":
         rows = blocked.generate(pairs, block, seed)

@@ -1,4 +1,4 @@
-"""The decisions of a run as arrays: what the model said before, and what it is asked later."""
+"""What is known of the pairs of a run, as arrays: what the model said before, what it is asked later, and what a person answered."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,12 +6,14 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.deciding import decisions
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.pair.answer import LABELS
 
 Ask = Callable[[list[tuple[int, int]]], list[tuple[float, float, float]]]
+Answer = tuple[int, int, bool]  # two rows; True: the same entity
 DUPLICATE, POSSIBLE, NO_MATCH = range(len(LABELS))
 
 
@@ -44,3 +46,34 @@ class Decided(NamedTuple):
     def with_more(self, other: Self) -> Self:
         """Return these pairs and others behind them."""
         return type(self)(*map(np.concatenate, zip(self, other, strict=True)))
+
+
+class Reviewed(NamedTuple):
+    """The answers of people. Of two answers about one pair the later one counts."""
+
+    yes: np.ndarray  # (n, 2) pairs of rows, the smaller one first; the latest answer first
+    no: np.ndarray  # (m, 2)
+    changed: int  # answers that a later one replaced
+
+    @classmethod
+    def of(cls, answers: Sequence[Answer], rows: int) -> Self:
+        """Return answers in order of time; raises UserError where one is about no two rows of the run."""
+        last: dict[tuple[int, int], bool] = {}
+        for a, b, same in answers:
+            if a == b or not (0 <= a < rows and 0 <= b < rows):
+                raise UserError(f"an answer is about rows {a} and {b}: a pair is two different rows from 0 to {rows - 1:,}")
+            pair = (min(a, b), max(a, b))
+            last.pop(pair, None)
+            last[pair] = bool(same)
+        latest = list(last.items())[::-1]
+        yes, no = ([pair for pair, same in latest if same is wanted] for wanted in (True, False))
+        return cls(_array(yes), _array(no), len(answers) - len(last))
+
+    @property
+    def pairs(self) -> np.ndarray:
+        """Return all pairs that were answered."""
+        return np.concatenate([self.yes, self.no])
+
+
+def _array(pairs: list[tuple[int, int]]) -> np.ndarray:
+    return np.array(pairs, np.int64).reshape(-1, 2)

@@ -6,10 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from crm_dedup_plugin.matching.grouping.constrained import connected
-from crm_dedup_plugin.matching.grouping.decided import DUPLICATE, Decided
+from crm_dedup_plugin.matching.grouping.decided import DUPLICATE, Decided, Reviewed
 from crm_dedup_plugin.matching.grouping.missing import keys
 from crm_dedup_plugin.matching.grouping.resolve import Resolved, complete
-from crm_dedup_plugin.matching.grouping.reviewed import Reviewed
 
 
 class Part(NamedTuple):

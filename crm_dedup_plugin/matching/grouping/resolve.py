@@ -6,9 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from crm_dedup_plugin.matching.grouping.constrained import Groups, cluster
-from crm_dedup_plugin.matching.grouping.decided import DUPLICATE, NO_MATCH, Decided
+from crm_dedup_plugin.matching.grouping.decided import DUPLICATE, NO_MATCH, Decided, Reviewed
 from crm_dedup_plugin.matching.grouping.missing import keys, missing
-from crm_dedup_plugin.matching.grouping.reviewed import Reviewed
 
 
 class Resolved(NamedTuple):

@@ -13,10 +13,9 @@ import numpy as np
 from crm_dedup_plugin.matching import deciding, run_folder
 from crm_dedup_plugin.matching.grouping import tables
 from crm_dedup_plugin.matching.grouping.constrained import CUT
-from crm_dedup_plugin.matching.grouping.decided import Ask, Decided
+from crm_dedup_plugin.matching.grouping.decided import Answer, Ask, Decided, Reviewed
 from crm_dedup_plugin.matching.grouping.missing import MOST, WHOLE
 from crm_dedup_plugin.matching.grouping.resolve import Resolved, complete
-from crm_dedup_plugin.matching.grouping.reviewed import Answer, Reviewed
 from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.matching.progress import many, tell
 from crm_dedup_plugin.matching.records import ID, Records

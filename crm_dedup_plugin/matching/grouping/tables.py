@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crm_dedup_plugin.matching.grouping.constrained import AGREES, CUT
-from crm_dedup_plugin.matching.grouping.decided import DUPLICATE, POSSIBLE, Decided
+from crm_dedup_plugin.matching.grouping.decided import DUPLICATE, POSSIBLE, Decided, Reviewed
 from crm_dedup_plugin.matching.grouping.missing import keys
 from crm_dedup_plugin.matching.grouping.resolve import Resolved
-from crm_dedup_plugin.matching.grouping.reviewed import Reviewed
 from crm_dedup_plugin.pair.answer import LABELS
 
 if TYPE_CHECKING:

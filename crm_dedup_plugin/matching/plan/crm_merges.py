@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -14,6 +13,7 @@ HUBSPOT, SALESFORCE, DYNAMICS, PIPEDRIVE, ZOHO, NONE = CRMS = ("hubspot", "sales
 CONTACT, ACCOUNT, LEAD = "contact", "account", "lead"
 HUBSPOT_MOST = 250  # records that HubSpot merges into one
 BY_HAND = "by hand"
+_NAMES = load("field_names", {str: {str: {str: str}}}, Path(__file__).parent)  # by CRM and kind: the API's name of each column
 _OBJECTS = {  # what a CRM calls contacts, accounts and leads
     HUBSPOT: {CONTACT: "contacts", ACCOUNT: "companies", LEAD: "leads"},
     SALESFORCE: {CONTACT: "Contact", ACCOUNT: "Account", LEAD: "Lead"},
@@ -38,7 +38,7 @@ class Values(NamedTuple):
 
 def values(crm: str, kind: str, changed: Mapping[str, str], all_: Mapping[str, str]) -> Values:
     """Return the `changed` columns in the terms of a CRM; `all_` is the whole remaining record, for lists that are replaced as a whole."""
-    known = _names().get(crm, {}).get(ACCOUNT if kind == ACCOUNT else CONTACT, {})
+    known = _NAMES.get(crm, {}).get(ACCOUNT if kind == ACCOUNT else CONTACT, {})
     found = Values({}, {}, [])
     for column, value in changed.items():
         name = known.get(column, column)
@@ -130,8 +130,3 @@ def _labelled(whole: str, known: Mapping[str, str], record: Mapping[str, str]) -
         if head == whole and label:
             found += [{"value": part.strip(), "label": label} for part in record.get(column, "").split(",") if part.strip()]
     return [{**one, "primary": at == 0} for at, one in enumerate(found)]
-
-
-@cache
-def _names() -> dict:
-    return load("field_names", {str: {str: {str: str}}}, Path(__file__).parent)

@@ -21,6 +21,8 @@ class Groups:
 
         self.records, self.primary = records, primary
         self.chosen = {row: at for at, row in enumerate(chosen)}
+        self._counted = {column.name for source in records.sources for column in source.columns if column.role in (EVIDENCE, CONSTANT)}
+        self._id_columns = [source.column_of_ids for source in records.sources]
         table = pyarrow.parquet.read_table(run_folder.folder(run, "group") / "groups.parquet").sort_by("row")
         of = table["group"].to_numpy()
         rows = np.argsort(of, kind="stable")
@@ -43,14 +45,6 @@ class Groups:
         created, changed, lines = self._notes
         has_id = self._id_columns[self.records.source_of[row]] in values
         return Member(row, self.records.ids[row], lines[row], created[row], changed[row], values, told, filled, int(self._ranks[row]), has_id)
-
-    @cached_property
-    def _counted(self) -> frozenset[str]:
-        return frozenset(column.name for source in self.records.sources for column in source.columns if column.role in (EVIDENCE, CONSTANT))
-
-    @cached_property
-    def _id_columns(self) -> list[str | None]:
-        return [source.column_of_ids for source in self.records.sources]
 
     @cached_property
     def _notes(self) -> tuple[list, list, list]:

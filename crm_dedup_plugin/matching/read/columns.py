@@ -108,7 +108,7 @@ def kind(columns: Sequence[Column]) -> tuple[str, bool]:
     return (ACCOUNT, False) if business and "company" not in concepts and "role" not in concepts else (CONTACT, False)
 
 
-def order_of_dates(names: Sequence[str], columns: Sequence[Column], found: Survey, profile: Profile) -> tuple[str | None, list[str]]:
+def order_of_dates(columns: Sequence[Column], found: Survey, profile: Profile) -> tuple[str | None, list[str]]:
     """Return whether dates of the file begin with the day or the month, and a note where nothing shows it."""
     if profile.dates:
         return profile.dates, []

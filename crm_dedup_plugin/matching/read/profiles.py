@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.policy.fields import CONCEPTS, words_of
 from crm_dedup_plugin.policy.vocabulary import load
 
@@ -19,7 +20,7 @@ RULES = ("primary", "most_complete", "last_changed", "oldest", "longest", "most_
 ORDERS = ("day_first", "month_first")
 DEFAULT = "default"  # the entry of `survivors` for all other columns
 NOTHING: Mapping = MappingProxyType({})
-_COPY_OF = "profile-{}.yml"
+COPY_OF = "profile-{}.yml"  # the profile that a file was read by, in the folder of the stage
 _SHAPE = {
     "name": str,
     "crm": str,
@@ -73,14 +74,7 @@ def find(profile: Path) -> Profile:
 
 def used(run: Path, source: int) -> Profile:
     """Return the profile that a file of a run was read by; `source` is its number, from 0."""
-    from crm_dedup_plugin.matching import run_folder
-
-    return read_profile(run_folder.folder(run, "read") / _COPY_OF.format(source))
-
-
-def copy_name(source: int) -> str:
-    """Return the name, in the folder of the stage, of the profile that a file was read by."""
-    return _COPY_OF.format(source)
+    return read_profile(run_folder.folder(run, "read") / COPY_OF.format(source))
 
 
 @cache

@@ -67,8 +67,7 @@ def _workbook(path: Path, values: bool) -> Iterator:
     """Yield a workbook, with the values of formulas or the formulas themselves."""
     import openpyxl
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         book = openpyxl.load_workbook(path, read_only=True, data_only=values)
     try:
         yield book

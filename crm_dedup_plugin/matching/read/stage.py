@@ -37,9 +37,6 @@ class File(NamedTuple):
     rows: int
     notes: list[str]
 
-    def reading(self) -> Reading:
-        return Reading(self.table, self.header, [column.name for column in self.columns], self.profile)
-
 
 def read(run: Path, files: Sequence[Path], profile: Path | None = None) -> dict:
     """Read files into ``1-read/records.parquet`` and return the report of what was understood, skipped and lost.
@@ -79,10 +76,10 @@ def _read(folder: Path, files: Sequence[Path], given: Profile | None) -> dict:
     understood = [_understand(file, given) for file in files]
     kind = _one_kind(understood)
     writers = [Writer(number, file.columns, file.profile, file.dates) for number, file in enumerate(understood)]
-    readings = [file.reading() for file in understood]
+    readings = [Reading(file.table, file.header, [column.name for column in file.columns], file.profile) for file in understood]
     write_records(folder, [(_counted(file, reading), writer) for file, reading, writer in zip(understood, readings, writers, strict=True)])
     for number, file in enumerate(understood):
-        write_atomically(folder / profiles.copy_name(number), file.profile.path.read_text(encoding="utf-8"))
+        write_atomically(folder / profiles.COPY_OF.format(number), file.profile.path.read_text(encoding="utf-8"))
     described = [_describe(*found) for found in zip(understood, readings, writers, strict=True)]
     sources = [Source(str(file.table.path), file.profile.name, file.profile.crm, file.kind, file.columns) for file in understood]
     return {
@@ -112,7 +109,7 @@ def _understand(path: Path, given: Profile | None) -> File:
     described, notes = columns.understand(names, found, profile)
     if repeated.is_no_id():
         notes.append(f"{repeated.name}: many rows share a value, so that it is no id of records")
-    dates, unsure = columns.order_of_dates(names, described, found, profile)
+    dates, unsure = columns.order_of_dates(described, found, profile)
     kind, sure = (profile.kind, True) if profile.kind else columns.kind(described)
     if not any(column.role == EVIDENCE for column in described):
         raise UserError(
