@@ -48,7 +48,7 @@ def whole(path: Path) -> Iterator[Path]:
     """Yield the name of a file that becomes `path` at the end of the block, or never; makes its folder. Raises UserError where it cannot write."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.[0-9]*.part"):
-        if not Path("/proc", left.suffixes[-2][1:]).exists():  # the process that wrote it was killed
+        if not _runs(left.suffixes[-2][1:]):  # who wrote it was killed
             left.unlink(missing_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -70,7 +70,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         yield partial
         replace_folder(path, partial)
     except OSError as error:
-        raise UserError(f"{path} could not be written ({error.strerror or error}): make room, or make {path.parent}/ writable") from None
+        why = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error
+        raise UserError(f"{path} could not be written ({why}): make room, or make {path.parent}/ writable") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -91,6 +92,17 @@ def link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def _runs(number: str) -> bool:
+    """Tell whether a process of this machine has this number."""
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, ValueError, OverflowError):  # gone, or no number of a process
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def lock(file: IO) -> bool:
