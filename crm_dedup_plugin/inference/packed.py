@@ -3,8 +3,9 @@
 All prompts begin with the same rubric, and those of a match often with the same record. On a GPU, one kernel attends over rows of any length.
 """
 
+import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,30 +52,35 @@ class Scorer:
         gpu, width = model.device.type == "cuda", model.config.hidden_size
         self.limit = max(GPU_WORK // width**2 if gpu else CPU_NUMBERS // width, 1)  # tokens of a batch
         self.attend = _in_one_kernel if gpu else _row_by_row
-        self.compiled = not gpu  # without one, it does not pay
 
-    def compile(self) -> None:
-        """Make many prompts faster on a GPU; it takes ten seconds when they come."""
-        if not self.compiled:
-            self.compiled, self.attend = True, _on_hopper if _has_hopper_kernel() else self.attend
-            for layer in self.model.model.layers:  # all are alike: the first is compiled
-                layer.compile(dynamic=True, options={"compile_threads": 1})  # no process of its own for each processor
+    @functools.cached_property
+    def compiled(self) -> Callable:
+        """Compile the model, once, which pays on a GPU alone; return what attends in place of `attend`."""
+        if self.model.device.type == "cpu":
+            return self.attend
+        for layer in self.model.model.layers:  # all are alike: the first is compiled
+            layer.compile(dynamic=True, options={"compile_threads": 1})  # no process of its own for each processor
+        return _on_hopper if _has_hopper_kernel() else self.attend
 
-    def logits(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Return the logits (prompts, choices) of what follows each prompt. Nothing waits for the GPU."""
+    def logits(self, prompts: Sequence[Sequence[int]], many: bool = False) -> torch.Tensor:
+        """Return the logits (prompts, choices) of what follows each prompt. Nothing waits for the GPU.
+
+        `many` says that thousands of prompts follow, for which a GPU compiles the model first, in ten seconds.
+        """
         most = min(len(self.prefix), min(map(len, prompts)) - 1)
         alike = np.all(np.stack([prompt[:most] for prompt in prompts]) == self.prefix[:most], axis=0)
         known = most if alike.all() else int(alike.argmin())
-        rest = [prompt[known:] for prompt in prompts]
+        rest, attend = [prompt[known:] for prompt in prompts], self.compiled if many else self.attend
         try:
-            return torch.cat([self._batch(part, known) for part in batches(rest, self.limit)])
+            with torch.inference_mode(), torch.compiler.set_stance("default" if many else "force_eager"):
+                return torch.cat([self._batch(part, known, attend) for part in batches(rest, self.limit)])
         except torch.OutOfMemoryError:
             if self.limit <= max(map(len, rest)):  # each prompt was a batch
                 raise
         self.limit = min(self.limit, sum(map(len, rest))) // 2  # something else needs the memory
-        return self.logits(prompts)
+        return self.logits(prompts, many)
 
-    def _batch(self, rest: Sequence[Sequence[int]], known: int) -> torch.Tensor:
+    def _batch(self, rest: Sequence[Sequence[int]], known: int, attend: Callable) -> torch.Tensor:
         packed = pack(rest)
         ends = [self._there(np.concatenate([[0], counts.cumsum()], dtype=np.int32)) for counts in (packed.sizes, packed.lengths + known)]
         keys = self._keys(ends[1], self._there(packed.seen), known)
@@ -83,7 +89,7 @@ class Scorer:
         config._attn_implementation = ATTENTION
         try:
             places = {"input_ids": self._there(packed.ids)[None], "position_ids": self._there(packed.positions)[None] + known}
-            hidden = self.model.model(**places, attend=self.attend, layout=layout, use_cache=False).last_hidden_state
+            hidden = self.model.model(**places, attend=attend, layout=layout, use_cache=False).last_hidden_state
         finally:
             config._attn_implementation = usual
         return self.model.lm_head(hidden[0, layout.queries_end[1:] - 1]).index_select(1, self.choices).float()

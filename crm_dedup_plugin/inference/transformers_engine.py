@@ -90,16 +90,13 @@ class TransformersEngine:
 
         from crm_dedup_plugin.inference.packed import Scorer
 
-        found, lengths, many = [], [], len(pairs) >= COMPILED
+        found, lengths = [], []
         self.scorer = self.scorer or Scorer(self.model, self.firsts, tokens.prompt_ids(self.tokenizer, {}, {}))
-        if many:
-            self.scorer.compile()
-        with torch.inference_mode(), torch.compiler.set_stance("default" if many else "force_eager"):
-            for part in _slices(iter(pairs)):
-                prompts = self.prompts(part)
-                lengths += map(len, prompts)
-                found.append(self.scorer.logits(prompts))
-            rows = torch.cat(found).softmax(dim=1).tolist()
+        for part in _slices(iter(pairs)):
+            prompts = self.prompts(part)
+            lengths += map(len, prompts)
+            found.append(self.scorer.logits(prompts, many=len(pairs) >= COMPILED))
+        rows = torch.cat(found).softmax(dim=1).tolist()
         seconds = time.perf_counter() - began
         return Batch(rows, [1] * len(rows), sum(lengths), 0, seconds, seconds)
 

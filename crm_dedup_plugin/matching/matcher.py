@@ -51,6 +51,7 @@ class Shown:
         return len(self.pairs)
 
     def __iter__(self) -> Iterator[Pair]:
+        self.made = []
         for pair in self.pairs:
             self.made.append(alike(*map(normalised, pair)))
             yield self.made[-1]
