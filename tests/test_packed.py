@@ -41,9 +41,11 @@ def scorer(model):
         yield packed.Scorer(model, CHOICES, [*RUBRIC, 1, 2])
 
 
-@pytest.fixture(params=["usual", "hopper"])
+@pytest.fixture(params=["usual", "row by row", "hopper"])
 def kernel(request, scorer, monkeypatch):
     """Every way to attend that this machine has."""
+    if request.param == "row by row":
+        monkeypatch.setattr(scorer, "attend", packed._row_by_row)
     if request.param == "hopper":
         if not torch.cuda.is_available() or not packed._has_hopper_kernel():
             pytest.skip("needs a Hopper GPU and vLLM for it")

@@ -15,6 +15,7 @@ from transformers import AttentionInterface, DynamicCache
 
 ATTENTION = "crm_dedup_packed"
 GPU_WORK = 2**36  # tokens of a batch times the square of the model's width: enough for a GPU, in 2 to 6 GB of its memory
+AMPERE = (8, 0)  # the first GPUs that PyTorch has a kernel for
 CPU_NUMBERS = 2**21  # tokens of a batch times the model's width: what suits the caches of a processor
 
 
@@ -51,12 +52,13 @@ class Scorer:
             module.crm_dedup_prefix = tuple(states[0].transpose(0, 1).contiguous() for states in (layer.keys, layer.values))
         gpu, width = model.device.type == "cuda", model.config.hidden_size
         self.limit = max(GPU_WORK // width**2 if gpu else CPU_NUMBERS // width, 1)  # tokens of a batch
-        self.attend = _in_one_kernel if gpu else _row_by_row
+        kernel = gpu and torch.cuda.get_device_capability(model.device) >= AMPERE
+        self.attend = _in_one_kernel if kernel else _row_by_row
 
     @functools.cached_property
     def compiled(self) -> Callable:
-        """Compile the model, once, which pays on a GPU alone; return what attends in place of `attend`."""
-        if self.model.device.type == "cpu":
+        """Compile the model, once, which pays where a kernel attends; return what attends in place of `attend`."""
+        if self.attend is _row_by_row:
             return self.attend
         for layer in self.model.model.layers:  # all are alike: the first is compiled
             layer.compile(dynamic=True, options={"compile_threads": 1})  # no process of its own for each processor
@@ -187,11 +189,11 @@ def _has_hopper_kernel() -> bool:
 def _row_by_row(query, keys, values, layout: Layout, scaling: float) -> torch.Tensor:
     """Return the same (tokens, heads, width) where there is no kernel for rows of any length."""
     ends, found = [layout.queries_end, layout.keys_end, layout.keys_end], []
-    parts = (states.tensor_split(end[1:-1].long()) for states, end in zip((query, keys, values), ends, strict=True))
+    parts = (states.tensor_split(end[1:-1].long().cpu()) for states, end in zip((query, keys, values), ends, strict=True))
     for row in zip(*parts, strict=True):
         queries, own_keys, own_values = (states.transpose(0, 1)[None] for states in row)
         lengths = queries.shape[2], own_keys.shape[2]
-        mask = torch.ones(lengths, dtype=torch.bool).tril(lengths[1] - lengths[0])
+        mask = torch.ones(lengths, dtype=torch.bool, device=query.device).tril(lengths[1] - lengths[0])
         grouped = queries.shape[1] != own_keys.shape[1]
         seen = scaled_dot_product_attention(queries, own_keys, own_values, attn_mask=mask, scale=scaling, enable_gqa=grouped)
         found.append(seen[0].transpose(0, 1))

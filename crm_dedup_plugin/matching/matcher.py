@@ -62,7 +62,7 @@ class Matcher:
 
     `model` is "embedded", the name of a model that was trained here, a folder, or an id on the Hugging Face Hub. `backend` is
     "transformers" (ready in seconds, and fast at one token a pair), "vllm" (fast at many whole answers) or "auto", which uses both.
-    `engines` copies of the model in vLLM share whole answers and, but on a single GPU, decisions; `options` are arguments of vLLM's engine.
+    `engines` copies of the model in vLLM share the whole answers, and the decisions too unless there is one GPU; `options` are vLLM's.
     Raises UserError where the model cannot be used, before its weights are loaded.
     """
 
