@@ -15,7 +15,6 @@ from crm_dedup_plugin.pair.answer import LABELS, MAX_REASONING_CHARS, exchange_s
 from crm_dedup_plugin.pair.files import read_rows
 from crm_dedup_plugin.pair.prompt import ask
 from crm_dedup_plugin.pair.record import MAX_FIELD_CHARS
-from crm_dedup_plugin.policy.identity import identities
 from crm_dedup_plugin.provenance import digest
 from crm_dedup_plugin.storage import write_atomically
 
@@ -57,6 +56,8 @@ def prepare(
     for path in also:
         added[path], shortened = read_rows(path, cure="name files of labelled pairs with --also, or leave it out")
         cut.update(shortened)
+
+    from crm_dedup_plugin.policy.identity import identities  # reads YAML, which the command line starts without
 
     parts = split(rows, tuple(fractions), seed, identities)
     held_out = {key for name in ("val", "test") for row in parts[name] for key in contents(row) | identities(row)} if added else set()
