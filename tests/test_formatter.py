@@ -6,7 +6,7 @@ import llguidance
 import llguidance.hf
 import pytest
 from axolotl.utils.dict import DictDefault
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -161,7 +161,7 @@ records = st.dictionaries(st.sampled_from(["Name", "Record B:", "Émail"]), st.t
 
 
 @given(pairs=st.lists(st.tuples(records, records), min_size=1, max_size=6), kept=st.integers(0, 200))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None)
 @pytest.mark.parametrize("kind", ["tokenizer", "sentencepiece_like"])
 def test_what_was_tokenised_before_changes_nothing(request, kind, pairs, kept):
     tokenizer = request.getfixturevalue(kind)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.library import custom_op
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, DynamicCache
 
@@ -141,21 +142,21 @@ def _attention(module, query, key, value, attention_mask, scaling=None, attend=N
     """Attend from each row to the keys that it sees: `query` is (1, heads, tokens, width)."""
     query, *own = (states[0].transpose(0, 1) for states in (query, key, value))
     keys, values = (torch.cat(both)[layout.keys] for both in zip(module.crm_dedup_prefix, own, strict=True))
-    return attend(query, keys, values, layout, query.shape[-1] ** -0.5 if scaling is None else scaling)[None], None
+    return attend(query, keys, values, layout, scaling)[None], None
 
 
-def _in_one_kernel(query, keys, values, layout: Layout, scaling: float) -> torch.Tensor:
+def _in_one_kernel(query, keys, values, layout: Layout, scaling: float | None) -> torch.Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
     ends, grouped = (layout.queries_end, layout.keys_end, layout.most_queries, layout.most_keys), query.shape[1] != keys.shape[1]
     return varlen_attn(query, keys, values, *ends, scale=scaling, window_size=(-1, 0), enable_gqa=grouped)
 
 
-def _on_hopper(query, keys, values, layout: Layout, scaling: float) -> torch.Tensor:
+def _on_hopper(query, keys, values, layout: Layout, scaling: float | None) -> torch.Tensor:
     return _hopper_kernel(query, keys, values, *layout[1:], scaling)
 
 
-@torch.library.custom_op("crm_dedup::attention", mutates_args=())
+@custom_op("crm_dedup::attention", mutates_args=())
 def _hopper_kernel(
     query: torch.Tensor,
     keys: torch.Tensor,
@@ -164,7 +165,7 @@ def _hopper_kernel(
     keys_end: torch.Tensor,
     most_queries: int,
     most_keys: int,
-    scaling: float,
+    scaling: float | None,
 ) -> torch.Tensor:
     """FlashAttention 3, which PyTorch does not come with, but vLLM does."""
     from vllm.vllm_flash_attn.flash_attn_interface import flash_attn_varlen_func
@@ -186,7 +187,7 @@ def _has_hopper_kernel() -> bool:
     return is_fa_version_supported(3)
 
 
-def _row_by_row(query, keys, values, layout: Layout, scaling: float) -> torch.Tensor:
+def _row_by_row(query, keys, values, layout: Layout, scaling: float | None) -> torch.Tensor:
     """Return the same (tokens, heads, width) where there is no kernel for rows of any length."""
     ends, found = [layout.queries_end, layout.keys_end, layout.keys_end], []
     parts = (states.tensor_split(end[1:-1].long().cpu()) for states, end in zip((query, keys, values), ends, strict=True))

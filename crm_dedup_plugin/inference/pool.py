@@ -32,9 +32,9 @@ def start(model: str, options: dict | None = None, engines: int = 1, schema: dic
     Raises UserError as soon as one of several engines fails.
     """
     os.environ.update({**environment(model), **os.environ})
-    options = options or {}
-    gpus = devices.used_gpus(engines, options)
-    found = Engine(model, options | devices.memory(1, options, gpus), schema, len(gpus)) if engines == 1 else Pool(gpus)
+    gpus = devices.used_gpus(engines, options or {})
+    options = (options or {}) | devices.memory(engines, options or {}, gpus)
+    found = Engine(model, options, schema, len(gpus)) if engines == 1 else Pool(gpus)
     try:
         if engines > 1:
             found.launch(engines)
@@ -103,13 +103,11 @@ class Pool:
         Where the options name the size, ``kv_cache_memory_bytes``, there is nothing to find, and all engines load at once.
         """
         engines = len(self.workers)
-        given = options | devices.memory(engines, options, self.gpus)
         first = engines if "kv_cache_memory_bytes" in options else 1
-        self._send(range(first), [(model, given, schema)] * first)
+        self._send(range(first), [(model, options, schema)] * first)
         (facts, room), *_ = [self._receive(at) for at in range(first)]
-        if room:
-            given["kv_cache_memory_bytes"] = room
-        self._send(range(first, engines), [(model, given, schema)] * (engines - first))
+        others = options | ({"kv_cache_memory_bytes": room} if room else {})
+        self._send(range(first, engines), [(model, others, schema)] * (engines - first))
         for at in range(first, engines):
             self._receive(at)
         self.facts = {**facts, "engines": engines, "gpus": len(self.gpus)}

@@ -90,7 +90,7 @@ class Matcher:
         if explain not in EXPLAIN:
             raise UserError(f"explain={explain!r} is unknown: choose among {', '.join(EXPLAIN)}")
         shown = Shown(pairs)
-        if not len(shown):
+        if not shown:
             return []
         with _explained(self.name):
             told, pairs = self.engine(DECISION).ask(DECISION, shown).answers, shown.made

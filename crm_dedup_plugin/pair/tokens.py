@@ -50,20 +50,18 @@ class PromptTokens:
             return []
         prompts = [prompt.ask(*pair) for pair in pairs]
         expected = text_ids(self.tokenizer, prompts[0].text)
-        for cut in (self._in_four, self._in_two, self._in_one):
-            first = cut(prompts[0])
-            if first and self._tokens([first])[0].tolist() == [*expected, *self.end]:
+        for cut in (*([self._in_four] if self.cuts else []), self._in_two, self._in_one):
+            if self._tokens([cut(prompts[0])])[0].tolist() == [*expected, *self.end]:
                 return self._tokens([cut(one) for one in prompts])
         raise ValueError(f"the chat template of {self.tokenizer.name_or_path!r} changes the prompt: use one that repeats it word for word")
 
     def _in_four(self, one: prompt.Prompt) -> tuple[str, ...]:
-        """Return the pieces of a prompt that the tokenizer does not look across, or none if it does."""
         prefix, first, between, second = one.pieces
-        pieces = self.head + prefix, first, between, second + self.tail
-        return pieces if self.cuts else ()
+        return self.head + prefix, first, between, second + self.tail
 
     @functools.cached_property
     def cuts(self) -> bool:
+        """Tell whether the tokenizer cuts its text where records begin and end, and looks for no token across."""
         splitter = getattr(getattr(self.tokenizer, "backend_tokenizer", None), "pre_tokenizer", None)
         pieces = prompt.ask({"a": "b"}, {"c": "d"}).pieces
         return bool(splitter) and {*itertools.accumulate(map(len, pieces))} <= {end for _, (_, end) in splitter.pre_tokenize_str("".join(pieces))}
