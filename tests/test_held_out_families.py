@@ -83,6 +83,18 @@ def test_a_set_is_weighed_by_what_other_families_teach_alone():
         assert [tables.auroc(same, one.odds[stem]) < 0.05 for stem in stems] == [True] * 3
 
 
+def test_the_columns_of_a_set_say_more_without_its_labels():
+    rng = np.random.default_rng(7)
+    same = np.arange(400) % 2 == 0
+    agree = rng.random((400, 4)) < np.where(same, 0.8, 0.2)[:, None]
+    levels = [{f"column {at}": 4 if one else 0 for at, one in enumerate(row)} for row in agree]
+    odds = {stem: rng.normal(np.where(same, 1, -1), 1.5) for stem in ("oar_sites", "splink_people")}
+    sets = {Path(f"{stem}.jsonl"): taught(one, same, [{}] * 400)._replace(levels=levels) for stem, one in odds.items()}
+    model = tables.Scored(odds, {}, 0.0, {"families": ["oar", "splink"]})
+    plain, more = (tables.with_evidence([model], sets, columns=columns)[0].odds["oar_sites"] for columns in (False, True))
+    assert tables.auroc(same, more) > tables.auroc(same, plain) + 0.05
+
+
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_f1_is_that_of_the_field_and_rare_pairs_weigh_less(cases):
     labels, said = (np.array(column) for column in zip(*cases, strict=True))

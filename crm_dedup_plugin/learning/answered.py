@@ -15,7 +15,6 @@ from crm_dedup_plugin.matching.answers import UNSURE, Answers
 from crm_dedup_plugin.matching.progress import many
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.record import Record
-from crm_dedup_plugin.policy import comparison
 
 LEAST = 20  # answers that a calibration needs: ten make it worse
 ENOUGH = 50  # answers from which on a tuning pays
@@ -28,7 +27,6 @@ class Answered(NamedTuple):
     rows: np.ndarray  # (n, 2), the smaller row first
     y: np.ndarray  # (n,) True: the same entity
     pairs: list[tuple[Record, Record]]  # what a model reads
-    vectors: list[dict[str, float]]  # what a comparison of each pair found
     entity: np.ndarray  # (n,) pairs with the same number are connected
     fold: np.ndarray  # (n,) the part in which a pair is held out
     unsure: int  # answers that force neither outcome
@@ -49,7 +47,7 @@ class Answered(NamedTuple):
         groups = pyarrow.parquet.read_table(run_folder.folder(run, "group") / "groups.parquet", columns=["row", "group"]).sort_by("row")["group"]
         entity = entities(rows, groups.to_numpy())
         pairs = list(records.pairs(rows.tolist()))
-        return cls(rows, y, pairs, [comparison.vector(*pair) for pair in pairs], entity, folds(entity, y, seed), unsure, found.changed)
+        return cls(rows, y, pairs, entity, folds(entity, y, seed), unsure, found.changed)
 
     @property
     def labelled(self) -> list[tuple[Record, Record, bool]]:

@@ -25,7 +25,7 @@ from crm_dedup_plugin.learning.kept import Kept, key
 from crm_dedup_plugin.learning.start import Start, candidates
 from crm_dedup_plugin.learning.tuning import Tuning
 from crm_dedup_plugin.matching import run_folder
-from crm_dedup_plugin.matching.probability import Calibration, log_odds, weighed
+from crm_dedup_plugin.matching.probability import log_odds, weighed
 from crm_dedup_plugin.matching.progress import clock, shown, tell
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
@@ -76,6 +76,7 @@ class _Learning:
 
     def __init__(self, run: Path, answered: Answered, start: Start, settings: Tuning):
         self.run, self.answered, self.start, self.tuning = run, answered, start, settings
+        self.vectors = [start.calibration.vector(pair) for pair in answered.pairs]
         self.kept = Kept(run / result.FOLDER / "steps")
         self.name = result.name_for(run)
         self.scratch = Path("outputs") / self.name  # copies of records lie here while a model is tuned
@@ -96,7 +97,7 @@ class _Learning:
         if generated and generated["lost"] > LOST:
             taken, _ = compare.choose(one.y, [ways[BEFORE], ways[CALIBRATED]], one.entity)
         z, prior = (held_out, of_tuned(start.prior)) if taken.name == TUNED else (log_odds(raw), start.prior)
-        fit = calibrate(z, one.y, prior, one.vectors)
+        fit = calibrate(z, one.y, prior, self.vectors)
         found = {
             "answers": {"same": int(one.y.sum()), "different": int((~one.y).sum()), "unsure": one.unsure, "changed": one.changed},
             "entities": len(np.unique(one.entity)),
@@ -138,12 +139,12 @@ class _Learning:
     def _before(self, raw: np.ndarray) -> Way:
         """Return what the general model says: its even odds for the comparison, its own rule for merges."""
         calibration = self.start.calibration
-        rows = calibration.apply(raw, weighed(calibration.weights, self.answered.vectors))
+        rows = calibration.apply(raw, weighed(calibration.weights, self.vectors))
         merged = (calibration.labels(rows) == 0) & (rows[:, 0] >= calibration.threshold)
-        return Way(BEFORE, probabilities(log_odds(raw), self.start.prior, self.answered.vectors), merged)
+        return Way(BEFORE, probabilities(log_odds(raw), self.start.prior, self.vectors), merged)
 
     def _calibrated(self, name: str, z: np.ndarray, prior: Prior) -> Way:
-        p = compare.held_out(z, self.answered.y, self.answered.fold, prior, self.answered.vectors)
+        p = compare.held_out(z, self.answered.y, self.answered.fold, prior, self.vectors)
         return Way(name, p, p >= SURE)
 
     def _held_out(self) -> np.ndarray:
@@ -187,7 +188,8 @@ class _Learning:
             (self.run / result.FILE).unlink(missing_ok=True)
             return {"model": None, "calibration": None}
         tuned = taken == TUNED
-        calibration = Calibration(self.start.calibration.temperature, SURE, True, fit.slope, fit.bias, 0.0, fit.weights)
+        calibration = self.start.calibration._replace(threshold=SURE, known=True, **fit._asdict())
+        calibration = calibration._replace(columns=calibration.columns or None)  # the answers have come: no list changes this any more
         pairs, rows = self._candidates(model if tuned else Path(self.start.model))
         calibration = calibration._replace(review_from=review_from(calibration.apply(rows, calibration.evidence(pairs))[:, 0]))
         history = {}

@@ -15,11 +15,10 @@ from crm_dedup_plugin.learning.calibrate import Prior
 from crm_dedup_plugin.learning.tuning import score
 from crm_dedup_plugin.matching import deciding, run_folder
 from crm_dedup_plugin.matching.probability import Calibration
+from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.pair.record import Record
 from crm_dedup_plugin.provenance import model_digest
-
-CHANCES = [label.lower() for label in LABELS]
 
 
 class Start(NamedTuple):
@@ -37,7 +36,8 @@ class Start(NamedTuple):
         told, learned = run_folder.report(run, "decide"), result.of(run)
         name = learned["from"] if learned and told["model"] == learned["model"] else told["model"]
         model = _folder(models.resolve(name))
-        calibration, sha256 = deciding.before_answers(run, model, Calibration.of(model)), model_digest(model)
+        calibration = deciding.of_list(run, Records(run), deciding.before_answers(run, model, Calibration.of(model)))
+        sha256 = model_digest(model)
         key = json.loads((run_folder.folder(run, "decide") / run_folder.KEY).read_text(encoding="utf-8"))
         decided = key["stage"].get("model_sha256") == sha256
         threshold = told["threshold"] if told["model"] == name else deciding.merges_from(calibration)
@@ -65,8 +65,7 @@ class Start(NamedTuple):
 
 def candidates(run: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return all candidates (n, 2) and what the model that decided the run said of them (n, 3)."""
-    table = deciding.raw(run)
-    rows, chances = (np.stack([table[name].to_numpy() for name in names], axis=1) for names in (("a", "b"), CHANCES))
+    rows, chances = deciding.arrays(run)
     return rows, chances.astype(float)
 
 

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crm_dedup_plugin import process
 from crm_dedup_plugin.inference import embedded
-from crm_dedup_plugin.matching import run_folder
+from crm_dedup_plugin.matching import evidence, run_folder
 from crm_dedup_plugin.matching.matcher import ALL, READS, Decision, Matcher, ahead
-from crm_dedup_plugin.matching.probability import Calibration
+from crm_dedup_plugin.matching.probability import Calibration, log_odds
 from crm_dedup_plugin.matching.progress import shown
 from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.answer import LABELS
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 SHARDS, DECISIONS, REASONS, INSIDE = "shards", "decisions.parquet", "reasons.jsonl", "inside.jsonl"
 SURE = 0.995  # the least calibrated probability of a merge that no person sees; results/matching.json shows what it costs
-COMPARED = 20_000  # pairs whose evidence a process looks at in one go
 EXAMPLES = 6  # pairs of each decision that get a reasoning although nobody must read them
 DUPLICATE, POSSIBLE, NO_MATCH = LABELS
 
@@ -56,8 +54,8 @@ def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain:
     Merges need the calibrated probability `threshold`, by default that of `merges_from`. The `explain` pairs that wait for a person and
     are most probable get a reasoning. `price` is that of an hour of this machine.
     """
-    calibration = before_answers(run, matcher.model, matcher.calibration)
-    calibration = calibration._replace(threshold=threshold if threshold is not None else merges_from(calibration))
+    general = before_answers(run, matcher.model, matcher.calibration)
+    general = general._replace(threshold=threshold if threshold is not None else merges_from(general))
     asked = {"model_sha256": model_digest(matcher.model), "prompt": PROMPT_VERSION, "reads": READS}
     records = Records(run)
 
@@ -68,17 +66,25 @@ def decide(run: Path, matcher: Matcher, threshold: float | None = None, explain:
 
     # What follows is no part of the stage's key: another calibration or threshold asks for reasonings at most.
     found = run_folder.stage(run, "decide", asked, work)
-    chosen_by = {"model": matcher.name, "calibration": calibration._asdict(), "threshold": calibration.threshold, "explain": explain}
+    chosen_by = {"model": matcher.name, "general": general._asdict(), "threshold": general.threshold, "explain": explain}
     if not chosen_by.items() <= found.items():
+        calibration = of_list(run, records, general)
         decided = _decided(run, records, calibration)
-        _explain(run, records, matcher, calibration.threshold, explain)
-        run_folder.write_report(run, "decide", found | chosen_by | {"decisions": decided, "calibrated": calibration.known})
+        _explain(run, records, matcher, general.threshold, explain)
+        told = {"calibration": calibration._asdict(), "decisions": decided, "calibrated": calibration.known}
+        run_folder.write_report(run, "decide", found | chosen_by | told)
     return run_folder.report(run, "decide")
 
 
 def calibration(run: Path) -> Calibration:
     """Return the calibration by which the pairs of a run were decided."""
     return Calibration(**run_folder.report(run, "decide").get("calibration", {}))
+
+
+def of_list(run: Path, records: Records, general: Calibration) -> Calibration:
+    """Return a general calibration with what the columns of the run's own list say, if it lets a list teach that."""
+    pairs, rows = arrays(run)
+    return evidence.of_list(records, pairs.tolist(), log_odds(rows), general)
 
 
 def candidates(run: Path) -> list[Rows]:
@@ -184,23 +190,17 @@ def _each(matcher: Matcher, records: Records, shards: Sequence[Sequence[Rows]], 
 
 def _decided(run: Path, records: Records, calibration: Calibration) -> dict[str, int]:
     """Write the decisions about all candidates, and return how many there are of each."""
-    table = raw(run)
-    pairs = np.stack([table["a"].to_numpy(), table["b"].to_numpy()], axis=1)
-    rows = calibration.apply(np.stack([table[name].to_numpy() for name in NAMES[2:5]], axis=1), _evidence(records, pairs.tolist(), calibration))
+    pairs, rows = arrays(run)
+    rows = calibration.apply(rows, evidence.of_pairs(records, pairs.tolist(), calibration))
     labels = calibration.labels(rows)
     write_table(_table(pairs, rows, labels), run_folder.folder(run, "decide") / DECISIONS)
     return {label: int((labels == at).sum()) for at, label in enumerate(LABELS)}
 
 
-def _evidence(records: Records, pairs: Sequence[Rows], calibration: Calibration) -> np.ndarray | float:
-    """Return `Calibration.evidence` of all pairs, with progress."""
-    if not calibration.weights:
-        return 0.0
-    found, say = [np.empty(0)], shown("decide: evidence", "pairs", len(pairs))
-    for part in process.spread(calibration.evidence, ((list(records.pairs(part)),) for part in _cut(pairs, COMPARED))):
-        found.append(part)
-        say(sum(map(len, found)))
-    return np.concatenate(found)
+def arrays(run: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return `raw` as pairs of rows (n, 2) and probabilities (n, 3)."""
+    table = raw(run)
+    return tuple(np.stack([table[name].to_numpy() for name in names], axis=1) for names in (NAMES[:2], NAMES[2:5]))
 
 
 def _table(pairs: Sequence[Rows], rows: Sequence[Sequence[float]], labels: Sequence[int] = ()) -> "pyarrow.Table":

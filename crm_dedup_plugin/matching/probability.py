@@ -19,6 +19,7 @@ from crm_dedup_plugin.storage import read_json, results_of
 
 ON_HUB = "results/metrics.json"  # where `crm-dedup push` puts it
 LEARNED = "calibration.json"  # in the folder of a model: what it learned from a reviewer
+COLUMNS = "columns"  # what the columns of a list say together, as one piece of evidence
 DUPLICATE, POSSIBLE, NO_MATCH = range(len(LABELS))
 
 
@@ -37,6 +38,7 @@ class Calibration(NamedTuple):
     bias: float = 0.0
     review_from: float = 0.0
     weights: Mapping[str, float] = {}  # of what `policy.comparison` finds
+    columns: Mapping[str, Sequence[float]] | None = None  # what each level of agreement adds; {}: a list can teach it, None: it must not
 
     @classmethod
     def of(cls, model: str) -> Self:
@@ -53,7 +55,15 @@ class Calibration(NamedTuple):
 
     def evidence(self, pairs: Iterable[tuple[Mapping[str, str], Mapping[str, str]]]) -> np.ndarray | float:
         """Return by how much the evidence of each pair of records moves its log-odds (pairs,); 0 where evidence has no weight."""
-        return weighed(self.weights, (comparison.vector(*pair) for pair in pairs)) if self.weights else 0.0
+        return weighed(self.weights, map(self.vector, pairs)) if self.weights else 0.0
+
+    def vector(self, pair: tuple[Mapping[str, str], Mapping[str, str]]) -> dict[str, float]:
+        """Return the comparison vector of a pair of records, with what the columns of its list say together."""
+        found = comparison.vector(*pair)
+        if self.columns:
+            agreed = comparison.levels(*pair)
+            found[COLUMNS] = sum(self.columns[name][level] for name, level in agreed.items() if name in self.columns)
+        return found
 
     def apply(self, rows: Sequence[Sequence[float]], evidence: np.ndarray | float = 0.0) -> np.ndarray:
         """Return the calibrated probabilities (pairs, 3) of a model's own ones, in the order of `LABELS`; `evidence` is that of the pairs."""

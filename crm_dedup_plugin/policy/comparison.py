@@ -4,6 +4,7 @@
 {'email same': 1.0, 'phone missing': 1.0, 'email alike': 1.0}
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -14,6 +15,8 @@ from crm_dedup_plugin.policy.fields import CONCEPTS, concept_of
 from crm_dedup_plugin.policy.names import fold
 
 ALIKE, MISSING = "alike", "missing"
+_CUTS = (55, 75, 90, 99.9)  # of the similarity of two values, from 0 to 100
+LEVELS = len(_CUTS) + 1
 
 
 def vector(record_a: Mapping[str, str], record_b: Mapping[str, str]) -> dict[str, float]:
@@ -30,6 +33,11 @@ def vector(record_a: Mapping[str, str], record_b: Mapping[str, str]) -> dict[str
     return found | dict.fromkeys(sorted(evidence.flags), 1.0)
 
 
+def levels(record_a: Mapping[str, str], record_b: Mapping[str, str]) -> dict[str, int]:
+    """Return how well each column agrees that both records have, whatever it means: from 0, unlike, to `LEVELS` - 1, the same."""
+    return {name: _level(*sorted((record_a[name], record_b[name]))) for name in sorted(record_a.keys() & record_b.keys())}
+
+
 def elsewhere(found: Mapping[str, float]) -> dict[str, float]:
     """Return what of a comparison vector other sources can have too: no column that is of this source alone."""
     return {name: value for name, value in found.items() if " " not in name or name.rpartition(" ")[0] in CONCEPTS}
@@ -38,6 +46,12 @@ def elsewhere(found: Mapping[str, float]) -> dict[str, float]:
 @lru_cache(maxsize=200_000)
 def _alike(a: str, b: str) -> float:
     return fuzz.ratio(_folded(a), _folded(b)) / 50 - 1
+
+
+@lru_cache(maxsize=200_000)
+def _level(a: str, b: str) -> int:
+    a, b = _folded(a), _folded(b)
+    return bisect_right(_CUTS, max(fuzz.ratio(a, b), fuzz.token_sort_ratio(a, b)))
 
 
 @lru_cache(maxsize=200_000)

@@ -26,9 +26,10 @@ CLOSE = 0.005  # of F1: as good as the best of the others
 
 
 OURS, BOOSTING, BOTH = "model, real sources too", "boosting, real sources too", "model and boosting, real sources too"
-EVIDENCE, WITHOUT_EXPORTS = "model and evidence", "model and evidence of public files alone"
-KINDS = (EVIDENCE, OURS, BOOSTING)
-MORE = (WITHOUT_EXPORTS, "model, generated pairs alone", BOTH)  # in the table of means alone
+COLUMNS, EVIDENCE, WITHOUT_EXPORTS = "model, evidence and columns", "model and evidence", "model and evidence of public files alone"
+COLUMNS_WITHOUT_EXPORTS = "the same, and columns"
+KINDS = (COLUMNS, OURS, BOOSTING)
+MORE = (EVIDENCE, WITHOUT_EXPORTS, COLUMNS_WITHOUT_EXPORTS, "model, generated pairs alone", BOTH)  # in the table of means alone
 SHOWN = {"AUROC": "auroc", "F1": "f1", "at best": "best_f1"}
 OTHERS = {"strings": "baseline-strings", "Splink": "baseline-splink", "policy": "baseline-policy"}  # F1 of links
 RIVALS = ("strings", "Splink")  # of `OTHERS`, those that are no part of how the model was taught
@@ -113,15 +114,20 @@ def taught(models: list[Scored], files: list[Path]) -> dict[Path, list_evidence.
     return {path: list_evidence.public(path, [one.odds[path.stem] for one in held_out(models, path.stem)]) for path in files}
 
 
-def with_evidence(models: list[Scored], sets: dict[Path, list_evidence.Taught], exports: Sequence[list_evidence.Taught] = ()) -> list[Scored]:
-    """Return the log-odds of each model with what evidence is worth in the files of other families, and in `exports`."""
+def with_evidence(
+    models: list[Scored], sets: dict[Path, list_evidence.Taught], exports: Sequence[list_evidence.Taught] = (), columns: bool = False
+) -> list[Scored]:
+    """Return the log-odds of each model with what evidence is worth in the files of other families, and in `exports`.
+
+    With `columns`, those of a file also say what they show without any label.
+    """
     found = [{} for _ in models]
     families = sorted({name for one in models for name in one.about["families"]})
     for path, one in sets.items():
         family = of_file(path, families) or path.stem
         fit = list_evidence.teach([*(other for there, other in sets.items() if not there.stem.startswith(family)), *exports])
         for odds, model in zip(found, models, strict=True):
-            odds[path.stem] = list_evidence.weigh(model.odds[path.stem], fit, one.vectors)
+            odds[path.stem] = list_evidence.weigh(model.odds[path.stem], fit, one.vectors, one.levels if columns else ())
     return [Scored(odds, model.labels, 0.0, model.about) for odds, model in zip(found, models, strict=True)]
 
 
@@ -146,14 +152,16 @@ def summarise(folder: Path, files: list[Path]) -> None:
     sets = taught(kinds.get(OURS, []), files)
     kinds[EVIDENCE] = with_evidence(kinds.get(OURS, []), sets, list_evidence.exports())
     kinds[WITHOUT_EXPORTS] = with_evidence(kinds.get(OURS, []), sets)
+    kinds[COLUMNS] = with_evidence(kinds.get(OURS, []), sets, list_evidence.exports(), columns=True)
+    kinds[COLUMNS_WITHOUT_EXPORTS] = with_evidence(kinds.get(OURS, []), sets, columns=True)
     found = {}
     for stem in (name for name in scored[0].odds if name != LISTS):
         there = {kind: usable for kind, ones in kinds.items() if (usable := held_out([one for one in ones if stem in one.odds], stem))}
         found[stem] = {kind: {"trainings": [one.about["name"] for one in ones], **measure(ones, stem)} for kind, ones in there.items()}
         if {OURS, BOOSTING} <= there.keys():
             found[stem]["ahead of boosting"] = ahead(there[OURS], there[BOOSTING], stem)
-        if {EVIDENCE, BOOSTING} <= there.keys():
-            found[stem]["ahead of boosting, with evidence"] = ahead(there[EVIDENCE], there[BOOSTING], stem)
+        if {COLUMNS, BOOSTING} <= there.keys():
+            found[stem]["ahead of boosting, with columns"] = ahead(there[COLUMNS], there[BOOSTING], stem)
         found[stem]["pairs"] = len(next(iter(there.values()))[0].labels[stem])
     write_atomically(
         RESULTS, json.dumps({"sets": found, "from": [one.about for one in scored], "resamples": RESAMPLES, "seed": SEED}, indent=2) + "\n"

@@ -16,6 +16,7 @@ import numpy as np
 
 from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.learning.calibrate import Fit, Prior, Vector, calibrate, probabilities, review_from
+from crm_dedup_plugin.matching import evidence
 from crm_dedup_plugin.matching.probability import Calibration, weighed
 from crm_dedup_plugin.policy import comparison
 
@@ -25,12 +26,13 @@ EXPORT = 2000  # pairs that an export counts as; those of one entity are as rare
 
 
 class Taught(NamedTuple):
-    """Labelled pairs: their log-odds, whether both are one entity, their evidence, and how often each counts."""
+    """Labelled pairs: their log-odds, whether both are one entity, their evidence, how often each counts, and how well columns agree."""
 
     odds: np.ndarray
     same: np.ndarray
     vectors: list[Vector]
     counts: np.ndarray
+    levels: evidence.Levels = ()
 
 
 def public(path: Path, odds: list[np.ndarray]) -> Taught:
@@ -38,7 +40,8 @@ def public(path: Path, odds: list[np.ndarray]) -> Taught:
     pairs = learning_data.load(path)
     same = np.array([pair.label for pair in pairs]) == 1
     vectors = [comparison.elsewhere(comparison.vector(*pair.records)) for pair in pairs]
-    return Taught(np.mean(odds, axis=0), same, vectors, PUBLIC / 2 / np.where(same, same.sum(), (~same).sum()))
+    levels = [comparison.levels(*pair.records) for pair in pairs]
+    return Taught(np.mean(odds, axis=0), same, vectors, PUBLIC / 2 / np.where(same, same.sum(), (~same).sum()), levels)
 
 
 def exports() -> list[Taught]:
@@ -49,13 +52,18 @@ def exports() -> list[Taught]:
 
 def teach(sets: Iterable[Taught]) -> Fit:
     """Return what the evidence in some sets is worth."""
-    odds, same, vectors, counts = zip(*sets, strict=True)
+    odds, same, vectors, counts, _ = zip(*sets, strict=True)
     return calibrate(*map(np.concatenate, (odds, same)), PRIOR, [vector for part in vectors for vector in part], np.concatenate(counts))
 
 
-def weigh(odds: np.ndarray, fit: Fit, vectors: list[Vector]) -> np.ndarray:
-    """Return the log-odds of pairs after their evidence."""
-    return fit.slope * odds + fit.bias + weighed(fit.weights, vectors)
+def weigh(odds: np.ndarray, fit: Fit, vectors: list[Vector], levels: evidence.Levels = ()) -> np.ndarray:
+    """Return the log-odds of pairs after their evidence, and after what their columns say without any label, from their `levels`."""
+    found = fit.slope * odds + fit.bias + weighed(fit.weights, vectors)
+    taught = evidence.learn(Calibration(**fit._asdict(), columns={}), found, levels)
+    if not taught.columns:
+        return found
+    said = [sum(taught.columns[name][level] for name, level in one.items()) for one in levels]
+    return taught.slope * odds + taught.bias + weighed(taught.weights, vectors) + said
 
 
 def learned(sets: Iterable[Taught]) -> Calibration:
@@ -63,4 +71,4 @@ def learned(sets: Iterable[Taught]) -> Calibration:
     sets = list(sets)
     fit, temperature = teach(sets), Calibration.of(str(embedded.folder())).temperature
     looked_at = np.mean([review_from(probabilities(one.odds, fit, one.vectors)) for one in sets])
-    return contact_evidence.packaged(fit, temperature, float(looked_at))
+    return contact_evidence.packaged(fit, temperature, float(looked_at))._replace(columns={})

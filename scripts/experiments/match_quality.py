@@ -30,7 +30,7 @@ ROOT = Path("outputs/matching")
 OURS = "ours"
 
 
-def ours(folder: Path, model: str | None, seed: int, further: list[str]) -> Iterator[dict]:
+def ours(folder: Path, model: str | None, variant: str, seed: int, further: list[str]) -> Iterator[dict]:
     """Yield the entry of `crm-dedup match` on a set; a run that is there goes on where it stopped."""
     if (family := match_sets.FAMILIES.get(folder.name)) in families(model or str(embedded.folder())):
         print(
@@ -44,7 +44,7 @@ def ours(folder: Path, model: str | None, seed: int, further: list[str]) -> Iter
         raise UserError(f"crm-dedup {shlex.join(words)} failed: its own words stand above")
     seconds = time.monotonic() - began
     yield {
-        "variant": "",
+        "variant": variant,
         "model": told_of(model),
         "seconds": round(seconds, 1),
         **of_run(run, folder, seed),
@@ -128,6 +128,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=match_sets.FOLDER, help="where published files lie, a folder each")
     parser.add_argument("--download", action="store_true", help="get the published files that are missing")
     parser.add_argument("--model", help="the model of `crm-dedup match --model`; further options go on to that command, such as --explain 0")
+    parser.add_argument("--variant", default="", help="what to call ours, where the model's calibration was changed by hand")
     options, further = parser.parse_known_args()
     print(HEAD, "|---" * HEAD.count(" | ") + "|---|", sep="\n")
     for name in options.sets:
@@ -135,10 +136,11 @@ def main() -> None:
         with (folder / "export.csv").open(encoding="utf-8", newline="") as file:
             rows = sum(1 for _ in csv.reader(file)) - 1
         for who in options.who:
-            found = ours(folder, options.model, options.seed, further) if who == OURS else peers(who, folder, options.seed)
+            found = ours(folder, options.model, options.variant, options.seed, further) if who == OURS else peers(who, folder, options.seed)
             for entry in found:
                 command = f"scripts/experiments/match_quality.py --sets {name} --who {who} --rows {options.rows} --seed {options.seed}"
                 command += f" --model {options.model}" if who == OURS and options.model else ""
+                command += f" --variant {shlex.quote(options.variant)}" if who == OURS and options.variant else ""
                 data = {file: digest([folder / file]) for file in ("export.csv", "truth.csv")}
                 keep({"set": name, "rows": rows, "seed": options.seed, "who": who, "data": data, "command": command, **entry})
 
