@@ -33,6 +33,7 @@ import embedded_reduction
 import engine_settings
 import free_first
 import held_out_tables
+import list_columns
 import learning_tables
 import mask_cost
 import match_end_to_end
@@ -110,6 +111,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "decide speed": lambda results: decide_speed.table(results / "decide_speed.json"),
     "families": lambda results: held_out_tables.by_set(results / "families.json"),
     "family means": lambda results: held_out_tables.means(results / "families.json"),
+    "list columns": lambda results: list_columns.table(results / "list_columns.json"),
     "populations": lambda results: held_out_tables.populations(results / "populations.json"),
     "matching": lambda results: match_tables.quality(results / "matching.json"),
     "answered": lambda results: match_tables.answered(results / "matching.json"),
