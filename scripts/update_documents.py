@@ -33,8 +33,8 @@ import embedded_reduction
 import engine_settings
 import free_first
 import held_out_tables
-import list_columns
 import learning_tables
+import list_columns
 import mask_cost
 import match_end_to_end
 import match_tables
