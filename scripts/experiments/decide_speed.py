@@ -22,6 +22,7 @@ from crm_dedup_plugin.matching import Matcher, pair_file
 from crm_dedup_plugin.pair.files import read_pairs
 
 RESULTS = Path("results/decide_speed.json")
+SHAPES = Path("outputs/shapes")  # where `model_shape.py` puts models with random weights
 
 
 def measure(model: str, data: Path, count: int, repeats: int) -> dict:
@@ -54,7 +55,8 @@ def table(results: Path) -> str:
         arm, decide = (statistics.median(one["pairs_per_second"][way]) for way in ("arm", "decide"))
         alike = f"{one['same_decisions']:.2%}" if "same_decisions" in one else "-"
         machine = one["hardware"]["name"]
-        rows.append([one["model"], machine, f"{one['pairs']:,}", f"{arm:,.1f}", f"{decide:,.1f}", f"{one['decide_of_arm']:.1f}", alike])
+        name = f"{Path(one['model']).name}, random weights" if Path(one["model"]).parent == SHAPES else one["model"]
+        rows.append([name, machine, f"{one['pairs']:,}", f"{arm:,.1f}", f"{decide:,.1f}", f"{one['decide_of_arm']:.1f}", alike])
     heads = ["model", "machine", "pairs", "vLLM, pairs/s", "decide, pairs/s", "times as fast", "same decisions"]
     return tabulate(rows, headers=heads, tablefmt="github", disable_numparse=True)
 
