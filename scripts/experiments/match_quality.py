@@ -30,7 +30,7 @@ ROOT = Path("outputs/matching")
 OURS = "ours"
 
 
-def ours(folder: Path, model: str | None, variant: str, seed: int, further: list[str]) -> Iterator[dict]:
+def ours(folder: Path, model: str | None, seed: int, further: list[str], variant: str = "") -> Iterator[dict]:
     """Yield the entry of `crm-dedup match` on a set; a run that is there goes on where it stopped."""
     if (family := match_sets.FAMILIES.get(folder.name)) in families(model or str(embedded.folder())):
         print(
@@ -136,7 +136,7 @@ def main() -> None:
         with (folder / "export.csv").open(encoding="utf-8", newline="") as file:
             rows = sum(1 for _ in csv.reader(file)) - 1
         for who in options.who:
-            found = ours(folder, options.model, options.variant, options.seed, further) if who == OURS else peers(who, folder, options.seed)
+            found = ours(folder, options.model, options.seed, further, options.variant) if who == OURS else peers(who, folder, options.seed)
             for entry in found:
                 command = f"scripts/experiments/match_quality.py --sets {name} --who {who} --rows {options.rows} --seed {options.seed}"
                 command += f" --model {options.model}" if who == OURS and options.model else ""
