@@ -25,8 +25,13 @@ def column(name: str, role: str = "evidence") -> dict:
     return {"name": name, "role": role, "concept": concept_of(name), "separator": None}
 
 
-def make(run: Path, files: dict[str, list[dict]], groups: list[list[int]], pairs: Pairs, reasoning: str = "Name alike.") -> Path:
-    """Write a run: records by file, the rows of each group of two and more, and the probabilities of pairs; return its folder."""
+def make(
+    run: Path, files: dict[str, list[dict]], groups: list[list[int]], pairs: Pairs, reasoning: str = "Name alike.", says: dict | None = None
+) -> Path:
+    """Write a run: records by file, the rows of each group of two and more, and the probabilities of pairs; return its folder.
+
+    `says` is what the columns of the list say.
+    """
     rows, sources, read = [], [], []
     for number, (path, records) in enumerate(files.items()):
         names = list(dict.fromkeys(name for record in records for name in record))
@@ -43,7 +48,7 @@ def make(run: Path, files: dict[str, list[dict]], groups: list[list[int]], pairs
     found = {"sources": sources, "files": read, "rows": sum(one["rows"] for one in read), "records": count, "kind": "contact", "link": link}
     _stage(run, "read", {"records.parquet": pa.Table.from_pylist(rows, schema=schema())}, found)
     _candidates(run, pairs, count)
-    decided = _decided(run, pairs, reasoning)
+    decided = _decided(run, pairs, reasoning, says)
     _grouped(run, count, groups, pairs, decided)
     _planned(run, [json.loads(row["values"]) for row in rows], groups, link)
     return run
@@ -57,7 +62,7 @@ def _candidates(run: Path, pairs: Pairs, records: int) -> None:
     _stage(run, "candidates", {"candidates.parquet": table}, report)
 
 
-def _decided(run: Path, pairs: Pairs, reasoning: str) -> dict[tuple[int, int], str]:
+def _decided(run: Path, pairs: Pairs, reasoning: str, says: dict | None = None) -> dict[tuple[int, int], str]:
     decided = {pair: LABELS[row.index(max(row))] for pair, row in pairs.items()}
     columns = [[a for a, _ in pairs], [b for _, b in pairs], *([row[at] for row in pairs.values()] for at in range(3)), list(decided.values())]
     kinds = {"a": "int64", "b": "int64", "duplicate": "float32", "possible": "float32", "no_match": "float32", "decision": "string"}
@@ -65,6 +70,7 @@ def _decided(run: Path, pairs: Pairs, reasoning: str) -> dict[tuple[int, int], s
     reasons = [{"a": a, "b": b, "decision": label, "reasoning": reasoning} for (a, b), label in decided.items() if label != LABELS[0]]
     counts = Counter(decided.values())
     report = {"pairs": len(pairs), "decisions": {label: counts[label] for label in LABELS}, "threshold": THRESHOLD, "model": "embedded"}
+    report["calibration"] = {"columns": says}
     files = {"shards/000000000000.parquet": table.drop_columns("decision")} if pairs else {}
     text = "".join(json.dumps(one) + "\n" for one in reasons)
     _stage(run, "decide", files | {"decisions.parquet": table, "reasons.jsonl": text}, report | {"calibrated": True, "pairs_per_second": 41.5})

@@ -23,6 +23,28 @@ def test_levels_are_the_same_whichever_record_comes_first(a, b):
     assert set(levels(a, a).values()) <= {LEVELS - 1}
 
 
+def test_columns_of_one_concept_are_compared_where_their_names_differ():
+    a, b = {"Email": "bo@x.example", "Ort": "Ulm", "Code": "7"}, {"E-mail": "BO@x.example", "Town": "Bonn", "Key": "7"}
+    assert levels(a, b) == levels(b, a) == {"email": LEVELS - 1, "city": 0}
+    assert levels({"email": "bo@x.example", "Mail": "a@x.example"}, {"email": "bo@x.example", "E-mail": "b@y.example"}) == {"email": LEVELS - 1}
+
+
+NAMES = [("Ann", "Lee"), ("Bo", "Orr"), ("Cy", "Li"), ("Ann", "Orr"), ("李", "王")]
+PEOPLE = [{"Full name": f"{last}, {first}", "First": first, "Last": last, "City": city} for (first, last), city in zip(NAMES * 4, "abcde" * 4, strict=True)]
+
+
+@given(st.permutations(range(len(PEOPLE))))
+def test_a_column_that_repeats_others_counts_once(order):
+    assert evidence.repeated(PEOPLE[at] for at in order) == {"Full name"}
+
+
+def test_a_column_repeats_others_only_where_nearly_all_of_its_words_do():
+    nicknames = [one | {"Nickname": one["First"] if at < 17 else f"x{at}"} for at, one in enumerate(PEOPLE)]
+    assert evidence.repeated(nicknames) == {"Full name"}
+    assert evidence.repeated([]) == evidence.repeated([{}, {"City": "a"}, {"Code": "*"}]) == set()
+    assert evidence.repeated([{"Lead": "yes", "Won": "yes"}] * 3) == {"Lead"}  # of two that are the same, one is left
+
+
 def a_list(columns: int, pairs: int = 2000, seed: int = 7) -> tuple[np.ndarray, np.ndarray, list[dict[str, int]]]:
     """Log-odds of a model that is hardly sure, the truth, and columns that agree more often where it is one entity."""
     rng = np.random.default_rng(seed)
@@ -33,8 +55,7 @@ def a_list(columns: int, pairs: int = 2000, seed: int = 7) -> tuple[np.ndarray, 
 
 
 def said(calibration: Calibration, z: np.ndarray, found: list[dict[str, int]]) -> np.ndarray:
-    told = [sum(calibration.columns[name][level] for name, level in one.items()) for one in found]
-    return (z - GENERAL.bias) / GENERAL.slope * calibration.slope + calibration.bias + np.array(told)
+    return (z - GENERAL.bias) / GENERAL.slope * calibration.slope + calibration.bias + list(map(calibration.said, found))
 
 
 def test_a_list_shows_what_its_columns_say_without_any_answer():

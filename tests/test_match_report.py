@@ -38,7 +38,8 @@ def records(values: tuple[str, ...]) -> list[dict]:
 
 def hostile(folder, values: tuple[str, ...], name: str = "run"):
     pairs = {(0, 1): PROBABILITIES[0], (1, 2): PROBABILITIES[1], (2, 4): PROBABILITIES[3], (3, 4): PROBABILITIES[2], (5, 6): PROBABILITIES[4]}
-    return make(folder / name, {f"{values[0].replace('/', '')}.csv": records(values)}, [[0, 1, 2]], pairs, values[1])
+    says = {value: [-1.0 - at, 0.0, 0.1, 0.0, 1.5] for at, value in enumerate(values)}
+    return make(folder / name, {f"{values[0].replace('/', '')}.csv": records(values)}, [[0, 1, 2]], pairs, values[1], says)
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +180,20 @@ def test_one_of_anything_is_told_as_one(tmp_path, capsys):
     assert [found for text in (*pages, capsys.readouterr().err) for found in wrong.findall(text)] == []
     assert "1 pair is to be merged, and right with a probability of 90.0%" in pages[0]
     assert f"Decide about the pair that waits: `crm-dedup review {run}` asks you" in pages[0] and f"<code>crm-dedup review {run}</code>" in pages[1]
+
+
+def test_what_each_column_says_is_drawn_from_the_middle(tmp_path, browser):
+    says = {"Email": [-2.0, 0.0, 0.1, 0.0, 2.9957], "Ort": [0.0, -0.6931, 0.0, 0.0, 0.0], "phone": [-1.0, 0.0, 0.0, 0.0, -0.5]}
+    run = make(tmp_path / "run", {"a.csv": records(HARMLESS)}, [[0, 1, 2]], {(0, 1): PROBABILITIES[0]}, says=says)
+    with watched(browser, write(run).as_uri()) as open_page:
+        page = open_page(390)
+        rows = page.locator(".says tbody tr").all()
+        told = [row.locator("th, td").all_inner_texts() for row in rows]
+        bars = [[[bar.get_attribute(one) for one in ("x", "width")] for bar in row.locator("rect").all()] for row in rows]
+    said = [["Email", "× 20", "÷ 7.4"], ["Ort", "× 1.0", "÷ 2.0"], ["phone", "÷ 1.6", "÷ 2.7"]]
+    assert [[cell for cell in row if cell.strip()] for row in told] == said
+    assert bars[0] == [["50.0%", "50.0%"], ["16.62%", "33.38%"]] and bars[2] == [["41.65%", "8.35%"], ["33.31%", "16.69%"]]
+    assert "| Email | × 20 | ÷ 7.4 |" in (run / "6-report" / "report.md").read_text(encoding="utf-8")
 
 
 def test_only_what_joins_counts_for_the_expected_precision(tmp_path):

@@ -36,10 +36,12 @@ class Start(NamedTuple):
         told, learned = run_folder.report(run, "decide"), result.of(run)
         name = learned["from"] if learned and told["model"] == learned["model"] else told["model"]
         model = _folder(models.resolve(name))
-        calibration = deciding.of_list(run, Records(run), deciding.before_answers(run, model, Calibration.of(model)))
         sha256 = model_digest(model)
         key = json.loads((run_folder.folder(run, "decide") / run_folder.KEY).read_text(encoding="utf-8"))
         decided = key["stage"].get("model_sha256") == sha256
+        if decided and told["model"] == name:
+            return cls(name, model, sha256, deciding.calibration(run), decided)
+        calibration = deciding.of_list(run, Records(run), deciding.before_answers(run, model, Calibration.of(model)))
         threshold = told["threshold"] if told["model"] == name else deciding.merges_from(calibration)
         return cls(name, model, sha256, calibration._replace(threshold=threshold), decided)
 

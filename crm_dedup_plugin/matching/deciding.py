@@ -84,7 +84,7 @@ def calibration(run: Path) -> Calibration:
 def of_list(run: Path, records: Records, general: Calibration) -> Calibration:
     """Return a general calibration with what the columns of the run's own list say, if it lets a list teach that."""
     pairs, rows = arrays(run)
-    return evidence.of_list(records, pairs.tolist(), log_odds(rows), general)
+    return evidence.of_list(records, pairs, log_odds(rows), general)
 
 
 def candidates(run: Path) -> list[Rows]:
@@ -191,7 +191,7 @@ def _each(matcher: Matcher, records: Records, shards: Sequence[Sequence[Rows]], 
 def _decided(run: Path, records: Records, calibration: Calibration) -> dict[str, int]:
     """Write the decisions about all candidates, and return how many there are of each."""
     pairs, rows = arrays(run)
-    rows = calibration.apply(rows, evidence.of_pairs(records, pairs.tolist(), calibration))
+    rows = calibration.apply(rows, evidence.of_pairs(records, pairs, calibration))
     labels = calibration.labels(rows)
     write_table(_table(pairs, rows, labels), run_folder.folder(run, "decide") / DECISIONS)
     return {label: int((labels == at).sum()) for at, label in enumerate(LABELS)}

@@ -4,12 +4,14 @@ A model that reads two records knows what they mean, but not how this list was m
 The candidates show it, as in the model of Fellegi and Sunter (1969): the general probabilities say roughly which pairs are one entity, and
 how often each column agrees among these and among the others is what its agreement says. The mean of both log-odds says it better, so that
 a second step starts from it. One column alone has nothing to be compared with: what several classes of pairs look like can be learned from
-three columns (Allman, Matias and Rhodes 2009), so lists with fewer keep the general weights.
+three columns (Allman, Matias and Rhodes 2009), so lists with fewer keep the general weights. A column that repeats others, such as a full
+name beside its parts, would count the same twice, and is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy.special import expit, logit
@@ -21,6 +23,7 @@ from crm_dedup_plugin.matching.records import Records
 from crm_dedup_plugin.pair.record import Record
 from crm_dedup_plugin.policy import comparison
 from crm_dedup_plugin.policy.comparison import LEVELS
+from crm_dedup_plugin.policy.names import fold
 
 PART = 20_000  # pairs that a process looks at in one go
 
@@ -28,15 +31,15 @@ LEAST_COLUMNS, LEAST_PAIRS = 3, 50
 FILLED = 0.05  # of the pairs: a column that fewer pairs have twice tells them little, and does not count
 STEPS = 2  # chosen on lists that no result is about, as are the levels
 SMOOTHED = 5.0  # pairs of each kind that are as all pairs are
-SAMPLE = 100_000  # pairs: more do not change the weights
+SAMPLE, SAMPLE_OF_RECORDS = 100_000, 10_000  # more do not change the weights
 RAREST = 1e-4  # the least share of pairs of one entity
+REPEATED = 0.9  # of its values: a column of whose words the others of a record have so many repeats them
 
-Rows = Sequence[tuple[int, int]]
 Levels = Sequence[Mapping[str, int]]  # of `comparison.levels`, one entry a pair
 
 
-def of_pairs(records: Records, rows: Rows, calibration: Calibration, what: str = "evidence") -> np.ndarray | float:
-    """Return `Calibration.evidence` of all pairs of rows, with progress under the name `what`."""
+def of_pairs(records: Records, rows: np.ndarray, calibration: Calibration, what: str = "evidence") -> np.ndarray | float:
+    """Return `Calibration.evidence` of all pairs of rows (n, 2), with progress under the name `what`."""
     if not calibration.weights:
         return 0.0
     found, say = [np.empty(0)], shown(f"decide: {what}", "pairs", len(rows))
@@ -46,25 +49,47 @@ def of_pairs(records: Records, rows: Rows, calibration: Calibration, what: str =
     return np.concatenate(found)
 
 
-def of_list(records: Records, rows: Rows, log_odds: np.ndarray, general: Calibration) -> Calibration:
+def of_list(records: Records, rows: np.ndarray, log_odds: np.ndarray, general: Calibration) -> Calibration:
     """Return a general calibration with what the columns of a list say, if it lets a list teach that.
 
-    `rows` are all candidates, and `log_odds` (n,) what the model says of them.
+    `rows` (n, 2) are all candidates, and `log_odds` (n,) what the model says of them.
     """
     if general.columns != {} or not len(rows):
         return general
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(int))
-    rows = [rows[at] for at in chosen]
+    rows, log_odds = rows[chosen], log_odds[chosen]
     levels = [one for part in process.spread(_levels, _parts(records, rows)) for one in part]
-    return learn(general, general.slope * log_odds[chosen] + general.bias + of_pairs(records, rows, general, "columns of this list"), levels)
+    levels = telling(levels, (records.evidence(row) for row in np.unique(rows)[:SAMPLE_OF_RECORDS].tolist()))
+    return learn(general, general.slope * log_odds + general.bias + of_pairs(records, rows, general, "columns of this list"), levels)
 
 
-def _parts(records: Records, rows: Rows) -> Iterator[tuple[list[tuple[Record, Record]]]]:
-    return ((list(records.pairs(rows[begin : begin + PART])),) for begin in range(0, len(rows), PART))
+def _parts(records: Records, rows: np.ndarray) -> Iterator[tuple[list[tuple[Record, Record]]]]:
+    return ((list(records.pairs(rows[begin : begin + PART].tolist())),) for begin in range(0, len(rows), PART))
 
 
 def _levels(pairs: Sequence[tuple[Record, Record]]) -> Levels:
     return [comparison.levels(*pair) for pair in pairs]
+
+
+def telling(levels: Levels, records: Iterable[Record]) -> Levels:
+    """Return the levels of pairs without the columns that repeat others in the records of the list."""
+    names = repeated(records)
+    return [{name: level for name, level in one.items() if name not in names} for one in levels]
+
+
+def repeated(records: Iterable[Record]) -> set[str]:
+    """Return the columns whose words the other columns of a record have too, those of many words first: a full name, not its parts."""
+    words = [{name: set(fold(value).split()) or {value} for name, value in record.items()} for record in records]
+    filled, lengths = Counter(name for one in words for name in one), Counter()
+    for one in words:
+        lengths.update({name: len(found) for name, found in one.items()})
+    names: set[str] = set()
+    for name in sorted(filled, key=lambda name: (-lengths[name] / filled[name], name)):
+        there = [one for one in words if name in one]
+        others = (set().union(*(found for other, found in one.items() if other != name and other not in names)) for one in there)
+        if sum(one[name] <= other for one, other in zip(there, others, strict=True)) >= REPEATED * len(there):
+            names.add(name)
+    return names
 
 
 def learn(general: Calibration, log_odds: np.ndarray, levels: Levels) -> Calibration:

@@ -60,10 +60,11 @@ class Calibration(NamedTuple):
     def vector(self, pair: tuple[Mapping[str, str], Mapping[str, str]]) -> dict[str, float]:
         """Return the comparison vector of a pair of records, with what the columns of its list say together."""
         found = comparison.vector(*pair)
-        if self.columns:
-            agreed = comparison.levels(*pair)
-            found[COLUMNS] = sum(self.columns[name][level] for name, level in agreed.items() if name in self.columns)
-        return found
+        return found | {COLUMNS: self.said(comparison.levels(*pair))} if self.columns else found
+
+    def said(self, levels: Mapping[str, int]) -> float:
+        """Return what the columns of a pair say together, from the levels on which they agree; a column that taught nothing says nothing."""
+        return sum(self.columns[name][level] for name, level in levels.items() if name in self.columns)
 
     def apply(self, rows: Sequence[Sequence[float]], evidence: np.ndarray | float = 0.0) -> np.ndarray:
         """Return the calibrated probabilities (pairs, 3) of a model's own ones, in the order of `LABELS`; `evidence` is that of the pairs."""

@@ -11,7 +11,7 @@ from functools import lru_cache
 from rapidfuzz import fuzz
 
 from crm_dedup_plugin.policy.evidence import ONLY_A, ONLY_B, compare
-from crm_dedup_plugin.policy.fields import CONCEPTS, concept_of
+from crm_dedup_plugin.policy.fields import CONCEPTS, by_concept, concept_of
 from crm_dedup_plugin.policy.names import fold
 
 ALIKE, MISSING = "alike", "missing"
@@ -34,8 +34,17 @@ def vector(record_a: Mapping[str, str], record_b: Mapping[str, str]) -> dict[str
 
 
 def levels(record_a: Mapping[str, str], record_b: Mapping[str, str]) -> dict[str, int]:
-    """Return how well each column agrees that both records have, whatever it means: from 0, unlike, to `LEVELS` - 1, the same."""
-    return {name: _level(*sorted((record_a[name], record_b[name]))) for name in sorted(record_a.keys() & record_b.keys())}
+    """Return how well each column agrees that both records have, whatever it means: from 0, unlike, to `LEVELS` - 1, the same.
+
+    What is in a column that the other record lacks is compared with the other's column of the same concept, and has that name.
+
+    >>> levels({"City": "York", "Email": "bo@x.example"}, {"City": "Hull", "E-mail": "bo@x.example"})
+    {'City': 1, 'email': 4}
+    """
+    shared = record_a.keys() & record_b.keys()
+    found = {name: _level(*sorted((record_a[name], record_b[name]))) for name in sorted(shared)}
+    a, b = (by_concept({name: value for name, value in record.items() if name not in shared}) for record in (record_a, record_b))
+    return found | {concept: _level(*sorted((a[concept], b[concept]))) for concept in sorted(a.keys() & b.keys() - found.keys())}
 
 
 def elsewhere(found: Mapping[str, float]) -> dict[str, float]:

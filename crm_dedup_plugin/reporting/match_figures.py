@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from crm_dedup_plugin.reporting.match_tables import Point
@@ -42,6 +42,14 @@ class Curve(NamedTuple):
     mark: tuple[float, float] | None
 
 
+class Said(NamedTuple):
+    """What values of a column do to the odds of one entity: the factor in words, and a bar from the middle as (x, width) in percent."""
+
+    factor: str
+    x: float
+    width: float
+
+
 def bar(title: str, about: str, parts: Sequence[tuple[str, str, int]]) -> Bar:
     """Return a bar from (name, kind, count) of its parts."""
     whole = sum(count for *_, count in parts)
@@ -72,6 +80,26 @@ def curve(points: Sequence[Point], used: Point | None) -> Curve:
     across = [(x(round(tick)), f"{tick:,.0f}") for tick in ticks(0, most) if tick <= most and float(tick).is_integer()]
     upward = [(y(tick), f"{tick:.{digits}%}") for tick in ys]
     return Curve(line, area, across, upward, (x(used.pairs), y(used.precision)) if used else None)
+
+
+def columns(weights: Mapping[str, Sequence[float]]) -> list[tuple[str, Said, Said]]:
+    """Return each column with what values that are the same say, and the least alike: `weights` are the log-odds of its levels of agreement.
+
+    Those that say most come first. A level that no pair has weighs 0.
+
+    >>> columns({"Email": [0.0, -0.5, 0.0, 0.0, 1.0]})
+    [('Email', Said(factor='× 2.7', x=50.0, width=50.0), Said(factor='÷ 1.6', x=25.0, width=25.0))]
+    """
+    ends = {name: (row[-1], next((one for one in row[:-1] if one), 0.0)) for name, row in weights.items()}
+    most = max((abs(one) for pair in ends.values() for one in pair), default=0.0) or 1.0
+    order = sorted(ends, key=lambda name: (min(ends[name]) - max(ends[name]), name))
+    return [(name, *(_said(one, 50 * one / most) for one in ends[name])) for name in order]
+
+
+def _said(weight: float, length: float) -> Said:
+    factor = math.exp(abs(weight))
+    told = f"{'÷' if weight < 0 else '×'} {factor:,.{int(factor < 9.95)}f}"
+    return Said(told, round(50 + min(length, 0.0), 2), round(abs(length), 2))
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:

@@ -97,6 +97,7 @@ def _context(run: Path) -> dict[str, Any]:
         "curve": match_figures.curve(points, used) if points else None,
         "used": used,
         "thresholds": _thresholds(points, used),
+        "says": [(printable(CONCEPTS.get(name, name), 60), *said) for name, *said in match_figures.columns(_taught(decided))[:COLUMNS]],
         "sizes": match_figures.sizes(grouped["sizes"]),
         "groups": [match_examples.group(one, records, sources) for one in groups],
         "examples": {label: [match_examples.pair(one, records, sources, threshold) for one in found] for label, found in decisions.items()},
@@ -112,6 +113,11 @@ def _context(run: Path) -> dict[str, Any]:
         "roles": ROLES,
         "concepts": CONCEPTS,
     }
+
+
+def _taught(decided: dict) -> dict[str, list[float]]:
+    """Return what each column of the list was found to say, empty where the list did not teach that."""
+    return decided.get("calibration", {}).get("columns") or {}
 
 
 def _gain(run: Path) -> str | None:

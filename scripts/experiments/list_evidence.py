@@ -41,6 +41,7 @@ def public(path: Path, odds: list[np.ndarray]) -> Taught:
     same = np.array([pair.label for pair in pairs]) == 1
     vectors = [comparison.elsewhere(comparison.vector(*pair.records)) for pair in pairs]
     levels = [comparison.levels(*pair.records) for pair in pairs]
+    levels = evidence.telling(levels, (record for pair in pairs for record in pair.records))
     return Taught(np.mean(odds, axis=0), same, vectors, PUBLIC / 2 / np.where(same, same.sum(), (~same).sum()), levels)
 
 
@@ -62,8 +63,7 @@ def weigh(odds: np.ndarray, fit: Fit, vectors: list[Vector], levels: evidence.Le
     taught = evidence.learn(Calibration(**fit._asdict(), columns={}), found, levels)
     if not taught.columns:
         return found
-    said = [sum(taught.columns[name][level] for name, level in one.items()) for one in levels]
-    return taught.slope * odds + taught.bias + weighed(taught.weights, vectors) + said
+    return taught.slope * odds + taught.bias + weighed(taught.weights, vectors) + list(map(taught.said, levels))
 
 
 def learned(sets: Iterable[Taught]) -> Calibration:

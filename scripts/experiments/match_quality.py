@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=match_sets.FOLDER, help="where published files lie, a folder each")
     parser.add_argument("--download", action="store_true", help="get the published files that are missing")
     parser.add_argument("--model", help="the model of `crm-dedup match --model`; further options go on to that command, such as --explain 0")
-    parser.add_argument("--variant", default="", help="what to call ours, where the model's calibration was changed by hand")
+    parser.add_argument("--variant", default="", help="what to call ours, where its calibration or threshold is another one")
     options, further = parser.parse_known_args()
     print(HEAD, "|---" * HEAD.count(" | ") + "|---|", sep="\n")
     for name in options.sets:
@@ -141,6 +141,7 @@ def main() -> None:
                 command = f"scripts/experiments/match_quality.py --sets {name} --who {who} --rows {options.rows} --seed {options.seed}"
                 command += f" --model {options.model}" if who == OURS and options.model else ""
                 command += f" --variant {shlex.quote(options.variant)}" if who == OURS and options.variant else ""
+                command += f" {shlex.join(further)}" if who == OURS and further else ""
                 data = {file: digest([folder / file]) for file in ("export.csv", "truth.csv")}
                 keep({"set": name, "rows": rows, "seed": options.seed, "who": who, "data": data, "command": command, **entry})
 

@@ -8,8 +8,9 @@ from tabulate import tabulate
 from crm_dedup_plugin.inference import embedded
 from crm_dedup_plugin.reporting.tables import precise
 
-ALONE, GENERAL = "model alone", "general weights"  # ours on lists: without any weights, and without those of the list's own columns
-ON_LISTS = {ALONE: ", alone", GENERAL: ", general weights"}
+# Ours on lists: without any weights, without those of the list's own columns, and with a merge of all that is more likely one entity than not.
+ALONE, GENERAL, LIKELY = "model alone", "general weights", "at 0.5"
+ON_LISTS = {ALONE: ", alone", GENERAL: ", general weights", LIKELY: ", --threshold 0.5"}
 TAKEN = {"before": "nothing", "calibrated": "a calibration"}
 WHO = {"ours": "this package", "splink": "Splink 5", "dedupe": "dedupe", "goldenmatch": "GoldenMatch"}
 
@@ -32,7 +33,7 @@ def answered(results: Path) -> str:
     """Return what weights of evidence and answers are worth on each set that was answered about."""
     entries = [one for one in json.loads(results.read_text(encoding="utf-8")) if one["who"] == "ours"]
     sets, rows = {(one["set"], one["rows"]) for one in entries if "answers" in one}, []
-    entries = [one for one in entries if (one["set"], one["rows"]) in sets]
+    entries = [one for one in entries if (one["set"], one["rows"]) in sets and one["variant"] != LIKELY]
     for one in sorted(entries, key=lambda one: (one["set"], [*ON_LISTS, one["variant"]].index(one["variant"]), sum(one.get("answers", {}).values()))):
         numbers = [
             precise(one["pairs"]["f1"]),
