@@ -183,14 +183,14 @@ def test_one_of_anything_is_told_as_one(tmp_path, capsys):
 
 
 def test_what_each_column_says_is_drawn_from_the_middle(tmp_path, browser):
-    says = {"Email": [-2.0, 0.0, 0.1, 0.0, 2.9957], "Ort": [0.0, -0.6931, 0.0, 0.0, 0.0], "phone": [-1.0, 0.0, 0.0, 0.0, -0.5]}
+    says = {"Email": [-2.0, 0.0, 0.1, 0.0, 2.9957], "birth": [0.0, -0.6931, 0.0, 0.0, 0.0], "phone": [-1.0, 0.0, 0.0, 0.0, -0.5]}  # of a concept
     run = make(tmp_path / "run", {"a.csv": records(HARMLESS)}, [[0, 1, 2]], {(0, 1): PROBABILITIES[0]}, says=says)
     with watched(browser, write(run).as_uri()) as open_page:
         page = open_page(390)
         rows = page.locator(".says tbody tr").all()
         told = [row.locator("th, td").all_inner_texts() for row in rows]
         bars = [[[bar.get_attribute(one) for one in ("x", "width")] for bar in row.locator("rect").all()] for row in rows]
-    said = [["Email", "× 20", "÷ 7.4"], ["Ort", "× 1.0", "÷ 2.0"], ["phone", "÷ 1.6", "÷ 2.7"]]
+    said = [["Email", "× 20", "÷ 7.4"], ["date of birth", "× 1.0", "÷ 2.0"], ["phone", "÷ 1.6", "÷ 2.7"]]
     assert [[cell for cell in row if cell.strip()] for row in told] == said
     assert bars[0] == [["50.0%", "50.0%"], ["16.62%", "33.38%"]] and bars[2] == [["41.65%", "8.35%"], ["33.31%", "16.69%"]]
     assert "| Email | × 20 | ÷ 7.4 |" in (run / "6-report" / "report.md").read_text(encoding="utf-8")

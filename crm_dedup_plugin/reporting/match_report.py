@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from crm_dedup_plugin.matching import run_folder
 from crm_dedup_plugin.matching.progress import many
-from crm_dedup_plugin.matching.records import Records
+from crm_dedup_plugin.matching.records import Records, Source
 from crm_dedup_plugin.pair.answer import LABELS
 from crm_dedup_plugin.policy.fields import CONCEPTS
 from crm_dedup_plugin.reporting import learn_report, match_examples, match_fields, match_figures, match_tables
@@ -97,7 +97,7 @@ def _context(run: Path) -> dict[str, Any]:
         "curve": match_figures.curve(points, used) if points else None,
         "used": used,
         "thresholds": _thresholds(points, used),
-        "says": [(printable(CONCEPTS.get(name, name), 60), *said) for name, *said in match_figures.columns(_taught(decided))[:COLUMNS]],
+        "says": [(_named(name, sources), *said) for name, *said in match_figures.columns(_taught(decided))[:COLUMNS]],
         "sizes": match_figures.sizes(grouped["sizes"]),
         "groups": [match_examples.group(one, records, sources) for one in groups],
         "examples": {label: [match_examples.pair(one, records, sources, threshold) for one in found] for label, found in decisions.items()},
@@ -120,11 +120,17 @@ def _taught(decided: dict) -> dict[str, list[float]]:
     return decided.get("calibration", {}).get("columns") or {}
 
 
+def _named(name: str, sources: list[Source]) -> str:
+    """Return what to call a column, or a concept that columns of different names have in common."""
+    own = any(name == column.name for source in sources for column in source.columns)
+    return printable(name if own else CONCEPTS.get(name, name), 60)
+
+
 def _gain(run: Path) -> str | None:
     return learn_report.gain(run, run_folder.report(run, "decide")["model"])
 
 
-def _file(found: dict, source) -> dict:
+def _file(found: dict, source: Source) -> dict:
     """Return what was read of a file, its text fit to be shown."""
     skipped = [{**one, "reason": printable(one["reason"], 300)} for one in found.get("skipped", [])]
     notes = [printable(note, 400) for note in found.get("notes", [])]
