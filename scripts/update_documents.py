@@ -47,7 +47,7 @@ MARKS = re.compile(r"(<!-- ([\w -]+): begin -->\n)(.*?)(<!-- \2: end -->)", re.D
 DEMO = "demo"
 SHAPES = tuple(f"{name}{weights}" for name in ("qwen3-4b", "llama32-3b", "phi4mini", "mistral7b") for weights in ("", "-fp8"))
 OTHER_ENGINES = ("engines/two-engines.json", "engines/qwen3-4b-fp8-h200.json", "engines/smollm2-135m-before.json")
-ENGINES = ("engines/smollm2-135m.json", *(f"{name}/benchmark.json" for name in SHAPES))
+ENGINES = ("engines/embedded-h200.json", "engines/smollm2-135m.json", *(f"{name}/benchmark.json" for name in SHAPES))
 
 
 def demo(results: Path) -> str:

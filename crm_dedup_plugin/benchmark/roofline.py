@@ -56,12 +56,14 @@ def mps() -> bool:
 
 
 def _measured(dtype: str, seconds: float = 2.0) -> tuple[float, float]:
-    """Return FLOP/s of the best square matrix product and bytes/s of the best copy (read and written), `seconds` each."""
+    """Return FLOP/s of the best square matrix product and bytes/s of the best copy (read and written), `seconds` each, on all cores."""
     import torch
     from torch.utils.benchmark import Timer
 
+    cores = len(os.sched_getaffinity(0))
+
     def best(statement: str, **names) -> float:
-        return min(Timer(statement, globals=names, num_threads=torch.get_num_threads()).blocked_autorange(min_run_time=seconds).times)
+        return min(Timer(statement, globals=names, num_threads=cores).blocked_autorange(min_run_time=seconds).times)
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     source = torch.ones(2**26, device=device)

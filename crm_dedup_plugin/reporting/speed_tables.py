@@ -24,18 +24,21 @@ def benchmark(result: dict) -> str:
 
 
 def overview(results: Sequence[dict]) -> str:
-    """Return one row for each benchmark: throughput with many pairs, latency with one."""
+    """Return one row for each benchmark: its machine where they differ, throughput with many pairs, latency with one."""
+    machines = [f"{result['hardware']['name']}, vLLM {result['versions']['vllm']}" for result in results]
+    differ = len(set(machines)) > 1
 
     def offline(result: dict, arm: str) -> str:
         one = result["offline"].get(arm)
         return f"{interval(one['pairs_per_second'], rate)}, {one['share_of_limit']:.0%}" if one else ""
 
     rows = []
-    for result in results:
+    for result, machine in zip(results, machines, strict=True):
         alone = next((level for level in result["online"] or [] if level["concurrency"] == 1), None)
         rows.append(
             [
                 Path(result["model"]).name + (", random weights" if result["random_weights"] else ""),
+                *([machine] if differ else []),
                 result["quantization"] or result["dtype"],
                 str(result["engines"]) + (" (MPS)" if result.get("mps") else ""),
                 *(offline(result, arm) for arm in ("full", "decision")),
@@ -45,9 +48,8 @@ def overview(results: Sequence[dict]) -> str:
             ]
         )
     rates = ["whole answers/s, of the limit", "one token, pairs/s, of the limit"]
-    heads = ["", "weights", "engines", *rates, "tokens per answer", "cost of the schema", "one pair, p50 / p95 / p99 ms"]
-    machines = ", ".join(dict.fromkeys(f"{result['hardware']['name']}, vLLM {result['versions']['vllm']}" for result in results))
-    return f"{machines}; median (least-most) of the repeats\n\n{table(heads, rows)}"
+    heads = ["", *(["machine"] if differ else []), "weights", "engines", *rates, "tokens per answer", "cost of the schema", "one pair, p50 / p95 / p99 ms"]
+    return f"{'' if differ else machines[0] + '; '}median (least-most) of the repeats\n\n{table(heads, rows)}"
 
 
 def _title(result: dict) -> str:

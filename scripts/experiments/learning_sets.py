@@ -2,7 +2,8 @@
 
 Three registers of persons come from the generator DupeHell, in an environment of its own (peers/). `--patents` names the file
 ``patent_example/patstat_input.csv`` of the examples of dedupe, with ``patstat_reference.csv`` beside it. Candidates are found as
-`crm-dedup match` finds them; half of the pairs are of one entity. Writes ``outputs/learning/sets/NAME.jsonl``.
+`crm-dedup match` finds them; half of the pairs are of one entity. Writes ``outputs/learning/sets/NAME.jsonl``, and the whole lists to
+``outputs/learning/sets/work/NAME/``: ``export.csv``, and ``truth.csv`` with the entity of each id.
 """
 
 import argparse
@@ -26,6 +27,7 @@ RECORDS, PAIRS = 4000, 1200
 def pairs_of(name: str, rows: list[dict], seed: int) -> list[dict]:
     """Return labelled pairs of records that blocking finds; a row's ``entity`` is the truth, and no evidence."""
     records, found = known.find(rows, SETS / "work" / name)
+    keep_truth(rows, SETS / "work" / name)
     rng = random.Random(f"{name} {seed}")
     chosen = [(pair, int(same)) for same, pairs in found.items() for pair in rng.sample(pairs, min(PAIRS // 2, len(pairs)))]
     rng.shuffle(chosen)
@@ -33,6 +35,14 @@ def pairs_of(name: str, rows: list[dict], seed: int) -> list[dict]:
         {"pair_id": f"{name}-{number:05}", "label": same, "record_a": records.evidence(a), "record_b": records.evidence(b)}
         for number, ((a, b), same) in enumerate(chosen, start=1)
     ]
+
+
+def keep_truth(rows: list[dict], folder: Path) -> None:
+    """Write the entity of each record beside the list that has none."""
+    with (folder / "truth.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["id", "entity"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def patents(path: Path) -> list[dict]:
