@@ -35,6 +35,7 @@ import free_first
 import held_out_tables
 import learning_tables
 import list_columns
+import list_threshold
 import mask_cost
 import match_end_to_end
 import match_tables
@@ -112,6 +113,7 @@ BLOCKS: dict[str, Callable[[Path], str]] = {
     "families": lambda results: held_out_tables.by_set(results / "families.json"),
     "family means": lambda results: held_out_tables.means(results / "families.json"),
     "list columns": lambda results: list_columns.table(results / "list_columns.json"),
+    "list threshold": lambda results: list_threshold.table(results / "list_threshold.json"),
     "populations": lambda results: held_out_tables.populations(results / "populations.json"),
     "matching": lambda results: match_tables.quality(results / "matching.json"),
     "answered": lambda results: match_tables.answered(results / "matching.json"),
