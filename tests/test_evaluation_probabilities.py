@@ -13,7 +13,7 @@ from compact_pairs import generate
 from crm_dedup_plugin.benchmark import offline, summarise
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.evaluation import probabilities
-from crm_dedup_plugin.inference import engine, grammar, pool
+from crm_dedup_plugin.inference import engine, grammar, pool, transformers_engine
 from crm_dedup_plugin.inference.engine import DECISION, FULL
 from crm_dedup_plugin.inference.transformers_engine import TransformersEngine
 from crm_dedup_plugin.pair import tokens
@@ -128,7 +128,7 @@ def test_two_engines_share_the_pairs_of_a_benchmark(benchmark):
     assert multiprocessing.active_children() == []
 
 
-def test_vllm_and_transformers_answer_alike(embedded_model, measured, benchmark):
+def test_vllm_and_transformers_answer_alike(embedded_model, measured, benchmark, monkeypatch):
     """Under the same grammar, with the same weights in the same precision."""
     engine, asked = TransformersEngine(str(embedded_model)), [(row["record_a"], row["record_b"]) for row in ROWS]
     for mine, its in zip(engine.ask(DECISION, asked).answers, measured, strict=True):
@@ -137,6 +137,9 @@ def test_vllm_and_transformers_answer_alike(embedded_model, measured, benchmark)
     assert its.again == 0, "a trained model writes freely what the grammar leads to"
     assert mine.answers == its.answers[:2] and mine.lengths == its.lengths[:2]
     assert not any(reply.truncated for reply in its.answers) and all(reply.answer for reply in its.answers)
+    monkeypatch.setattr(transformers_engine, "ROWS", 3)
+    together, again = engine.write(tokens.batch_prompt_ids(engine.tokenizer, asked[:4]), 200)
+    assert together == list(zip(its.answers[:4], its.lengths[:4], strict=True)) and again == 0, "as a GPU writes them"
 
 
 @pytest.fixture
@@ -169,6 +172,14 @@ def test_an_untrained_model_is_soon_asked_under_the_grammar_alone(untrained, mon
     assert all(reply.answer or reply.truncated for reply in found[0].answers)
     assert [row == pytest.approx(other, abs=1e-3) for row, other in zip(after, before, strict=True)] == [True] * len(ROWS)
     assert len({tuple(round(value, 2) for value in row) for row in before}) == len(ROWS), "pairs that could be told apart"
+
+
+def test_what_an_untrained_model_writes_together_is_under_the_grammar(untrained):
+    asked = [(row["record_a"], row["record_b"]) for row in ROWS[:3]]
+    model = TransformersEngine(untrained)
+    made, again = model.write(tokens.batch_prompt_ids(model.tokenizer, asked), 32)
+    alone = model.ask(FULL, asked, 32)
+    assert again == len(asked) and made == list(zip(alone.answers, alone.lengths, strict=True))
 
 
 def test_what_the_grammar_would_have_written_is_told_from_the_rest(tokenizer):

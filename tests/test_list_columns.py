@@ -30,7 +30,9 @@ def test_columns_of_one_concept_are_compared_where_their_names_differ():
 
 
 NAMES = [("Ann", "Lee"), ("Bo", "Orr"), ("Cy", "Li"), ("Ann", "Orr"), ("李", "王")]
-PEOPLE = [{"Full name": f"{last}, {first}", "First": first, "Last": last, "City": city} for (first, last), city in zip(NAMES * 4, "abcde" * 4, strict=True)]
+PEOPLE = [
+    {"Full name": f"{last}, {first}", "First": first, "Last": last, "City": city} for (first, last), city in zip(NAMES * 4, "abcde" * 4, strict=True)
+]
 
 
 @given(st.permutations(range(len(PEOPLE))))

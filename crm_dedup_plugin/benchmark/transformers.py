@@ -14,7 +14,7 @@ from crm_dedup_plugin import process
 from crm_dedup_plugin.benchmark.plan import Workload
 from crm_dedup_plugin.inference import engine, grammar
 from crm_dedup_plugin.inference.engine import Pair
-from crm_dedup_plugin.inference.transformers_engine import load
+from crm_dedup_plugin.inference.transformers_engine import generate, load
 from crm_dedup_plugin.pair import tokens
 from crm_dedup_plugin.pair.answer import parse
 from crm_dedup_plugin.storage import write_atomically
@@ -29,18 +29,18 @@ def measure(model, tokenizer, work: Workload) -> dict:
     def repeat(chosen: Sequence[Pair], batch: int) -> list[dict]:
         runs = []
         for at in range(work.repeats):
-            runs.append(generate(model, tokenizer, chosen, work, batch))
+            runs.append(run(model, tokenizer, chosen, work, batch))
             rate = len(chosen) / runs[-1]["seconds"]
             print(f"transformers, batch {batch} {at + 1}/{work.repeats}: {rate:.2f} pairs/s", flush=True)
         return runs
 
     pairs, _ = work.load()
-    generate(model, tokenizer, pairs[:1], work, 1)
+    run(model, tokenizer, pairs[:1], work, 1)
     found = {"batch_1": repeat(pairs[: min(ALONE, work.baseline_pairs)], 1), "batch_largest": None}
     for batch in (size for size in work.batches if size <= len(pairs)):
         chosen = pairs[: max(batch, work.baseline_pairs // batch * batch)]
         try:
-            generate(model, tokenizer, chosen[:batch], work, batch)
+            run(model, tokenizer, chosen[:batch], work, batch)
             return found | {"batch_largest": repeat(chosen, batch)}
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
@@ -48,23 +48,15 @@ def measure(model, tokenizer, work: Workload) -> dict:
     return found
 
 
-def generate(model, tokenizer, pairs: Sequence[Pair], work: Workload, batch: int) -> dict:
+def run(model, tokenizer, pairs: Sequence[Pair], work: Workload, batch: int) -> dict:
     """Return one run over `pairs`, the longest first, in static batches with padding on the left."""
-    import torch
-
-    began, texts, made = time.perf_counter(), [], 0
+    began, made = time.perf_counter(), []
     prompts = sorted(tokens.batch_prompt_ids(tokenizer, pairs), key=len, reverse=True)
     for at in range(0, len(prompts), batch):
-        asked = tokenizer.pad({"input_ids": prompts[at : at + batch]}, padding_side="left", return_tensors="pt").to(model.device)
-        processors = [grammar.SchemaProcessor(lambda: work.model)]
-        with torch.inference_mode():
-            out = model.generate(**asked, max_new_tokens=work.max_tokens, do_sample=False, logits_processor=processors)
-        answers = out[:, asked["input_ids"].shape[1] :]
-        texts += tokenizer.batch_decode(answers, skip_special_tokens=True)
-        made += int((answers != model.generation_config.pad_token_id).sum())
-    valid = sum(parse(text) is not None for text in texts)
+        made += generate(model, prompts[at : at + batch], work.max_tokens, [grammar.SchemaProcessor(lambda: work.model)])
+    valid = sum(parse(text) is not None for text in tokenizer.batch_decode(made, skip_special_tokens=True))
     seconds = time.perf_counter() - began
-    return {"batch_size": batch, "pairs": len(pairs), "seconds": seconds, "output_tokens": made, "valid_json": valid / len(pairs)}
+    return {"batch_size": batch, "pairs": len(pairs), "seconds": seconds, "output_tokens": sum(map(len, made)), "valid_json": valid / len(pairs)}
 
 
 def main() -> None:

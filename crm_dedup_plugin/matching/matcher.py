@@ -23,7 +23,7 @@ from crm_dedup_plugin.pair.record import Record, RecordError, check, normalise
 
 NONE, REVIEW, ALL = EXPLAIN = ("none", "review", "all")
 AUTO, TRANSFORMERS, VLLM = BACKENDS = ("auto", "transformers", "vllm")
-FEW, CPU_FEW = 16, 48  # whole answers that Transformers writes sooner than vLLM starts, with a GPU and without
+FEW, CPU_FEW = 512, 48  # whole answers that Transformers writes sooner than vLLM starts, with a GPU and without
 SHARD, GPU_SHARD = 64, 16_384  # pairs that are asked about together; with a GPU many, since it waits between two shards
 READS = 2  # how a model is shown records, raised with each change: letter case is evened out
 _encode = json.JSONEncoder(ensure_ascii=False).encode

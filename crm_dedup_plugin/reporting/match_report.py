@@ -70,6 +70,7 @@ def _write(run: Path, folder: Path) -> dict:
 def _context(run: Path) -> dict[str, Any]:
     read, candidates, decided, grouped, plan = (run_folder.report(run, stage) for stage in run_folder.STAGES[:-1])
     sources, base = Records(run).sources, match_tables.connect(run)
+    taught = decided.get("calibration", {}).get("columns") or {}  # by the list itself
     points = match_tables.curve(base)
     used = match_tables.at(points, decided["threshold"] or 0.0)
     decisions = {label: match_tables.examples(base, label, EXAMPLES) for label in LABELS}
@@ -97,7 +98,7 @@ def _context(run: Path) -> dict[str, Any]:
         "curve": match_figures.curve(points, used) if points else None,
         "used": used,
         "thresholds": _thresholds(points, used),
-        "says": [(_named(name, sources), *said) for name, *said in match_figures.columns(_taught(decided))[:COLUMNS]],
+        "says": [(_named(name, sources), *said) for name, *said in match_figures.columns(taught)[:COLUMNS]],
         "sizes": match_figures.sizes(grouped["sizes"]),
         "groups": [match_examples.group(one, records, sources) for one in groups],
         "examples": {label: [match_examples.pair(one, records, sources, threshold) for one in found] for label, found in decisions.items()},
@@ -113,11 +114,6 @@ def _context(run: Path) -> dict[str, Any]:
         "roles": ROLES,
         "concepts": CONCEPTS,
     }
-
-
-def _taught(decided: dict) -> dict[str, list[float]]:
-    """Return what each column of the list was found to say, empty where the list did not teach that."""
-    return decided.get("calibration", {}).get("columns") or {}
 
 
 def _named(name: str, sources: list[Source]) -> str:

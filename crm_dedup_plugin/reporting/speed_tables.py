@@ -48,7 +48,16 @@ def overview(results: Sequence[dict]) -> str:
             ]
         )
     rates = ["whole answers/s, of the limit", "one token, pairs/s, of the limit"]
-    heads = ["", *(["machine"] if differ else []), "weights", "engines", *rates, "tokens per answer", "cost of the schema", "one pair, p50 / p95 / p99 ms"]
+    heads = [
+        "",
+        *(["machine"] if differ else []),
+        "weights",
+        "engines",
+        *rates,
+        "tokens per answer",
+        "cost of the schema",
+        "one pair, p50 / p95 / p99 ms",
+    ]
     return f"{'' if differ else machines[0] + '; '}median (least-most) of the repeats\n\n{table(heads, rows)}"
 
 

@@ -19,7 +19,7 @@ def quality(results: Path) -> str:
     """Return what groups are worth on each set: ours, on lists also with less, and the recommended set-up of each peer."""
     entries = [one for one in json.loads(results.read_text(encoding="utf-8")) if one["variant"] in ("", "recommended") or _less_on_list(one)]
     places = list(dict.fromkeys(one["set"] for one in entries))
-    entries.sort(key=lambda one: (places.index(one["set"]), list(WHO).index(one["who"])))
+    entries.sort(key=lambda one: (places.index(one["set"]), list(WHO).index(one["who"]), ["", "recommended", *ON_LISTS].index(one["variant"])))
     heads = ["set", "records", "who", "precision", "recall", "F1 of pairs", "B-cubed F1", "wrong merges in 1,000", "merged or in review"]
     rows = []
     for one in entries:
