@@ -193,7 +193,8 @@ def test_what_each_column_says_is_drawn_from_the_middle(tmp_path, browser):
     said = [["Email", "× 20", "÷ 7.4"], ["date of birth", "× 1.0", "÷ 2.0"], ["phone", "÷ 1.6", "÷ 2.7"]]
     assert [[cell for cell in row if cell.strip()] for row in told] == said
     assert bars[0] == [["50.0%", "50.0%"], ["16.62%", "33.38%"]] and bars[2] == [["41.65%", "8.35%"], ["33.31%", "16.69%"]]
-    assert "| Email | × 20 | ÷ 7.4 |" in (run / "6-report" / "report.md").read_text(encoding="utf-8")
+    text = (run / "6-report" / "report.md").read_text(encoding="utf-8")
+    assert "| Email | × 20 | ÷ 7.4 |" in text and "× 5 makes one person five times as likely, ÷ 5 five times less likely" in text
 
 
 def test_only_what_joins_counts_for_the_expected_precision(tmp_path):
