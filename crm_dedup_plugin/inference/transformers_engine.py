@@ -62,7 +62,7 @@ def _slices(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
 
 
 class TransformersEngine:
-    """One model in this process: asked about many pairs at a time, but for whole answers without a GPU."""
+    """One model in this process, asked about many pairs at a time; without a GPU it writes whole answers one after the other."""
 
     def __init__(self, model: str):
         from crm_dedup_plugin.inference import grammar

@@ -31,7 +31,7 @@ LEAST_COLUMNS, LEAST_PAIRS = 3, 50
 FILLED = 0.05  # of the pairs: a column that fewer pairs have twice tells them little, and does not count
 STEPS = 2  # chosen on lists that no result is about, as are the levels
 SMOOTHED = 5.0  # pairs of each kind that are as all pairs are
-SAMPLE, SAMPLE_OF_RECORDS = 100_000, 10_000  # more do not change the weights
+PAIRS, RECORDS = 100_000, 2_000  # of a sample: more do not change the weights
 RAREST = 1e-4  # the least share of pairs of one entity
 REPEATED = 0.9  # of its values: a column of whose words the others of a record have so many repeats them
 
@@ -56,11 +56,15 @@ def of_list(records: Records, rows: np.ndarray, log_odds: np.ndarray, general: C
     """
     if general.columns != {} or not len(rows):
         return general
-    chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(int))
-    rows, log_odds = rows[chosen], log_odds[chosen]
+    rows, log_odds = _sample(rows, PAIRS), _sample(log_odds, PAIRS)
     levels = [one for part in process.spread(_levels, _parts(records, rows)) for one in part]
-    levels = telling(levels, (records.evidence(row) for row in np.unique(rows)[:SAMPLE_OF_RECORDS].tolist()))
+    levels = telling(levels, map(records.evidence, _sample(np.unique(rows), RECORDS).tolist()))
     return learn(general, general.slope * log_odds + general.bias + of_pairs(records, rows, general, "columns of this list"), levels)
+
+
+def _sample(items: np.ndarray, most: int) -> np.ndarray:
+    """Return at most so many items, evenly spread."""
+    return items[np.unique(np.linspace(0, len(items) - 1, min(len(items), most)).astype(int))]
 
 
 def _parts(records: Records, rows: np.ndarray) -> Iterator[tuple[list[tuple[Record, Record]]]]:
@@ -83,12 +87,14 @@ def repeated(records: Iterable[Record]) -> set[str]:
     filled, lengths = Counter(name for one in words for name in one), Counter()
     for one in words:
         lengths.update({name: len(found) for name, found in one.items()})
+    counts = [Counter(word for found in one.values() for word in found) for one in words]  # in how many columns of a record
     names: set[str] = set()
     for name in sorted(filled, key=lambda name: (-lengths[name] / filled[name], name)):
-        there = [one for one in words if name in one]
-        others = (set().union(*(found for other, found in one.items() if other != name and other not in names)) for one in there)
-        if sum(one[name] <= other for one, other in zip(there, others, strict=True)) >= REPEATED * len(there):
+        there = [(one[name], count) for one, count in zip(words, counts, strict=True) if name in one]
+        if sum(all(count[word] > 1 for word in found) for found, count in there) >= REPEATED * len(there):
             names.add(name)
+            for found, count in there:
+                count.subtract(found)
     return names
 
 

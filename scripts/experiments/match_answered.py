@@ -45,13 +45,13 @@ def measure(folder: Path, seed: int, count: int, model: str | None) -> dict:
     run, source = RUNS / f"answered-{folder.name}-{count}", match_quality.run_of(folder, model)
     shutil.rmtree(run, ignore_errors=True)
     shutil.copytree(source, run)
-    words = ("match", str(folder / "export.csv"), "--run", run.name, "--explain", "0", *(("--model", model) if model else ()))
-    command(*words, "--until", "plan")
+    words = ("match", str(folder / "export.csv"), "--run", run.name, "--explain", "0")
+    command(*words, *(("--model", model) if model else ()), "--until", "plan")
     answer(run, match_sets.truth(folder), count)
     began = time.monotonic()
     command("learn", run.name, "--no-tuning")
     learned = time.monotonic() - began
-    command(*words, "--until", "group")
+    command(*words, "--until", "group")  # with what was learned, which --model would leave out
     found = result.report(run)
     return {
         "variant": f"after {count} answers",
