@@ -157,6 +157,15 @@ def test_the_real_stages_are_told_as_they_are(tmp_path, browser):
     assert conflicts > 10 and f"In {conflicts} fields the records of a group hold different values" in text
 
 
+def test_many_pairs_that_wait_are_a_reason_to_learn(tmp_path):
+    people = [{"Email": f"ann{at}@lee.example"} for at in range(52)]
+    for waiting, told in ((49, False), (50, True)):
+        pairs = {(0, at + 1): (0.2, 0.7, 0.1) for at in range(waiting)}
+        run = make(tmp_path / f"run{waiting}", {"people.csv": people}, [], pairs)
+        text = (write(run).parent / "report.md").read_text(encoding="utf-8")
+        assert (f"once 50 pairs are answered, `crm-dedup learn {run}` fits" in text) == told == ("crm-dedup learn" in text)
+
+
 def test_a_file_without_ids_is_to_be_replaced_as_a_whole(tmp_path):
     path = tmp_path / "people.csv"
     people = [f",Ann,Lee{at // 2},ann.lee{at // 2}@acme.example,Lead,New,Sam,Marketing contact,{at}" for at in range(4)]

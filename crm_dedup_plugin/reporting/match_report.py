@@ -24,6 +24,7 @@ from crm_dedup_plugin.storage import write_atomically
 HTML = "report.html"
 EXAMPLES, WAITING, GROUPS, MEMBERS, CONFLICTS, COLUMNS = 4, 10, 4, 6, 10, 60  # how many are shown
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+MANY_WAIT = 50  # pairs from which on it pays to learn from answers: results/matching.json shows by how much
 DUPLICATE, POSSIBLE, NO_MATCH = LABELS
 COLORS = {DUPLICATE: "yes", POSSIBLE: "maybe", NO_MATCH: "no"}
 CRMS = {"hubspot": "HubSpot", "salesforce": "Salesforce", "dynamics": "Dynamics 365", "pipedrive": "Pipedrive", "zoho": "Zoho"}
@@ -102,6 +103,7 @@ def _context(run: Path) -> dict[str, Any]:
         "sizes": match_figures.sizes(grouped["sizes"]),
         "groups": [match_examples.group(one, records, sources) for one in groups],
         "examples": {label: [match_examples.pair(one, records, sources, threshold) for one in found] for label, found in decisions.items()},
+        "many_wait": MANY_WAIT,
         "why": why,
         "waiting": [match_examples.pair(one, records, sources, None) for one in waiting],
         "conflicts": match_examples.conflicts(run, CONFLICTS) if plan["conflicts"] else [],
