@@ -6,7 +6,6 @@ and calibrates as `crm-dedup learn` does, as if a person had answered about ever
 """
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from crm_dedup_plugin.provenance import digest, versions
 from crm_dedup_plugin.storage import write_atomically
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import command
 import match_sets
 
 CRM, ROWS, SEEDS, FOLDER = "zoho", 10_000, (8, 9), Path("outputs/evidence")
@@ -38,9 +38,7 @@ def decided(seed: int) -> tuple[Path, Path]:
         folder.mkdir(parents=True, exist_ok=True)
         export.write(ROWS, seed, file, CRM, force=True)
         export.truth_of(file).replace(folder / "truth.csv")
-    words = ["match", str(file), "--run", run.name, "--until", "decide", "--explain", "0"]
-    if subprocess.run([sys.executable, "-m", "crm_dedup_plugin", *words]).returncode:
-        raise UserError(f"crm-dedup {' '.join(words)} failed: its own words stand above")
+    command.run("match", str(file), "--run", run.name, "--until", "decide", "--explain", "0")
     return folder, run
 
 

@@ -6,11 +6,10 @@ by their truth. Runs that are there go on. Writes ``results/list_threshold.json`
 
 import argparse
 import json
-import shlex
-import subprocess
 import sys
 from pathlib import Path
 
+import command
 import learning_sets
 import match_quality
 from tabulate import tabulate
@@ -28,9 +27,7 @@ LISTS = learning_sets.SETS / "work"
 def measure(folder: Path, threshold: float, seed: int) -> dict:
     """Return what the groups of a list are worth where merges need so much; raises UserError where the command fails."""
     run = Path("runs") / f"list-{folder.name}"
-    words = ["match", str(folder / "export.csv"), "--run", run.name, "--until", "group", "--explain", "0", "--threshold", str(threshold)]
-    if subprocess.run([sys.executable, "-m", "crm_dedup_plugin", *words]).returncode:
-        raise UserError(f"crm-dedup {shlex.join(words)} failed: its own words stand above")
+    command.run("match", str(folder / "export.csv"), "--run", run.name, "--until", "group", "--explain", "0", "--threshold", str(threshold))
     return match_quality.of_run(run, folder, seed)
 
 

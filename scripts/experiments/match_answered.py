@@ -5,12 +5,14 @@ by the truth; then `crm-dedup learn` and `crm-dedup match`. Keeps one entry for 
 """
 
 import argparse
+import functools
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import command
 import match_quality
 import match_sets
 
@@ -23,12 +25,7 @@ from crm_dedup_plugin.review.board import Board
 
 COUNTS = (50, 100, 300)
 RUNS = Path("runs")
-
-
-def command(*words: str) -> None:
-    """Run a command of the package to its end."""
-    if subprocess.run([sys.executable, "-m", "crm_dedup_plugin", *words], stdout=subprocess.DEVNULL).returncode:
-        raise UserError(f"crm-dedup {' '.join(words)} failed: its own words stand above")
+quietly = functools.partial(command.run, stdout=subprocess.DEVNULL)
 
 
 def answer(run: Path, truth: dict[str, str], count: int) -> None:
@@ -46,12 +43,12 @@ def measure(folder: Path, seed: int, count: int, model: str | None) -> dict:
     shutil.rmtree(run, ignore_errors=True)
     shutil.copytree(source, run)
     words = ("match", str(folder / "export.csv"), "--run", run.name, "--explain", "0")
-    command(*words, *(("--model", model) if model else ()), "--until", "plan")
+    quietly(*words, *(("--model", model) if model else ()), "--until", "plan")
     answer(run, match_sets.truth(folder), count)
     began = time.monotonic()
-    command("learn", run.name, "--no-tuning")
+    quietly("learn", run.name, "--no-tuning")
     learned = time.monotonic() - began
-    command(*words, "--until", "group")  # with what was learned, which --model would leave out
+    quietly(*words, "--until", "group")  # with what was learned, which --model would leave out
     found = result.report(run)
     return {
         "variant": f"after {count} answers",

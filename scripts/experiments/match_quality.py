@@ -8,12 +8,12 @@ that they ask for. Keeps ``results/matching.json``: one entry a set, who, model 
 import argparse
 import csv
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import command
 import group_scores
 import match_peers
 import match_sets
@@ -40,8 +40,7 @@ def ours(folder: Path, model: str | None, seed: int, further: list[str], variant
     run = run_of(folder, model)
     words = ["match", str(folder / "export.csv"), "--run", run.name, "--until", "group", *(["--model", model] if model else []), *further]
     began = time.monotonic()
-    if subprocess.run([sys.executable, "-m", "crm_dedup_plugin", *words]).returncode:
-        raise UserError(f"crm-dedup {shlex.join(words)} failed: its own words stand above")
+    command.run(*words)
     seconds = time.monotonic() - began
     yield {
         "variant": variant,
@@ -138,12 +137,12 @@ def main() -> None:
         for who in options.who:
             found = ours(folder, options.model, options.seed, further, options.variant) if who == OURS else peers(who, folder, options.seed)
             for entry in found:
-                command = f"scripts/experiments/match_quality.py --sets {name} --who {who} --rows {options.rows} --seed {options.seed}"
-                command += f" --model {options.model}" if who == OURS and options.model else ""
-                command += f" --variant {shlex.quote(options.variant)}" if who == OURS and options.variant else ""
-                command += f" {shlex.join(further)}" if who == OURS and further else ""
+                asked = f"scripts/experiments/match_quality.py --sets {name} --who {who} --rows {options.rows} --seed {options.seed}"
+                asked += f" --model {options.model}" if who == OURS and options.model else ""
+                asked += f" --variant {shlex.quote(options.variant)}" if who == OURS and options.variant else ""
+                asked += f" {shlex.join(further)}" if who == OURS and further else ""
                 data = {file: digest([folder / file]) for file in ("export.csv", "truth.csv")}
-                keep({"set": name, "rows": rows, "seed": options.seed, "who": who, "data": data, "command": command, **entry})
+                keep({"set": name, "rows": rows, "seed": options.seed, "who": who, "data": data, "command": asked, **entry})
 
 
 if __name__ == "__main__":
