@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crm_dedup_plugin.matching.candidates.keys import RULES
+from crm_dedup_plugin.matching.candidates.keys import RULES, WORD_BITS
 
 if TYPE_CHECKING:
     import duckdb
@@ -19,6 +19,7 @@ _JOINED = 50  # pairs a record that are made before the best of them are chosen
 _WORD, _WORDS = len(RULES), len(RULES) + 1  # the two rules that follow: one very rare word, two rare words
 _RARE, _CHOSEN = 200, 8  # records that share a word which is still rare; rarest words of a record that are tried
 NAMES = (*(rule.name for rule in RULES), "one rare word", "two rare words")
+_HALF = (1 << 31) - 1  # bits of each of two words in the number of their block
 _LARGEST = (*(rule.largest for rule in RULES), 4, 10)
 
 
@@ -30,7 +31,7 @@ def connect(spill: Path) -> "duckdb.DuckDBPyConnection":
     settings = {"memory_limit": MEMORY, "temp_directory": str(spill), "threads": len(os.sched_getaffinity(0)), "preserve_insertion_order": False}
     for name, value in {**settings, "enable_progress_bar": False}.items():
         database.execute(f"SET {name} = ?", [value])
-    database.execute("CREATE TABLE rules (rule UTINYINT, largest BIGINT)")
+    database.execute("CREATE TABLE rules (rule TINYINT, largest BIGINT)")
     database.executemany("INSERT INTO rules VALUES (?, ?)", list(enumerate(_LARGEST)))
     return database
 
@@ -44,14 +45,14 @@ def count(database: "duckdb.DuckDBPyConnection", records: Path, folder: Path, li
     # A word is one number: first how many records have it, so that the rarest are the least.
     database.execute(f"""
         CREATE TABLE words AS
-        WITH word AS (SELECT row, hash(kind, key) AS word FROM {read.format("words")}),
-        rare AS (SELECT word, count(*) AS records FROM word GROUP BY word HAVING records BETWEEN 2 AND {_RARE})
-        SELECT row, min((records::UBIGINT << 56) | (word >> 8), {_CHOSEN}) AS words FROM word JOIN rare USING (word) GROUP BY row""")
+        WITH word AS (SELECT row, word FROM {read.format("words")}),
+        rare AS (SELECT word, count(*) AS records FROM word GROUP BY word HAVING count(*) BETWEEN 2 AND {_RARE})
+        SELECT row, array_slice(list_sort(list((records << {WORD_BITS}) | word)), 1, {_CHOSEN}) AS words FROM word JOIN rare USING (word) GROUP BY row""")
     database.execute(f"""
         CREATE TABLE entries AS
-        SELECT row, rule, hash(rule, key) AS block FROM {read.format("keys")}
-        UNION ALL SELECT row, {_WORD}::UTINYINT, unnest(list_filter(words, lambda word: word >> 56 <= {_LARGEST[_WORD]})) FROM words
-        UNION ALL SELECT row, {_WORDS}::UTINYINT, hash(word, unnest(list_filter(words, lambda other: other > word)))
+        SELECT row, rule, block FROM {read.format("keys")}
+        UNION ALL SELECT row, {_WORD}::TINYINT, unnest(list_filter(words, lambda word: word >> {WORD_BITS} <= {_LARGEST[_WORD]})) FROM words
+        UNION ALL SELECT row, {_WORDS}::TINYINT, ((word & {_HALF}) << 31) | (unnest(list_filter(words, lambda other: other > word)) & {_HALF})
         FROM (SELECT row, words, unnest(words) AS word FROM words)""")
     database.execute("DROP TABLE words")
     database.execute(f"CREATE VIEW origin AS SELECT row, {'source' if link else '0'} AS source FROM read_parquet('{quoted(records)}')")

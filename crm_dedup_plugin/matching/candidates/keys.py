@@ -1,4 +1,7 @@
-"""From records to their keys: ``keys/00000.parquet ...`` with one row a key, and ``words/...`` with one row a word of a record."""
+"""From records to their keys, as numbers: ``keys/00000.parquet ...`` with one row a key, ``words/...`` with one row a word of a record.
+
+DuckDB makes the numbers, whatever engine goes on with them: the same keys are the same blocks everywhere.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +18,12 @@ if TYPE_CHECKING:
     import pyarrow
 
 BATCH = 10_000  # records a task
+WORD_BITS = 55  # of the number of a word; 8 more, in front of it, count its records
+# No engine needs more than 63 bits, since some have no unsigned numbers.
+_NUMBERED = {
+    "keys": "SELECT row, rule, (hash(rule, key) >> 1)::BIGINT AS block, key FROM found",
+    "words": f"SELECT row, (hash(kind, word) >> {64 - WORD_BITS})::BIGINT AS word FROM found",
+}
 _RULE = {"rule": str, "parts": [str], "largest": str}
 _TABLES = load("rules", {"contact": [_RULE], "account": [_RULE]}, Path(__file__).parent)
 
@@ -76,6 +85,7 @@ def _batches(path: Path) -> Iterator["pyarrow.RecordBatch"]:
 
 
 def _write(path: str, layouts: Sequence[Layout], batch: "pyarrow.RecordBatch") -> tuple[int, int]:
+    import duckdb
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -90,9 +100,11 @@ def _write(path: str, layouts: Sequence[Layout], batch: "pyarrow.RecordBatch") -
         word_rows += [row] * len(tokens)
         kinds += [layouts[source].kind] * len(tokens)
         words += tokens
-    types = {"row": pa.int64(), "rule": pa.uint8(), "kind": pa.string(), "key": pa.string()}
-    tables = {"keys": {"row": key_rows, "rule": rules, "key": keys}, "words": {"row": word_rows, "kind": kinds, "key": words}}
-    for name, table in tables.items():
-        arrays = {column: pa.array(values, types[column]) for column, values in table.items()}
-        pyarrow.parquet.write_table(pa.table(arrays), path.format(name), compression="zstd")
+    types = {"row": pa.int64(), "rule": pa.int8(), "key": pa.string(), "kind": pa.string(), "word": pa.string()}
+    tables = {"keys": {"row": key_rows, "rule": rules, "key": keys}, "words": {"row": word_rows, "kind": kinds, "word": words}}
+    with duckdb.connect(config={"threads": 1}) as database:
+        for name, table in tables.items():
+            database.register("found", pa.table({column: pa.array(values, types[column]) for column, values in table.items()}))
+            numbered = database.execute(_NUMBERED[name]).to_arrow_table()
+            pyarrow.parquet.write_table(numbered, path.format(name), compression="zstd")
     return batch.num_rows, blank

@@ -109,7 +109,7 @@ def _write_blocks(database: "duckdb.DuckDBPyConnection", work: Path, path: Path)
     """Write every cut block with its key; returns the rule, key, records and pairs of the largest."""
     found = database.execute(f"""
         SELECT DISTINCT rule, key, records, pairs
-        FROM (SELECT rule, key, hash(rule, key) AS block FROM read_parquet('{blocking.quoted(work)}/keys/*.parquet'))
+        FROM read_parquet('{blocking.quoted(work)}/keys/*.parquet')
         JOIN (SELECT rule, block, records, pairs FROM blocks WHERE cut) USING (rule, block)
         ORDER BY pairs DESC, rule, key""").fetchall()
     text = io.StringIO()
