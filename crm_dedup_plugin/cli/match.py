@@ -1,5 +1,6 @@
 """Commands about a run: make a merge plan of a CRM export, show it to a person, and learn from the answers."""
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -50,6 +51,8 @@ def _match_options(command: Parser) -> None:
     command.option("--profile", explanation, None, "recognised by the headers", type=Path, metavar="FILE")
     explanation = "How many candidate pairs a record may have, on average."
     command.option("--candidates", explanation, 10.0, "10", type=above_zero(float), metavar="N")
+    explanation = "What finds the candidates: duckdb, spark (on this machine), or the address of a Spark master, as in spark://HOST:7077."
+    command.option("--blocking", explanation, None, "duckdb", type=_engine, metavar="ENGINE")
     explanation = "Merge pairs whose calibrated probability of DUPLICATE is at least this; the rest go to review."
     command.option("--threshold", explanation, None, "the model's own, at least 0.995", type=PROBABILITY, metavar="P")
     command.option("--explain", "How many of the pairs that wait for a person get a reasoning.", 200, type=COUNT, metavar="PAIRS")
@@ -58,6 +61,15 @@ def _match_options(command: Parser) -> None:
     command.option("--until", explanation, LAST, type=one_of("matching.run_folder:STAGES"), metavar="STAGE")
     price = {"type": above_zero(float), "metavar": "PRICE"}
     command.option("--price-per-hour", "The price of this machine; then progress says what the decisions cost.", None, "none", **price)
+
+
+def _engine(text: str) -> str:
+    from crm_dedup_plugin.matching.candidates import spark
+
+    try:
+        return spark.engine(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def place(run: str | None, files: list[Path]) -> Path:
@@ -80,12 +92,14 @@ def _learned(run: Path) -> str:
 @quiet()
 def _run_match(options) -> None:
     from crm_dedup_plugin.matching import pipeline, read, run_folder
+    from crm_dedup_plugin.matching.candidates import spark
     from crm_dedup_plugin.reporting import match_report
 
     read.check(options.files, options.profile)  # before there is a folder for the run
-    run = place(options.name, options.files)
+    run, engine = place(options.name, options.files), options.blocking or spark.DUCKDB
+    spark.check(engine)
     settings = pipeline.Settings(
-        options.profile, options.candidates, options.threshold, options.explain, options.price_per_hour, options.primary, options.until
+        options.profile, options.candidates, options.threshold, options.explain, options.price_per_hour, options.primary, options.until, engine
     )
     with run_folder.alone(run), opened(options, options.model or _learned(run)) as matcher:
         found = pipeline.match(run, options.files, matcher, settings)

@@ -20,6 +20,7 @@ class Settings(NamedTuple):
     price: float | None = None  # of an hour of this machine
     primary: str = "most_complete"  # which record of a group stays
     until: str = run_folder.STAGES[-1]  # the last stage
+    engine: str = "duckdb"  # what finds the candidates, or the address of a Spark master
 
 
 def match(run: Path, files: Sequence[Path], matcher: Matcher, settings: Settings) -> dict[str, dict]:
@@ -39,7 +40,7 @@ def match(run: Path, files: Sequence[Path], matcher: Matcher, settings: Settings
 
     stages = {
         "read": read_and_check,
-        "candidates": lambda: candidates.find(run, settings.limit),
+        "candidates": lambda: candidates.find(run, settings.limit, settings.engine),
         "decide": lambda: deciding.decide(run, matcher, settings.threshold, settings.explain, settings.price),
         "group": grouped,
         "plan": lambda: plan.plan(run, settings.primary),

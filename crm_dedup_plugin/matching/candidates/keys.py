@@ -5,14 +5,16 @@ DuckDB makes the numbers, whatever engine goes on with them: the same keys are t
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from crm_dedup_plugin import process
 from crm_dedup_plugin.matching.candidates import parts
+from crm_dedup_plugin.matching.candidates.engines import Engine
 from crm_dedup_plugin.matching.records import EVIDENCE, Records, Source
 from crm_dedup_plugin.policy.vocabulary import load
+from crm_dedup_plugin.storage import write_table
 
 if TYPE_CHECKING:
     import pyarrow
@@ -68,26 +70,17 @@ def of(evidence: Mapping[str, str], source: Layout) -> tuple[list[tuple[int, str
     return keys, parts.tokens(values)
 
 
-def write(records: Records, folder: Path) -> Iterator[tuple[int, int]]:
+def write(engine: Engine, records: Records, folder: Path) -> Iterator[tuple[int, int]]:
     """Write the keys of all records to `folder`; yields for each batch the number of its records, and of those without any key."""
     for table in ("keys", "words"):
         (folder / table).mkdir(parents=True)
     layouts = [layout(source) for source in records.sources]
-    tasks = ((str(folder / "{}" / f"{at:05d}.parquet"), layouts, batch) for at, batch in enumerate(_batches(records.path)))
-    yield from process.spread(_write, tasks)
+    yield from engine.each(records.path, ("row", "source", "evidence"), BATCH, partial(_write, folder, layouts))
 
 
-def _batches(path: Path) -> Iterator["pyarrow.RecordBatch"]:
-    import pyarrow.parquet
-
-    with pyarrow.parquet.ParquetFile(path) as file:
-        yield from file.iter_batches(BATCH, columns=["row", "source", "evidence"])
-
-
-def _write(path: str, layouts: Sequence[Layout], batch: "pyarrow.RecordBatch") -> tuple[int, int]:
+def _write(folder: Path, layouts: Sequence[Layout], part: str, batch: "pyarrow.RecordBatch") -> tuple[int, int]:
     import duckdb
     import pyarrow as pa
-    import pyarrow.parquet
 
     # Columns of plain values: the garbage collector would look at millions of tuples again and again.
     key_rows, rules, keys, word_rows, kinds, words, blank = [], [], [], [], [], [], 0
@@ -105,6 +98,6 @@ def _write(path: str, layouts: Sequence[Layout], batch: "pyarrow.RecordBatch") -
     with duckdb.connect(config={"threads": 1}) as database:
         for name, table in tables.items():
             database.register("found", pa.table({column: pa.array(values, types[column]) for column, values in table.items()}))
-            numbered = database.execute(_NUMBERED[name]).to_arrow_table()
-            pyarrow.parquet.write_table(numbered, path.format(name), compression="zstd")
+            numbered = database.sql(_NUMBERED[name]).to_arrow_table()
+            write_table(numbered, folder / name / f"{part}.parquet")
     return batch.num_rows, blank
