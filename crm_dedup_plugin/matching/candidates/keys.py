@@ -75,7 +75,7 @@ def write(engine: Engine, records: Records, folder: Path) -> Iterator[tuple[int,
     for table in ("keys", "words"):
         (folder / table).mkdir(parents=True)
     layouts = [layout(source) for source in records.sources]
-    yield from engine.each(records.path, ("row", "source", "evidence"), BATCH, partial(_write, folder, layouts))
+    yield from engine.each(records.path, ("row", "source", "evidence"), BATCH, partial(_write, folder.resolve(), layouts))
 
 
 def _write(folder: Path, layouts: Sequence[Layout], part: str, batch: "pyarrow.RecordBatch") -> tuple[int, int]:
