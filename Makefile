@@ -66,6 +66,7 @@ record-%: setup
 
 test: setup
 	@scripts/browser.sh
+	@scripts/spark.sh
 	@.venv/bin/python -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
 
 lint: setup

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes requirements/cpu.txt and requirements/cuda.txt anew from their .in files: scripts/refresh_requirements.sh [--upgrade]
+# Makes requirements/cpu.txt, cuda.txt and spark.txt anew from their .in files: scripts/refresh_requirements.sh [--upgrade]
 # Pins that still fit stay as they are; --upgrade takes the newest of everything, --upgrade-package NAME of one package.
 # Run `make test` on both kinds of machine before you commit what it wrote.
 set -euo pipefail
@@ -9,7 +9,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install -q uv
-for name in cpu cuda; do
+for name in cpu cuda spark; do
   cp "$name.txt" "$work"
   UV_PYTHON_DOWNLOADS=never "$work/venv/bin/uv" pip compile "$name.in" --override overrides.txt --python-version 3.11 --universal \
     --generate-hashes --no-emit-package torch --no-header --no-annotate --quiet --output-file "$work/$name.txt" "$@"
@@ -20,7 +20,8 @@ done
 # PyTorch's CUDA build asks for these; the build without CUDA does not need them.
 awk '/^[a-z]/ { unneeded = /^(nvidia-(cu|nccl|nvjitlink|nvshmem|nvtx)|cuda-)/ } !unneeded' "$work/cpu.txt" > "$work/lean.txt"
 mv "$work/lean.txt" "$work/cpu.txt"
-for name in cpu cuda; do
-  { echo "# Complete and frozen, with hashes: \`make setup\` installs it beside PyTorch. Made by scripts/refresh_requirements.sh."; cat "$work/$name.txt"; } > "$name.txt.part"
+declare -A use=([cpu]="\`make setup\` installs it beside PyTorch" [cuda]="\`make setup\` installs it beside PyTorch" [spark]="for \`match --blocking spark\`")
+for name in cpu cuda spark; do
+  { echo "# Complete and frozen, with hashes: ${use[$name]}. Made by scripts/refresh_requirements.sh."; cat "$work/$name.txt"; } > "$name.txt.part"
   mv "$name.txt.part" "$name.txt"
 done
