@@ -212,9 +212,10 @@ def test_make_sets_up_and_runs_the_command(target, command):
     assert target == "lint" or second.endswith(" --one=1 --two")
 
 
-def test_make_test_looks_for_a_browser_first():
-    first, second, third = make("-n", "test", "ARGS=-k one").stdout.splitlines()
-    assert "scripts/setup.sh" in first and "scripts/browser.sh" in second and re.search(r"python -m pytest -n \d+ .*-k one$", third)
+def test_make_test_looks_for_a_browser_and_for_spark_first():
+    first, second, third, fourth = make("-n", "test", "ARGS=-k one").stdout.splitlines()
+    assert "scripts/setup.sh" in first and "scripts/browser.sh" in second and "scripts/spark.sh" in third
+    assert re.search(r"python -m pytest -n \d+ .*-k one$", fourth)
 
 
 def test_make_alone_lists_the_targets_and_the_models():
@@ -238,8 +239,8 @@ def test_the_lists_agree():
 
 
 def test_what_is_asked_for_is_in_the_lists():
-    for kind in ("cpu", "cuda"):
-        asked = [line for name in ("common", kind) for line in (ROOT / "requirements" / f"{name}.in").read_text().splitlines()]
+    for kind, *lists in (("cpu", "common", "cpu"), ("cuda", "common", "cuda"), ("spark", "spark")):
+        asked = [line for name in lists for line in (ROOT / "requirements" / f"{name}.in").read_text().splitlines()]
         frozen = pins(f"requirements/{kind}.txt")
         for name, _, version in (line.partition("<")[0].partition("==") for line in asked if line and line[0] not in "#-"):
             assert name == "torch" or frozen[name] == (version or frozen[name])
