@@ -24,7 +24,7 @@ class Rules:
         self.model, self.asked = str(folder), 0
         (folder / "config.json").write_text("{}", encoding="utf-8")
 
-    def each(self, shards: Iterable[Sequence[tuple[dict, dict]]], explain: str | None = None) -> Iterator[Answered]:
+    def each(self, shards: Iterable[Sequence[tuple[dict, dict]]], explain: str | None = None, count: int | None = None) -> Iterator[Answered]:
         for at, shard in enumerate(shards):
             yield at, self.probabilities(shard) if explain is None else self.decide_many(shard, explain)
 

@@ -15,6 +15,7 @@ from compact_pairs import generate
 from crm_dedup_plugin.cli import main
 from crm_dedup_plugin.dataset.synth import export
 from crm_dedup_plugin.errors import UserError
+from crm_dedup_plugin.inference import devices
 from crm_dedup_plugin.matching import cluster, deciding, matcher, run_folder
 from crm_dedup_plugin.matching.matcher import SHARD
 
@@ -147,6 +148,19 @@ def test_a_node_without_the_model_gets_it_once(nodes, folder, tmp_path, monkeypa
         shutil.rmtree(tmp_path / "nowhere", ignore_errors=True)
         assert cluster.receive(**elsewhere) == str(got)
         assert (got / "config.json").read_bytes() == (folder / "model" / "config.json").read_bytes(), "a copy that has changed is made anew"
+
+
+def test_several_gpus_of_one_machine_are_a_cluster_of_their_own(folder, one_thread, monkeypatch):
+    """Ray starts where there is enough to decide, and not for what is decided already. Processors take the place of the GPUs."""
+    assert main(words("alone")) == 0
+    monkeypatch.setattr(devices, "several_gpus", lambda: True)
+    monkeypatch.setattr(cluster, "CORES", 1)
+    connect, addresses = cluster._connect, []
+    monkeypatch.setattr(cluster, "_connect", lambda address: addresses.append(address) or connect(address))
+    assert main(words("shared")) == 0 and addresses == ["local"]
+    assert main(words("shared")) == 0 and addresses == ["local"]
+    assert main(words("alone", "--engines", "2")) == 0 and addresses == ["local"], "the options say how to use the GPUs"
+    assert decided(folder / "shared") == decided(folder / "alone")
 
 
 def test_without_a_cluster_the_error_says_how_to_start_one(folder, monkeypatch, capsys):

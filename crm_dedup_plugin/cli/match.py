@@ -46,7 +46,7 @@ def _match_options(command: Parser) -> None:
     said = "The export: CSV, TSV, XLSX, Parquet or JSON Lines. Of two files, records of one are linked to records of the other."
     command.add_argument("files", nargs="+", type=Path, metavar="FILE", help=said)
     command.option("--run", "The name of the run, a folder in runs/, or the path of a folder.", None, "that of the file", metavar="NAME", dest="name")
-    asking(command, None, "what the run has learned from your answers, else embedded")
+    asking(command, None, "what the run has learned from your answers, else embedded", "local where there are several GPUs, else none")
     explanation = "A YAML file that says what the columns are: a copy of one in crm_dedup_plugin/matching/profiles/, corrected."
     command.option("--profile", explanation, None, "recognised by the headers", type=Path, metavar="FILE")
     explanation = "How many candidate pairs a record may have, on average."
@@ -89,6 +89,16 @@ def _learned(run: Path) -> str:
     return model or embedded.NAME
 
 
+def _cluster(options) -> str | None:
+    """Return the cluster that shares the pairs: where this machine has several GPUs, itself, unless the options say how to use them."""
+    from crm_dedup_plugin.inference.devices import several_gpus
+    from crm_dedup_plugin.matching.cluster import LOCAL
+    from crm_dedup_plugin.matching.matcher import VLLM
+
+    chosen = options.cluster or options.engine or options.engines > 1 or options.backend == VLLM
+    return options.cluster if chosen or not several_gpus() else LOCAL
+
+
 @quiet()
 def _run_match(options) -> None:
     from crm_dedup_plugin.matching import pipeline, read, run_folder
@@ -98,6 +108,7 @@ def _run_match(options) -> None:
     read.check(options.files, options.profile)  # before there is a folder for the run
     run, engine = place(options.name, options.files), options.blocking or spark.DUCKDB
     spark.check(engine)
+    options.cluster = _cluster(options)
     settings = pipeline.Settings(
         options.profile, options.candidates, options.threshold, options.explain, options.price_per_hour, options.primary, options.until, engine
     )

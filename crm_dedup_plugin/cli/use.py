@@ -39,14 +39,14 @@ def add(program: Program) -> None:
     command.option("--port", "The port, on this machine only; 0 takes any free one.", 8000, type=PORT, metavar="PORT")
 
 
-def asking(command: Parser, model: str | None = "embedded", said: str = "") -> None:
-    """Add the options of a command that asks a model itself, by default `model`, or what is `said` in words."""
+def asking(command: Parser, model: str | None = "embedded", said: str = "", cluster: str = "none") -> None:
+    """Add the options of a command that asks a model itself: by default `model`, or what is `said` in words, and `cluster` in words."""
     _model(command, model, said)
     explanation = "What runs the model (auto, transformers, vllm): Transformers is faster at decisions, vLLM at many whole answers; auto uses both."
     command.option("--backend", explanation, "auto", type=one_of("matching.matcher:BACKENDS"), metavar="NAME")
     command.option("--engines", "How many copies of the model in vLLM share the work, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
-    explanation = "A Ray cluster whose nodes share the pairs, as in ray://HOST:10001; each GPU gets a copy of the model, or more with --engines."
-    command.option("--cluster", explanation, None, "this machine alone", metavar="ADDRESS")
+    explanation = "A Ray cluster that shares the pairs: ray://HOST:10001, or `local` for this machine; each GPU gets a copy of the model or more."
+    command.option("--cluster", explanation, None, cluster, metavar="ADDRESS")
 
 
 def _model(command: Parser, model: str | None = "embedded", said: str = "") -> None:

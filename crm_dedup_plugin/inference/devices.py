@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from crm_dedup_plugin.errors import UserError
@@ -21,6 +22,11 @@ def visible_gpus() -> list[str]:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return (named or [str(at) for at in range(count)])[:count]
+
+
+def several_gpus() -> bool:
+    """Tell whether this process has more than one GPU; PyTorch, which takes seconds to load, is asked only where the system has some."""
+    return len(list(Path("/dev").glob("nvidia[0-9]*"))) > 1 and len(visible_gpus()) > 1
 
 
 def precision() -> str:

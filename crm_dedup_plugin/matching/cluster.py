@@ -6,6 +6,7 @@ Ray Data places the copies, deals out the shards, and deals them out again where
 
 import contextlib
 import fcntl
+import functools
 import json
 import math
 import os
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
 
 CORES = 2  # of a node without a GPU, for each copy of the model: more make one pair hardly faster
 FEW = 256  # pairs that are asked about here, sooner than a copy of the model is loaded on a node
+LOCAL_FEW = 400_000  # pairs that one GPU of this machine decides, sooner than Ray has started and loaded a copy of the model on each
 NO_REPORTS = {"RAY_USAGE_STATS_ENABLED": "0"}  # to Ray's makers, from here or from a node
 PASSED = ("OMP_WAIT_POLICY", "CRM_DEDUP_PRECISION", "HF_HUB_OFFLINE", "HF_TOKEN")  # variables that hold on the nodes too
 TRIES = 3  # to connect through Ray's client
+LOCAL = "local"  # the address of a cluster of this machine alone, which Ray starts and ends with the command
 HEAD = "node:__internal_head__"  # a resource of the head node, by which Ray tells it from the others
 MODELS = Path.home() / ".cache" / "crm-dedup" / "models"  # on a node, those that were sent to it
 
@@ -41,16 +44,34 @@ MODELS = Path.home() / ".cache" / "crm-dedup" / "models"  # on a node, those tha
 class ClusterMatcher(Matcher):
     """A `Matcher` whose `each` is the work of a Ray cluster. Few pairs are asked about on this machine.
 
-    `address` is what Ray connects to: "ray://HOST:10001" from any machine, "HOST:6379" or "auto" from a node of the cluster. `engines` is
-    the least number of copies of the model; each GPU gets one in any case. Raises UserError where there is no cluster.
+    `address` is what Ray connects to: "ray://HOST:10001" from any machine, "HOST:6379" or "auto" from a node of the cluster, "local" for this
+    machine alone. `engines` is the least number of copies of the model; each GPU gets one in any case. Raises UserError where no cluster is.
     """
 
     def __init__(self, address: str, model: str, backend: str = AUTO, engines: int = 1, options: dict | None = None):
         super().__init__(model, backend, options=options)
-        self._nodes = _connect(address)
-        self._gpus = sum(int(node.get("GPU", 0)) for node in self._nodes)
+        self.address, self._engines = address, engines
+        if address != LOCAL:
+            _ = self._copies  # connects before the work starts
+
+    @functools.cached_property
+    def _nodes(self) -> list[dict[str, float]]:
+        """The resources of each node; this connects to the cluster."""
+        import ray
+
+        found = _connect(self.address)
+        self._opened.callback(ray.shutdown)
+        return found
+
+    @functools.cached_property
+    def _gpus(self) -> int:
+        return len(devices.visible_gpus()) if self.address == LOCAL else sum(int(node.get("GPU", 0)) for node in self._nodes)
+
+    @functools.cached_property
+    def _copies(self) -> tuple[dict[str, float], int, dict]:
+        """What a copy of the model takes of a node, how many copies there are, and the arguments of vLLM's engine for each."""
         try:
-            self._copies = self._places(engines)
+            return self._places(self._nodes)
         except UserError:
             self.close()
             raise
@@ -60,22 +81,19 @@ class ClusterMatcher(Matcher):
         """How many pairs a node is given at once."""
         return GPU_SHARD if self._gpus else SHARD
 
-    def each(self, shards: Iterable[Sequence[Pair]], explain: str | None = None) -> Iterator[Answered]:
-        """Yield what `Matcher.each` does, as it is ready; the shards are all read first."""
+    def each(self, shards: Iterable[Sequence[Pair]], explain: str | None = None, count: int | None = None) -> Iterator[Answered]:
+        """Yield what `Matcher.each` does, as it is ready; unless they are few, the shards are all read first."""
+        few = LOCAL_FEW if self.address == LOCAL and self._gpus else FEW
+        if count is not None and count <= few:
+            yield from super().each(shards, explain)
+            return
         records, parts = _packed(shards)
-        if sum(map(len, parts)) <= 2 * FEW:
+        if sum(map(len, parts)) <= 2 * few:
             yield from super().each((_pairs(records, part) for part in parts), explain)
             return
         yield from ((at, []) for at, part in enumerate(parts) if not part)
         with _explained():
             yield from self._told(records, parts, explain)
-
-    def close(self) -> None:
-        """Free the memory of the model, here and on the nodes, and leave the cluster."""
-        import ray
-
-        super().close()
-        ray.shutdown()
 
     def _told(self, records: "pyarrow.Array", parts: Sequence[list[int]], explain: str | None) -> Iterator[Answered]:
         import pyarrow as pa
@@ -92,14 +110,13 @@ class ClusterMatcher(Matcher):
         finally:
             ray.kill(work)
 
-    def _places(self, engines: int) -> tuple[dict[str, float], int, dict]:
-        """Return what a copy of the model takes of a node, how many copies there are, and the arguments of vLLM's engine for each."""
+    def _places(self, nodes: Sequence[dict[str, float]]) -> tuple[dict[str, float], int, dict]:
         options = self.options or {}
         if not self._gpus:
-            each = min(CORES, *(int(node["CPU"]) for node in self._nodes if node.get("CPU")))
-            return {"num_cpus": each}, sum(int(node.get("CPU", 0)) // each for node in self._nodes), options
+            each = min(CORES, *(int(node["CPU"]) for node in nodes if node.get("CPU")))
+            return {"num_cpus": each}, sum(int(node.get("CPU", 0)) // each for node in nodes), options
         each = devices.gpus_per_engine(options)
-        copies = max(engines, self._gpus // each, 1)
+        copies = max(self._engines, self._gpus // each, 1)
         together = math.ceil(copies * each / self._gpus)
         if together > 1 and "kv_cache_memory_bytes" not in options:
             cure = "say how much cache each may take, as in --engine kv_cache_memory_bytes=8000000000"
@@ -182,8 +199,8 @@ def _packed(shards: Iterable[Sequence[Pair]]) -> tuple["pyarrow.Array", list[lis
 
 
 def _pairs(records: "pyarrow.Array", places: Sequence[int]) -> list[Pair]:
-    found = [Record(json.loads(records[at].as_py())) for at in places]
-    return list(zip(found[::2], found[1::2], strict=True))
+    found = {at: Record(json.loads(records[at].as_py())) for at in set(places)}
+    return [(found[a], found[b]) for a, b in zip(places[::2], places[1::2], strict=True)]
 
 
 def _facts() -> dict[str, str]:

@@ -183,7 +183,7 @@ def _each(matcher: Matcher, records: Records, shards: Sequence[Sequence[Rows]], 
     """Yield how many pairs are done, the place of a shard, and what `Matcher.each` says of it."""
     done = 0
     pairs = (list(records.pairs(shard)) for shard in shards)
-    for at, told in ahead(matcher.each(ahead(pairs), explain)):
+    for at, told in ahead(matcher.each(ahead(pairs), explain, sum(map(len, shards)))):
         done += len(told)
         yield done, at, told
 

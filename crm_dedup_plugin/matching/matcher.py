@@ -112,10 +112,11 @@ class Matcher:
         """How many pairs `each` had best be given at once."""
         return GPU_SHARD if devices.visible_gpus() else SHARD
 
-    def each(self, shards: Iterable[Iterable[Pair]], explain: str | None = None) -> Iterator[Answered]:
+    def each(self, shards: Iterable[Iterable[Pair]], explain: str | None = None, count: int | None = None) -> Iterator[Answered]:
         """Yield for each shard of pairs its place, from 0, and what `decide_many` says of it, or `probabilities` where `explain` is None.
 
-        Each shard is read before the next one. No shard's answers depend on the shards before it.
+        `count` is the number of all pairs, if it is known: a cluster is not asked about few. Each shard is read before the next one. No
+        shard's answers depend on the shards before it.
         """
         for at, shard in enumerate(shards):
             pairs = list(shard)
