@@ -53,7 +53,7 @@ def run(model, tokenizer, pairs: Sequence[Pair], work: Workload, batch: int) -> 
     began, made = time.perf_counter(), []
     prompts = sorted(tokens.batch_prompt_ids(tokenizer, pairs), key=len, reverse=True)
     for at in range(0, len(prompts), batch):
-        made += generate(model, prompts[at : at + batch], work.max_tokens, [grammar.SchemaProcessor(lambda: work.model)])
+        made += generate(model, prompts[at : at + batch], work.max_tokens, [grammar.SchemaProcessor(lambda: grammar.tokens_of(work.model))])
     valid = sum(parse(text) is not None for text in tokenizer.batch_decode(made, skip_special_tokens=True))
     seconds = time.perf_counter() - began
     return {"batch_size": batch, "pairs": len(pairs), "seconds": seconds, "output_tokens": sum(map(len, made)), "valid_json": valid / len(pairs)}

@@ -94,7 +94,7 @@ def __getattr__(name: str):
 
         return StructuredOutputsParams(json=GRAMMAR)
     if name == "LOGITS_PROCESSOR":
-        from crm_dedup_plugin.inference.grammar import SchemaProcessor
+        from crm_dedup_plugin.inference.grammar import SchemaProcessor, tokens_of
 
-        return [SchemaProcessor(lambda: _model_name)]
+        return [SchemaProcessor(lambda: tokens_of(_model_name))]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

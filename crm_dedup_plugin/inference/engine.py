@@ -197,9 +197,9 @@ class Engine:
     @functools.cached_property
     def checker(self):
         """Made for the first whole answer: it takes a second, and one token needs none."""
-        from crm_dedup_plugin.inference.grammar import Checker
+        from crm_dedup_plugin.inference.grammar import Checker, known_tokens
 
-        return Checker(self.tokenizer, self.vocabulary, self.schema)
+        return Checker(known_tokens(self.tokenizer, self.vocabulary), self.schema)
 
     def _accepted(self, request) -> bool:
         output = request.outputs[0]

@@ -1,4 +1,4 @@
-"""The grammar of an answer for Transformers, as vLLM enforces it: ``generate(logits_processor=[SchemaProcessor(lambda: MODEL)])``."""
+"""The grammar of an answer for Transformers, as vLLM enforces it: ``generate(logits_processor=[SchemaProcessor(lambda: tokens_of(MODEL))])``."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -25,8 +25,8 @@ def matcher(known: LLTokenizer, schema: dict = GRAMMAR) -> LLMatcher:
 class Checker:
     """Tells whether the grammar of `schema` accepts an answer that was written without it, token by token."""
 
-    def __init__(self, tokenizer, vocabulary: int, schema: dict = GRAMMAR):
-        self.beginning, self.end = matcher(known_tokens(tokenizer, vocabulary), schema), tokens.end_of_turn_id(tokenizer)
+    def __init__(self, known: LLTokenizer, schema: dict = GRAMMAR):
+        self.beginning, self.end = matcher(known, schema), known.eos_token
 
     def accepts(self, ids: Sequence[int]) -> bool:
         """Tell whether the tokens, with or without the one that ends the turn, are a whole answer; takes microseconds."""
@@ -41,7 +41,8 @@ def allowed(at: LLMatcher, width: int) -> torch.Tensor:
 
 
 @functools.lru_cache(maxsize=2)
-def _known_tokens(model: str) -> LLTokenizer:
+def tokens_of(model: str) -> LLTokenizer:
+    """Return `known_tokens` of a model in a folder or on the Hub."""
     from transformers import AutoConfig, AutoTokenizer
 
     return known_tokens(AutoTokenizer.from_pretrained(model), AutoConfig.from_pretrained(model).get_text_config().vocab_size)
@@ -54,13 +55,13 @@ class SchemaProcessor:
     lm-evaluation-harness copies it for each batch: a copy starts afresh.
     """
 
-    def __init__(self, model: Callable[[], str]):
-        """Take a function that names the model: in the harness it is known only once the task has been loaded."""
-        self.model = model
+    def __init__(self, known: Callable[[], LLTokenizer]):
+        """Take a function that returns `known_tokens`: in the harness the model is known only once the task has been loaded."""
+        self.known = known
         self.matchers: list[LLMatcher] = []
 
     def __deepcopy__(self, memo) -> "SchemaProcessor":
-        return SchemaProcessor(self.model)
+        return SchemaProcessor(self.known)
 
     # The harness puts requests with equal options into one batch, and gives each request a copy of the options.
     def __eq__(self, other: object) -> bool:
@@ -76,6 +77,6 @@ class SchemaProcessor:
                 if not at.is_stopped():
                     at.consume_token(token)
         else:
-            self.matchers = [matcher(_known_tokens(self.model())) for _ in input_ids]
+            self.matchers = [matcher(self.known()) for _ in input_ids]
         masks = [allowed(at, scores.shape[1]) for at in self.matchers]
         return scores.masked_fill(~torch.stack(masks).to(scores.device), -torch.inf)

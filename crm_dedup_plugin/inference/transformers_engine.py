@@ -110,7 +110,7 @@ class TransformersEngine:
         made, order = [[]] * len(prompts), sorted(range(len(prompts)), key=lambda at: len(prompts[at]))
         for begin in range(0, len(order), ROWS):
             part = order[begin : begin + ROWS]
-            processors = [grammar.SchemaProcessor(lambda: self.name)] if strict else []
+            processors = [grammar.SchemaProcessor(self.grammar.result)] if strict else []
             for at, ids in zip(part, generate(self.model, [prompts[at] for at in part], limit, processors), strict=True):
                 made[at] = ids
         return made
@@ -119,7 +119,7 @@ class TransformersEngine:
     def _checker(self):
         from crm_dedup_plugin.inference.grammar import Checker
 
-        return Checker(self.tokenizer, self.model.config.get_text_config().vocab_size)
+        return Checker(self.grammar.result())
 
     def _ended(self, ids: Sequence[int]) -> bool:
         return self.model.generation_config.eos_token_id in ids[-1:]
