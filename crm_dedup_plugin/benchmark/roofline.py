@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import functools
 import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,7 +44,8 @@ def detect(dtype: str = "bfloat16", quantization: str | None = None) -> Hardware
     import torch
 
     if not torch.cuda.is_available():
-        return Hardware(processor(), "cpu", *_measured(dtype), "measured")
+        with ProcessPoolExecutor(1, get_context("spawn")) as alone:  # where vLLM has been, there is one thread for ever
+            return Hardware(processor(), "cpu", *alone.submit(_measured, dtype).result(), "measured")
     name = torch.cuda.get_device_name()
     sheet = next((numbers for part, numbers in SHEETS.items() if part in name), None)
     if sheet is None:
