@@ -16,6 +16,7 @@ from crm_dedup_plugin.cli import main
 from crm_dedup_plugin.dataset.synth import export
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import devices
+from crm_dedup_plugin.inference import nodes as ray_nodes
 from crm_dedup_plugin.matching import cluster, deciding, matcher, run_folder
 from crm_dedup_plugin.matching.matcher import SHARD
 
@@ -121,9 +122,12 @@ def test_a_file_of_pairs_is_decided_from_outside_the_cluster(nodes, folder, monk
         monkeypatch.setattr(cluster, name, value)
     monkeypatch.setattr(matcher, "SHARD", 16)
     decide = ["decide", "pairs.jsonl", "--model", "./model", "--backend", "transformers", "--out", "out.jsonl"]
+    with pytest.raises(UserError, match="its nodes have no GPU"):
+        ray_nodes.gpus(nodes.address)
     gpu = nodes.add_node(num_cpus=1, num_gpus=1)
     nodes.wait_for_nodes()
     try:
+        assert ray_nodes.gpus(nodes.address) == 1
         assert main([*decide, "--cluster", nodes.address, "--engines", "2"]) == 1
         assert "--engines 2 starts 2 on each GPU" in capsys.readouterr().err
         assert main([*decide, "--cluster", "ray://127.0.0.1:10001", "--engines", "2", "--engine", "kv_cache_memory_bytes=100000000"]) == 3
@@ -155,8 +159,8 @@ def test_several_gpus_of_one_machine_are_a_cluster_of_their_own(folder, one_thre
     assert main(words("alone")) == 0
     monkeypatch.setattr(devices, "several_gpus", lambda: True)
     monkeypatch.setattr(cluster, "CORES", 1)
-    connect, addresses = cluster._connect, []
-    monkeypatch.setattr(cluster, "_connect", lambda address: addresses.append(address) or connect(address))
+    connect, addresses = ray_nodes.connect, []
+    monkeypatch.setattr(ray_nodes, "connect", lambda address: addresses.append(address) or connect(address))
     assert main(words("shared")) == 0 and addresses == ["local"]
     assert main(words("shared")) == 0 and addresses == ["local"]
     assert main(words("alone", "--engines", "2")) == 0 and addresses == ["local"], "the options say how to use the GPUs"

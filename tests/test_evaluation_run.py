@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from compact_pairs import generate
 from crm_dedup_plugin import cli
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.evaluation import answers, calibration, documents, evaluate, fingerprint, metrics
+from crm_dedup_plugin.inference import nodes
 from crm_dedup_plugin.pair.answer import LABELS, dump
 from crm_dedup_plugin.pair.files import Pair, read_pairs
 from crm_dedup_plugin.provenance import FAMILIES, MANIFEST
@@ -241,6 +243,17 @@ def test_copies_of_the_model_share_the_pairs_and_change_no_number(workplace, mon
         workplace.kpi(copies=3)
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     workplace.kpi(copies=3, force=True)
+
+
+def test_each_gpu_of_a_cluster_gets_a_copy(workplace, monkeypatch):
+    monkeypatch.setattr(documents, "TEST_SPLIT", workplace.folder / "test.jsonl")
+    monkeypatch.setenv("RAY_ADDRESS", "elsewhere:6379")
+    monkeypatch.setattr(nodes, "connect", lambda address: [{"CPU": 8.0, "GPU": 2.0}, {"GPU": 1.0}, {"CPU": 4.0}])
+    words = ["kpi", "mine", "--model", "model", "--tasks", "crm_dedup", "--no-probabilities", "--cluster", "head:6379"]
+    for more, copies in ([], 3), (["--data-parallel-size", "2"], 2):
+        assert cli.main([*words, *more, "--force"]) == 0
+        assert json.loads(dict(itertools.pairwise(workplace.commands[-1]))["--model_args"])["data_parallel_size"] == copies
+    assert os.environ["RAY_ADDRESS"] == "head:6379"
 
 
 def test_copies_that_cannot_be_are_refused_before_any_work(workplace, monkeypatch):

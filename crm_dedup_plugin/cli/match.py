@@ -92,7 +92,7 @@ def _learned(run: Path) -> str:
 def _cluster(options) -> str | None:
     """Return the cluster that shares the pairs: where this machine has several GPUs, itself, unless the options say how to use them."""
     from crm_dedup_plugin.inference.devices import several_gpus
-    from crm_dedup_plugin.matching.cluster import LOCAL
+    from crm_dedup_plugin.inference.nodes import LOCAL
     from crm_dedup_plugin.matching.matcher import VLLM
 
     chosen = options.cluster or options.engine or options.engines > 1 or options.backend == VLLM

@@ -1,6 +1,7 @@
 """Commands that measure models and put results side by side."""
 
 import argparse
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -22,7 +23,8 @@ def add(program: Program) -> None:
     explanation = "Measure this many pairs of each public benchmark only."
     command.option("--per-file", explanation, None, "all pairs", type=above_zero(int), metavar="PAIRS")
     explanation = "Share the pairs among this many copies of the model, one a GPU; more than one needs Ray."
-    command.option("--data-parallel-size", explanation, 1, type=above_zero(int), metavar="N")
+    command.option("--data-parallel-size", explanation, None, "1, or as many as the cluster has GPUs", type=above_zero(int), metavar="N")
+    command.option("--cluster", "A Ray cluster whose GPUs share the pairs, as in HOST:6379.", None, "this machine alone", metavar="ADDRESS")
 
     explanation = "Measure latency and throughput on vLLM, and on Transformers for comparison."
     _bench_options(program.add("measure", "bench", explanation, "bench smollm2-135m --quick", _run_bench, ONWARD))
@@ -69,13 +71,24 @@ def key_value(text: str) -> str:
     return text
 
 
+def _copies(options) -> int:
+    """Return how many copies of the model share the pairs of an evaluation; lm_eval finds the cluster that the options name."""
+    if not options.cluster:
+        return options.data_parallel_size or 1
+    from crm_dedup_plugin.inference import nodes
+
+    there = nodes.gpus(options.cluster)
+    os.environ["RAY_ADDRESS"] = options.cluster
+    return options.data_parallel_size or there
+
+
 def _run_kpi(options) -> None:
     from crm_dedup_plugin.evaluation.evaluate import evaluate
     from crm_dedup_plugin.reporting import quality_figures, tables
     from crm_dedup_plugin.storage import RESULTS
 
     selection = {"tasks": options.tasks, "probabilities": not options.no_probabilities, "limit": options.limit, "per_file": options.per_file}
-    result = evaluate(options.name, options.model, options.extra, options.force, copies=options.data_parallel_size, **selection)
+    result = evaluate(options.name, options.model, options.extra, options.force, copies=_copies(options), **selection)
     folder = RESULTS / options.name
     pictures = quality_figures.draw(result, folder, options.name)
     print(tables.quality({options.name: result}), tables.slices(result), tables.tasks(result), sep="\n\n")

@@ -153,7 +153,7 @@ def check_copies(copies: int) -> None:
 
     here = torch.cuda.device_count()
     if copies > here and "RAY_ADDRESS" not in os.environ:
-        raise UserError(f"--data-parallel-size {copies}: each copy takes a GPU and there are {here}: give less, or set RAY_ADDRESS to a cluster")
+        raise UserError(f"--data-parallel-size {copies}: each copy takes a GPU and there are {here}: give less, or name a --cluster")
 
 
 def _ask(

@@ -9,16 +9,14 @@ import fcntl
 import functools
 import json
 import math
-import os
 import pickle
 import re
-import socket
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.inference import devices
+from crm_dedup_plugin.inference import devices, nodes
 from crm_dedup_plugin.inference.engine import Pair
 from crm_dedup_plugin.matching.matcher import AUTO, GPU_SHARD, SHARD, TRANSFORMERS, Answered, Matcher, normalised
 from crm_dedup_plugin.pair import probe
@@ -33,10 +31,6 @@ if TYPE_CHECKING:
 CORES = 2  # of a node without a GPU, for each copy of the model: more make one pair hardly faster
 FEW = 256  # pairs that are asked about here, sooner than a copy of the model is loaded on a node
 LOCAL_FEW = 400_000  # pairs that one GPU of this machine decides, sooner than Ray has started and loaded a copy of the model on each
-NO_REPORTS = {"RAY_USAGE_STATS_ENABLED": "0"}  # to Ray's makers, from here or from a node
-PASSED = ("OMP_WAIT_POLICY", "CRM_DEDUP_PRECISION", "HF_HUB_OFFLINE", "HF_TOKEN")  # variables that hold on the nodes too
-TRIES = 3  # to connect through Ray's client
-LOCAL = "local"  # the address of a cluster of this machine alone, which Ray starts and ends with the command
 HEAD = "node:__internal_head__"  # a resource of the head node, by which Ray tells it from the others
 MODELS = Path.home() / ".cache" / "crm-dedup" / "models"  # on a node, those that were sent to it
 
@@ -51,7 +45,7 @@ class ClusterMatcher(Matcher):
     def __init__(self, address: str, model: str, backend: str = AUTO, engines: int = 1, options: dict | None = None):
         super().__init__(model, backend, options=options)
         self.address, self._engines = address, engines
-        if address != LOCAL:
+        if address != nodes.LOCAL:
             _ = self._copies  # connects before the work starts
 
     @functools.cached_property
@@ -59,13 +53,13 @@ class ClusterMatcher(Matcher):
         """The resources of each node; this connects to the cluster."""
         import ray
 
-        found = _connect(self.address)
+        found = nodes.connect(self.address)
         self._opened.callback(ray.shutdown)
         return found
 
     @functools.cached_property
     def _gpus(self) -> int:
-        return len(devices.visible_gpus()) if self.address == LOCAL else sum(int(node.get("GPU", 0)) for node in self._nodes)
+        return len(devices.visible_gpus()) if self.address == nodes.LOCAL else sum(int(node.get("GPU", 0)) for node in self._nodes)
 
     @functools.cached_property
     def _copies(self) -> tuple[dict[str, float], int, dict]:
@@ -83,7 +77,7 @@ class ClusterMatcher(Matcher):
 
     def each(self, shards: Iterable[Sequence[Pair]], explain: str | None = None, count: int | None = None) -> Iterator[Answered]:
         """Yield what `Matcher.each` does, as it is ready; unless they are few, the shards are all read first."""
-        few = LOCAL_FEW if self.address == LOCAL and self._gpus else FEW
+        few = LOCAL_FEW if self.address == nodes.LOCAL and self._gpus else FEW
         if count is not None and count <= few:
             yield from super().each(shards, explain)
             return
@@ -110,11 +104,11 @@ class ClusterMatcher(Matcher):
         finally:
             ray.kill(work)
 
-    def _places(self, nodes: Sequence[dict[str, float]]) -> tuple[dict[str, float], int, dict]:
+    def _places(self, found: Sequence[dict[str, float]]) -> tuple[dict[str, float], int, dict]:
         options = self.options or {}
         if not self._gpus:
-            each = min(CORES, *(int(node["CPU"]) for node in nodes if node.get("CPU")))
-            return {"num_cpus": each}, sum(int(node.get("CPU", 0)) // each for node in nodes), options
+            each = min(CORES, *(int(node["CPU"]) for node in found if node.get("CPU")))
+            return {"num_cpus": each}, sum(int(node.get("CPU", 0)) // each for node in found), options
         each = devices.gpus_per_engine(options)
         copies = max(self._engines, self._gpus // each, 1)
         together = math.ceil(copies * each / self._gpus)
@@ -153,40 +147,6 @@ class _Copy:
     def __call__(self, shard: dict) -> dict:
         ((_, told),) = self.matcher.each([_pairs(self.records, shard["places"])], self.explain)
         return {"shard": shard["shard"], "answers": pickle.dumps(told)}
-
-
-def _connect(address: str) -> list[dict[str, float]]:
-    """Connect to a cluster; returns the resources of each of its nodes."""
-    import ray
-
-    os.environ |= NO_REPORTS
-    if ray.is_initialized():
-        raise UserError(f"--cluster {address}: this process is in a Ray cluster already: leave it first, with ray.shutdown()")
-    try:
-        if ":" in address:  # at once, where Ray tries for half a minute
-            host, _, port = address.removeprefix("ray://").rpartition(":")
-            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-        _join(address)
-    except (OSError, ValueError, RuntimeError) as error:
-        why = " ".join(str(error).split())[-200:]
-        start = "start one with `.venv/bin/ray start --head`, and name it as ray://HOST:10001"
-        raise UserError(f"--cluster {address}: no Ray cluster answers ({type(error).__name__}: {why}): {start}") from error
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def _join(address: str) -> None:
-    """Connect, again where the process that the head forks for a client dies at once, which is a race; leave no half of a connection."""
-    import ray
-
-    variables = NO_REPORTS | {name: os.environ[name] for name in PASSED if name in os.environ}
-    for attempt in range(1, TRIES + 1):
-        try:
-            ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": variables})
-            return
-        except Exception as error:
-            ray.shutdown()  # or this process could not connect to another cluster either
-            if attempt == TRIES or not isinstance(error, ConnectionAbortedError):
-                raise
 
 
 def _packed(shards: Iterable[Sequence[Pair]]) -> tuple["pyarrow.Array", list[list[int]]]:
