@@ -45,7 +45,7 @@ def asking(command: Parser, model: str | None = "embedded", said: str = "", clus
     explanation = "What runs the model (auto, transformers, vllm): Transformers is faster at decisions, vLLM at many whole answers; auto uses both."
     command.option("--backend", explanation, "auto", type=one_of("matching.matcher:BACKENDS"), metavar="NAME")
     command.option("--engines", "How many copies of the model in vLLM share the work, spread over the GPUs.", 1, type=above_zero(int), metavar="N")
-    explanation = "A Ray cluster that shares the pairs: ray://HOST:10001, or `local` for this machine; each GPU gets a copy of the model or more."
+    explanation = "A Ray cluster that shares the pairs: ray://HOST:10001, or `local` for this machine; each GPU gets one or more copies of the model."
     command.option("--cluster", explanation, None, cluster, metavar="ADDRESS")
 
 
