@@ -115,7 +115,7 @@ def test_the_commands_are_listed_by_stage():
 @pytest.mark.parametrize("option", ["--data", "--lim", "--no-prob"])
 def test_options_are_never_abbreviated(option):
     options, rest = parse("kpi", "x", f"{option}=foo")
-    assert rest == [f"{option}=foo"] and options.data_parallel_size == 1 and options.limit is None
+    assert rest == [f"{option}=foo"] and options.data_parallel_size is None and options.limit is None
 
 
 @pytest.mark.parametrize(
