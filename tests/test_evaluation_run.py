@@ -245,7 +245,7 @@ def test_copies_of_the_model_share_the_pairs_and_change_no_number(workplace, mon
     workplace.kpi(copies=3, force=True)
 
 
-def test_each_gpu_of_a_cluster_gets_a_copy(workplace, monkeypatch):
+def test_each_gpu_of_a_cluster_gets_a_copy(workplace, monkeypatch, capsys):
     monkeypatch.setattr(documents, "TEST_SPLIT", workplace.folder / "test.jsonl")
     monkeypatch.setenv("RAY_ADDRESS", "elsewhere:6379")
     monkeypatch.setattr(nodes, "connect", lambda address: [{"CPU": 8.0, "GPU": 2.0}, {"GPU": 1.0}, {"CPU": 4.0}])
@@ -254,6 +254,8 @@ def test_each_gpu_of_a_cluster_gets_a_copy(workplace, monkeypatch):
         assert cli.main([*words, *more, "--force"]) == 0
         assert json.loads(dict(itertools.pairwise(workplace.commands[-1]))["--model_args"])["data_parallel_size"] == copies
     assert os.environ["RAY_ADDRESS"] == "head:6379"
+    assert cli.main([*words, "--data-parallel-size", "4", "--force"]) == 1 and len(workplace.commands) == 2
+    assert "--data-parallel-size 4: each copy takes a GPU and head:6379 has 3: give less" in capsys.readouterr().err
 
 
 def test_copies_that_cannot_be_are_refused_before_any_work(workplace, monkeypatch):

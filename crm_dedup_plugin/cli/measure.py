@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from crm_dedup_plugin.cli.parser import NOTHING_WRITTEN, ONWARD, PORT, Parser, Program, above_zero, name, one_of
+from crm_dedup_plugin.errors import UserError
 
 
 def add(program: Program) -> None:
@@ -78,8 +79,11 @@ def _copies(options) -> int:
     from crm_dedup_plugin.inference import nodes
 
     there = nodes.gpus(options.cluster)
+    copies = options.data_parallel_size or there
+    if copies > there:  # Ray would wait for more without end
+        raise UserError(f"--data-parallel-size {copies}: each copy takes a GPU and {options.cluster} has {there}: give less")
     os.environ["RAY_ADDRESS"] = options.cluster
-    return options.data_parallel_size or there
+    return copies
 
 
 def _run_kpi(options) -> None:
