@@ -32,13 +32,14 @@ REASONS = [
 
 def line(left=LEFT, right=RIGHT, decision="DUPLICATE", reasoning=REASONS[0]):
     pair = {"id": "p1", "input": {"record_a": left, "record_b": right}, "output": {"decision": decision, "reasoning": reasoning}}
-    return {"text": json.dumps(pair)}
+    return json.dumps(pair)
 
 
 def sample(tokenizer, **pair):
     """Return the ids of the question, the ids of the answer, and all that the formatter wrote."""
     config = DictDefault({"train_on_inputs": False, "sequence_len": 2048})
-    made = formatter.load(tokenizer, config).tokenize_prompt(line(**pair))
+    batch = formatter.load(tokenizer, config).tokenize_prompt({"text": [line(**pair)]})
+    made = {name: only for name, (only,) in batch.items()}
     start = made["labels"].count(formatter.IGNORE)
     return made["input_ids"][:start], made["input_ids"][start:], made
 
@@ -54,7 +55,7 @@ def test_the_question_is_what_an_inference_engine_asks(tokenizer):
 
 def test_the_text_of_training_is_the_text_of_evaluation(tokenizer, tmp_path):
     file = tmp_path / "test.jsonl"
-    file.write_text(line()["text"] + "\n")
+    file.write_text(line() + "\n")
     document = task.load_split(data=str(file))["test"][1]
     asked = tokenizer.apply_chat_template([{"role": "user", "content": document["prompt"]}], add_generation_prompt=True, tokenize=False)
     question, _, _ = sample(tokenizer)
@@ -76,6 +77,15 @@ def test_the_answer_names_the_records_as_the_prompt_does(tokenizer):
     assert question == same_question
     assert parse(tokenizer.decode(answer[:-1])).reasoning == said["reasoning"]
     assert parse(tokenizer.decode(exchanged[:-1])).reasoning == "Phone only in B, notes missing in B."
+
+
+def test_a_thousand_lines_teach_what_each_line_does_alone(tokenizer):
+    lines = [line(decision=decision, reasoning=reasoning) for decision in LABELS for reasoning in REASONS]
+    lines.insert(3, json.dumps({"input": {"record_a": LEFT, "record_b": HOSTILE}, "output": {"decision": "NO_MATCH"}}))
+    strategy = formatter.load(tokenizer, DictDefault({"train_on_inputs": False, "sequence_len": 2048}))
+    assert strategy.supports_batched
+    alone = [strategy.tokenize_prompt({"text": [one]}) for one in lines]
+    assert strategy.tokenize_prompt({"text": lines}) == {name: [made[name][0] for made in alone] for name in alone[0]}
 
 
 @pytest.mark.parametrize("decision", LABELS)
@@ -182,4 +192,4 @@ def test_a_record_of_many_pairs_is_tokenised_once(tokenizer):
 def test_a_tokenizer_that_cannot_spell_the_answer_is_an_error(tokenizer):
     lossy = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"\n": 0, "?": 1}, unk_token="?")), unk_token="?")
     with pytest.raises(ValueError, match="byte for byte"):
-        formatter.answer_ids(lossy, dump("POSSIBLE", "x"))
+        tokens.answer_ids(lossy, dump("POSSIBLE", "x"))

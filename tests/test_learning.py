@@ -145,12 +145,12 @@ def test_an_answer_teaches_the_decision_alone_and_generated_pairs_their_whole_an
     strategy = formatter.load(tokenizer, DictDefault({"train_on_inputs": False, "sequence_len": 8192}))
     start, firsts = tokens.decision_ids(tokenizer)
     for row, last in ((made[0], firsts[0]), (made[1], firsts[2])):
-        read = strategy.tokenize_prompt({"text": json.dumps(row)})
-        labels = [label for label in read["labels"] if label != formatter.IGNORE]
-        assert labels == [*start, last] == read["input_ids"][-len(labels) :]
-        assert read["input_ids"][: -len(labels)] == tokens.prompt_ids(tokenizer, *row["input"].values())
-    whole = strategy.tokenize_prompt({"text": json.dumps(made[-1])})
-    assert sum(label != formatter.IGNORE for label in whole["labels"]) > len(start) + 5
+        read = strategy.tokenize_prompt({"text": [json.dumps(row)]})
+        labels = [label for label in read["labels"][0] if label != formatter.IGNORE]
+        assert labels == [*start, last] == read["input_ids"][0][-len(labels) :]
+        assert read["input_ids"][0][: -len(labels)] == tokens.prompt_ids(tokenizer, *row["input"].values())
+    whole = strategy.tokenize_prompt({"text": [json.dumps(made[-1])]})
+    assert sum(label != formatter.IGNORE for label in whole["labels"][0]) > len(start) + 5
 
 
 def test_a_step_is_done_once_for_what_it_was_made_from(tmp_path):

@@ -26,7 +26,8 @@ def examples(tokenizer):
     records = [({"name": "Ann Lee" * (1 + index)}, {"name": "Anne Lee"}) for index in range(5)]
     output = {"decision": "POSSIBLE", "reasoning": "x"}
     rows = [{"input": {"record_a": a, "record_b": b}, "output": output} for a, b in records]
-    return [strategy.tokenize_prompt({"text": json.dumps(row)}) for row in rows]
+    made = strategy.tokenize_prompt({"text": [json.dumps(row) for row in rows]})
+    return [dict(zip(made, one, strict=True)) for one in zip(*made.values(), strict=True)]
 
 
 def without_mask(examples):

@@ -99,16 +99,23 @@ def in_common(one: Sequence[int], other: Sequence[int]) -> int:
 
 
 def answer_ids(tokenizer, answer: str) -> list[int]:
-    """Return the tokens of the answer, as constrained decoding emits them, and the token that ends the turn.
+    """Return the tokens of one answer, as `batch_answer_ids` does."""
+    return batch_answer_ids(tokenizer, [answer])[0]
 
-    Raises ValueError where the tokenizer cannot spell the answer without a leading space.
+
+def batch_answer_ids(tokenizer, answers: Sequence[str]) -> list[list[int]]:
+    """Return the tokens of each answer, as constrained decoding emits them, and the token that ends the turn.
+
+    Raises ValueError where the tokenizer cannot spell an answer without a leading space.
     """
     # A SentencePiece tokenizer puts a space before text that stands alone; after a line break it does not.
-    lead = tokenizer("\n", add_special_tokens=False)["input_ids"]
-    ids = tokenizer("\n" + answer, add_special_tokens=False)["input_ids"]
-    if ids[: len(lead)] != lead or tokenizer.decode(ids[len(lead) :], clean_up_tokenization_spaces=False) != answer:
-        raise ValueError(f"the tokenizer {tokenizer.name_or_path!r} does not spell the answer {answer!r} byte for byte")
-    return ids[len(lead) :] + [end_of_turn_id(tokenizer)]
+    lead, *spelled = (ids.tolist() for ids in _encoded(tokenizer, ["\n", *(f"\n{answer}" for answer in answers)]))
+    found = [ids[len(lead) :] for ids in spelled]
+    for ids, rest, answer in zip(spelled, found, answers, strict=True):
+        if ids[: len(lead)] != lead or tokenizer.decode(rest, clean_up_tokenization_spaces=False) != answer:
+            raise ValueError(f"the tokenizer {tokenizer.name_or_path!r} does not spell the answer {answer!r} byte for byte")
+    end = end_of_turn_id(tokenizer)
+    return [[*rest, end] for rest in found]
 
 
 def decision_ids(tokenizer) -> tuple[list[int], list[int]]:

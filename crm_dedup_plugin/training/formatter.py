@@ -5,6 +5,7 @@ fields of all records into one table and lose their order. Loss is on the answer
 A line whose output holds a decision without a reasoning, as people give it, teaches the decision alone.
 """
 
+import functools
 import json
 
 from axolotl.prompt_tokenizers import PromptTokenizingStrategy
@@ -12,36 +13,46 @@ from axolotl.prompt_tokenizers import PromptTokenizingStrategy
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.pair.answer import LABELS, dump
 from crm_dedup_plugin.pair.prompt import ask
-from crm_dedup_plugin.pair.tokens import answer_ids, decision_ids, text_ids
+from crm_dedup_plugin.pair.tokens import PromptTokens, batch_answer_ids, decision_ids
 
 IGNORE = -100
 
 
 class CrmDedupStrategy(PromptTokenizingStrategy):
-    """Turns a line of a split into the tokens of the prompt, as an inference engine makes them, and those of the answer."""
+    """Turns lines of a split into the tokens of the prompts, as an inference engine makes them, and those of the answers."""
 
-    def tokenize_prompt(self, row: dict) -> dict[str, list[int]]:
-        """Return `input_ids`, `attention_mask` and `labels` (one list of token ids each) for one line.
+    supports_batched = True  # Axolotl then hands over a thousand lines at once
+
+    def tokenize_prompt(self, rows: dict[str, list[str]]) -> dict[str, list[list[int]]]:
+        """Return `input_ids`, `attention_mask` and `labels` (a list of token ids each) of every line in `rows["text"]`.
 
         Raises UserError if the records are not in the order of the prompt: the reasoning would call each by the other's name.
         """
-        pair = json.loads(row["text"])
-        prompt = ask(**pair["input"])
-        if prompt.record_a is not pair["input"]["record_a"]:
-            raise UserError(
-                f"pair {pair.get('id')!r} of a split is not in the order of its prompt: edit data/all.jsonl and run `crm-dedup prepare` again"
-            )
-        question = text_ids(self.tokenizer, prompt.text)
-        answer = self._answer(**pair["output"])
-        tokens = question + answer
-        return {"input_ids": tokens, "attention_mask": [1] * len(tokens), "labels": [IGNORE] * len(question) + answer}
+        pairs = [json.loads(text) for text in rows["text"]]
+        for pair in pairs:
+            if ask(**pair["input"]).record_a is not pair["input"]["record_a"]:
+                raise UserError(
+                    f"pair {pair.get('id')!r} of a split is not in the order of its prompt: edit data/all.jsonl and run `crm-dedup prepare` again"
+                )
+        questions = [ids.tolist() for ids in self._prompts([tuple(pair["input"].values()) for pair in pairs])]
+        answers = self._answers([pair["output"] for pair in pairs])
+        both = list(zip(questions, answers, strict=True))
+        return {
+            "input_ids": [question + answer for question, answer in both],
+            "attention_mask": [[1] * (len(question) + len(answer)) for question, answer in both],
+            "labels": [[IGNORE] * len(question) + answer for question, answer in both],
+        }
 
-    def _answer(self, decision: str, reasoning: str | None = None) -> list[int]:
-        """Return the tokens of an answer; without a reasoning those up to the one at which decisions differ."""
-        if reasoning is not None:
-            return answer_ids(self.tokenizer, dump(decision, reasoning))
+    @functools.cached_property
+    def _prompts(self) -> PromptTokens:
+        return PromptTokens(self.tokenizer)
+
+    def _answers(self, outputs: list[dict[str, str]]) -> list[list[int]]:
+        """Return the tokens of each answer; without a reasoning those up to the one at which decisions differ."""
         start, firsts = decision_ids(self.tokenizer)
-        return [*start, firsts[LABELS.index(decision)]]
+        written = [dump(**output) for output in outputs if "reasoning" in output]
+        whole = iter(batch_answer_ids(self.tokenizer, written))
+        return [next(whole) if "reasoning" in output else [*start, firsts[LABELS.index(output["decision"])]] for output in outputs]
 
 
 def load(tokenizer, cfg, ds_cfg=None) -> CrmDedupStrategy:

@@ -183,7 +183,8 @@ def fingerprint(cfg: dict) -> str:
     strategy = formatter.CrmDedupStrategy(None, probe.Characters(), False, None)
     pairs = [(prompt.ask(*row["input"].values())[1:], row["output"]) for row in probe.rows()[:4]]
     lines = [{"input": {"record_a": a, "record_b": b}, "output": output} for (a, b), output in pairs]
-    tokenised = [strategy.tokenize_prompt({"text": json.dumps(line)}) for line in lines]
+    made = strategy.tokenize_prompt({"text": [json.dumps(line) for line in lines]})
+    tokenised = [dict(zip(made, row, strict=True)) for row in zip(*made.values(), strict=True)]
     digest.update(probe.fingerprint().encode() + probe.sha256(tokenised).encode())
     return digest.hexdigest()[:16]
 
