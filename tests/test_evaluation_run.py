@@ -255,7 +255,7 @@ def test_each_gpu_of_a_cluster_gets_a_copy(workplace, monkeypatch, capsys):
         assert json.loads(dict(itertools.pairwise(workplace.commands[-1]))["--model_args"])["data_parallel_size"] == copies
     assert os.environ["RAY_ADDRESS"] == "head:6379"
     assert cli.main([*words, "--data-parallel-size", "4", "--force"]) == 1 and len(workplace.commands) == 2
-    assert "--data-parallel-size 4: each copy takes a GPU and head:6379 has 3: give less" in capsys.readouterr().err
+    assert "--data-parallel-size 4: each copy takes a GPU and there are 3: give less" in capsys.readouterr().err
 
 
 def test_copies_that_cannot_be_are_refused_before_any_work(workplace, monkeypatch):

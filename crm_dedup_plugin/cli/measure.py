@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from crm_dedup_plugin.cli.parser import NOTHING_WRITTEN, ONWARD, PORT, Parser, Program, above_zero, name, one_of
-from crm_dedup_plugin.errors import UserError
 
 
 def add(program: Program) -> None:
@@ -76,12 +75,11 @@ def _copies(options) -> int:
     """Return how many copies of the model share the pairs of an evaluation; lm_eval finds the cluster that the options name."""
     if not options.cluster:
         return options.data_parallel_size or 1
+    from crm_dedup_plugin.evaluation.evaluate import check_copies
     from crm_dedup_plugin.inference import nodes
 
     there = nodes.gpus(options.cluster)
-    copies = options.data_parallel_size or there
-    if copies > there:  # Ray would wait for more without end
-        raise UserError(f"--data-parallel-size {copies}: each copy takes a GPU and {options.cluster} has {there}: give less")
+    check_copies(copies := options.data_parallel_size or there, there)
     os.environ["RAY_ADDRESS"] = options.cluster
     return copies
 

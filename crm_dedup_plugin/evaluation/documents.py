@@ -100,17 +100,17 @@ def _pairs(path: Path, cure: str, state: tuple[int, ...] | None) -> list[Pair]:
 def _document(path: Path, number: int, pair: Pair, slice: str = "", perturbation: str = "") -> dict:
     """Return one document, its records as the prompt shows them; `key` names its line of its file, whatever the perturbation."""
     records, target = _perturbed(pair, perturbation)
-    text, record_a, record_b = prompt.ask(*records)
+    asked = prompt.ask(*records)
     return {
         "id": pair.name,
         "key": f"{path.resolve()}:{number}",
-        "prompt": text,
+        "prompt": asked.text,
         "gen_prefix": "",
         "gold": str(pair.label),
         "slice": slice,
         "target": target,
-        "record_a": json.dumps(record_a),
-        "record_b": json.dumps(record_b),
+        "record_a": json.dumps(asked.record_a),
+        "record_b": json.dumps(asked.record_b),
     }
 
 

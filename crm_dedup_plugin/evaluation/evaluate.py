@@ -143,17 +143,18 @@ def lm_eval_command(model: str, output: str, tasks: Sequence[str], metadata: dic
     ]
 
 
-def check_copies(copies: int) -> None:
-    """Raise UserError on copies that Ray would fail to place late, or would wait for without end."""
+def check_copies(copies: int, there: int | None = None) -> None:
+    """Raise UserError on more copies than GPUs: `there` are those of a cluster, else those of this machine count, unless RAY_ADDRESS is set."""
     if copies == 1:
         return
     if not importlib.util.find_spec("ray"):
         raise UserError(f"--data-parallel-size {copies} needs Ray: run `.venv/bin/pip install ray`, or leave the option out")
-    import torch
+    if there is None and "RAY_ADDRESS" not in os.environ:
+        import torch
 
-    here = torch.cuda.device_count()
-    if copies > here and "RAY_ADDRESS" not in os.environ:
-        raise UserError(f"--data-parallel-size {copies}: each copy takes a GPU and there are {here}: give less, or name a --cluster")
+        there = torch.cuda.device_count()
+    if there is not None and copies > there:
+        raise UserError(f"--data-parallel-size {copies}: each copy takes a GPU and there are {there}: give less, or name a --cluster that has more")
 
 
 def _ask(

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Mapping, Sequence
 
 from crm_dedup_plugin.errors import UserError
 
@@ -31,12 +32,17 @@ def connect(address: str) -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
+def gpus_of(found: Sequence[Mapping[str, float]]) -> int:
+    """Return how many GPUs nodes of these resources have."""
+    return sum(int(node.get("GPU", 0)) for node in found)
+
+
 def gpus(address: str) -> int:
     """Return how many GPUs a cluster has; raises UserError where it has none, or does not answer."""
     import ray
 
     try:
-        found = sum(int(node.get("GPU", 0)) for node in connect(address))
+        found = gpus_of(connect(address))
     finally:
         ray.shutdown()
     if not found:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 CORES = 2  # of a node without a GPU, for each copy of the model: more make one pair hardly faster
 FEW = 256  # pairs that are asked about here, sooner than a copy of the model is loaded on a node
-LOCAL_FEW = 400_000  # pairs that one GPU of this machine decides, sooner than Ray has started and loaded a copy of the model on each
+LOCAL_FEW = 1_000_000  # pairs that one GPU of this machine decides, sooner than Ray has started and loaded a copy of the model on each
 HEAD = "node:__internal_head__"  # a resource of the head node, by which Ray tells it from the others
 MODELS = Path.home() / ".cache" / "crm-dedup" / "models"  # on a node, those that were sent to it
 
@@ -59,7 +59,7 @@ class ClusterMatcher(Matcher):
 
     @functools.cached_property
     def _gpus(self) -> int:
-        return len(devices.visible_gpus()) if self.address == nodes.LOCAL else sum(int(node.get("GPU", 0)) for node in self._nodes)
+        return len(devices.visible_gpus()) if self.address == nodes.LOCAL else nodes.gpus_of(self._nodes)
 
     @functools.cached_property
     def _copies(self) -> tuple[dict[str, float], int, dict]:
@@ -82,7 +82,7 @@ class ClusterMatcher(Matcher):
             yield from super().each(shards, explain)
             return
         records, parts = _packed(shards)
-        if sum(map(len, parts)) <= 2 * few:
+        if count is None and sum(map(len, parts)) <= 2 * few:
             yield from super().each((_pairs(records, part) for part in parts), explain)
             return
         yield from ((at, []) for at, part in enumerate(parts) if not part)

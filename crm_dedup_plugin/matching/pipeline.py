@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from crm_dedup_plugin.matching import candidates, deciding, grouping, plan, read, run_folder
 from crm_dedup_plugin.matching.answers import Answers
+from crm_dedup_plugin.matching.candidates.engines import DUCKDB
 from crm_dedup_plugin.matching.matcher import Matcher
 from crm_dedup_plugin.matching.records import Records
 
@@ -20,7 +21,7 @@ class Settings(NamedTuple):
     price: float | None = None  # of an hour of this machine
     primary: str = "most_complete"  # which record of a group stays
     until: str = run_folder.STAGES[-1]  # the last stage
-    engine: str = "duckdb"  # what finds the candidates, or the address of a Spark master
+    engine: str = DUCKDB  # what finds the candidates, or the address of a Spark master
 
 
 def match(run: Path, files: Sequence[Path], matcher: Matcher, settings: Settings) -> dict[str, dict]:

@@ -12,27 +12,25 @@ from crm_dedup_plugin.pair.record import to_json
 
 RUBRIC = Path(__file__).with_name("rubric.txt").read_text(encoding="utf-8").rstrip("\n")
 SHARED_PREFIX = f"{RUBRIC}\n\nRecord A:"  # what all prompts begin with; a space follows
-_SECOND = "Record B:"
 
 
 class Prompt(NamedTuple):
-    """The text of the user turn, and the two records as it names them: A sorts before B."""
+    """The user turn in four pieces, and the two records as it names them: A sorts before B."""
 
-    text: str
+    pieces: tuple[str, str, str, str]  # what all prompts begin with, record A, what follows it in all prompts, record B
     record_a: dict
     record_b: dict
 
     @property
-    def pieces(self) -> tuple[str, str, str, str]:
-        """The text in four: what all prompts begin with, record A, what follows it in all prompts, record B."""
-        first, _, second = self.text.removeprefix(SHARED_PREFIX).partition("\n")  # a record is one line
-        return SHARED_PREFIX, f"{first}\n", _SECOND, second.removeprefix(_SECOND)
+    def text(self) -> str:
+        """The text of the user turn."""
+        return "".join(self.pieces)
 
 
 def ask(record_a: dict, record_b: dict) -> Prompt:
     """Return the prompt for two flat records, raw or normalised, in either order."""
     (first, a), (second, b) = sorted(((to_json(record), record) for record in (record_a, record_b)), key=lambda side: side[0])
-    return Prompt(f"{SHARED_PREFIX} {first}\n{_SECOND} {second}", a, b)
+    return Prompt((SHARED_PREFIX, f" {first}\n", "Record B:", f" {second}"), a, b)
 
 
 def build(record_a: dict, record_b: dict) -> str:

@@ -17,12 +17,7 @@ _PLACEHOLDER = "PROMPT"
 
 def prompt_ids(tokenizer, record_a: dict, record_b: dict) -> list[int]:
     """Return the tokens of the prompt after the model's chat template, as an inference engine makes them."""
-    return text_ids(tokenizer, prompt.build(record_a, record_b))
-
-
-def text_ids(tokenizer, text: str) -> list[int]:
-    """Return the tokens of a prompt, given as text, after the model's chat template."""
-    turn = [{"role": "user", "content": text}]
+    turn = prompt.messages(record_a, record_b)
     return tokenizer(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True), add_special_tokens=False)["input_ids"]
 
 
@@ -48,16 +43,14 @@ class PromptTokens:
         """Return the tokens of each pair's prompt; raises ValueError if the chat template changes the prompt."""
         if not pairs:
             return []
-        prompts = [prompt.ask(*pair) for pair in pairs]
-        expected = text_ids(self.tokenizer, prompts[0].text)
-        for cut in (*([self._in_four] if self.cuts else []), self._in_two, self._in_one):
-            if self._tokens([cut(prompts[0])])[0].tolist() == [*expected, *self.end]:
-                return self._tokens([cut(one) for one in prompts])
+        expected = [*prompt_ids(self.tokenizer, *pairs[0]), *self.end]
+        asked = (prompt.ask(*pair).pieces for pair in pairs)
+        turns = [(self.head + prefix, first, between, second + self.tail) for prefix, first, between, second in asked]
+        for count in (*([len(turns[0])] if self.cuts else []), 2, 1):
+            cut = [turn[: count - 1] + ("".join(turn[count - 1 :]),) for turn in turns]
+            if self._tokens(cut[:1])[0].tolist() == expected:
+                return self._tokens(cut)
         raise ValueError(f"the chat template of {self.tokenizer.name_or_path!r} changes the prompt: use one that repeats it word for word")
-
-    def _in_four(self, one: prompt.Prompt) -> tuple[str, ...]:
-        prefix, first, between, second = one.pieces
-        return self.head + prefix, first, between, second + self.tail
 
     @functools.cached_property
     def cuts(self) -> bool:
@@ -65,12 +58,6 @@ class PromptTokens:
         splitter = getattr(getattr(self.tokenizer, "backend_tokenizer", None), "pre_tokenizer", None)
         pieces = prompt.ask({"a": "b"}, {"c": "d"}).pieces
         return bool(splitter) and {*itertools.accumulate(map(len, pieces))} <= {end for _, (_, end) in splitter.pre_tokenize_str("".join(pieces))}
-
-    def _in_two(self, one: prompt.Prompt) -> tuple[str, ...]:
-        return self.head + prompt.SHARED_PREFIX, one.text.removeprefix(prompt.SHARED_PREFIX) + self.tail
-
-    def _in_one(self, one: prompt.Prompt) -> tuple[str, ...]:
-        return (self.head + one.text + self.tail,)
 
     def _tokens(self, prompts: Sequence[tuple[str, ...]]) -> list[array]:
         if self.held > KEPT:

@@ -11,7 +11,7 @@ import json
 from axolotl.prompt_tokenizers import PromptTokenizingStrategy
 
 from crm_dedup_plugin.errors import UserError
-from crm_dedup_plugin.pair.answer import LABELS, dump
+from crm_dedup_plugin.pair.answer import dump
 from crm_dedup_plugin.pair.prompt import ask
 from crm_dedup_plugin.pair.tokens import PromptTokens, batch_answer_ids, decision_ids
 
@@ -34,9 +34,11 @@ class CrmDedupStrategy(PromptTokenizingStrategy):
                 raise UserError(
                     f"pair {pair.get('id')!r} of a split is not in the order of its prompt: edit data/all.jsonl and run `crm-dedup prepare` again"
                 )
-        questions = [ids.tolist() for ids in self._prompts([tuple(pair["input"].values()) for pair in pairs])]
-        answers = self._answers([pair["output"] for pair in pairs])
-        both = list(zip(questions, answers, strict=True))
+        questions = self._prompts([tuple(pair["input"].values()) for pair in pairs])
+        answers = batch_answer_ids(self.tokenizer, [dump(**{"reasoning": "", **pair["output"]}) for pair in pairs])
+        bare = len(decision_ids(self.tokenizer)[0]) + 1  # tokens up to the one at which decisions differ
+        kept = (ids if "reasoning" in pair["output"] else ids[:bare] for pair, ids in zip(pairs, answers, strict=True))
+        both = [(question.tolist(), answer) for question, answer in zip(questions, kept, strict=True)]
         return {
             "input_ids": [question + answer for question, answer in both],
             "attention_mask": [[1] * (len(question) + len(answer)) for question, answer in both],
@@ -46,13 +48,6 @@ class CrmDedupStrategy(PromptTokenizingStrategy):
     @functools.cached_property
     def _prompts(self) -> PromptTokens:
         return PromptTokens(self.tokenizer)
-
-    def _answers(self, outputs: list[dict[str, str]]) -> list[list[int]]:
-        """Return the tokens of each answer; without a reasoning those up to the one at which decisions differ."""
-        start, firsts = decision_ids(self.tokenizer)
-        written = [dump(**output) for output in outputs if "reasoning" in output]
-        whole = iter(batch_answer_ids(self.tokenizer, written))
-        return [next(whole) if "reasoning" in output else [*start, firsts[LABELS.index(output["decision"])]] for output in outputs]
 
 
 def load(tokenizer, cfg, ds_cfg=None) -> CrmDedupStrategy:
