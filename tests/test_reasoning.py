@@ -13,7 +13,7 @@ from crm_dedup_plugin.pair.answer import LABELS, MAX_REASONING_CHARS, exchange_s
 from crm_dedup_plugin.policy import reasoning, rules
 from crm_dedup_plugin.policy.evidence import FOUND, ONLY_A, ONLY_B, Evidence, compare
 from crm_dedup_plugin.policy.fields import CONCEPTS
-from crm_dedup_plugin.policy.reasoning import ALIKE, claims, contradicts, is_grounded, write
+from crm_dedup_plugin.policy.reasoning import ALIKE, claims, contradicts, corrected, is_grounded, write
 from crm_dedup_plugin.policy.values import CLOSE, DIFFERS, SAME, UNCLEAR
 
 D, P, N = LABELS
@@ -140,6 +140,35 @@ def test_a_planted_error_is_never_grounded(rows, plant, least):
     made = planted(rows, plant)
     assert len(made) >= least
     assert [(wrong, row["id"]) for wrong, row in made if is_grounded(wrong, *pair(row))] == []
+
+
+@pytest.mark.parametrize("plant", [flip, absent, other_side, same_email, same_name])
+def test_a_planted_error_is_corrected_and_nothing_else(rows, plant):
+    for wrong, row in planted(rows, plant):
+        said, before = corrected(wrong, *pair(row)), set(clauses({"output": {"reasoning": wrong}}))
+        assert is_grounded(said, *pair(row)), (wrong, said)
+        true = [clause for clause in before if is_grounded(clause, *pair(row))]
+        assert all(clause in said for clause in true), (wrong, said)
+
+
+def test_a_true_reasoning_needs_no_correction(rows):
+    assert [text(row) for row in rows] == [corrected(text(row), *pair(row)) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "a", "b", "expected"),
+    [
+        ("E-mail same, last name same.", A, B, "E-mail same, last name close."),
+        ("Same surnames but the e-mails match", A, B, "Last name close, the e-mails match."),
+        ("Website differs, first name same.", A, B, "First name same."),
+        ("Phone differs; notes tell of a namesake.", A, B, "Phone only in B."),
+        ("Date of birth same.", A, C, "First name differs, last name differs, company only in A, e-mail differs, mobile only in A, city same."),
+        ("The entries agree.", A, C, "The entries agree."),
+        ("E-mail same.", {"Venue": "VLDB"}, {"Venue": "SIGMOD"}, "E-mail same."),
+    ],
+)
+def test_what_a_reasoning_claims_wrongly_is_put_right_or_left_out(sentence, a, b, expected):
+    assert corrected(sentence, a, b) == expected
 
 
 def test_the_reasoning_of_another_pair_is_hardly_ever_grounded(rows):
@@ -287,6 +316,8 @@ def test_any_text_can_be_checked(sentence, a, b, decision):
     assert all(concept in CONCEPTS for concept, _ in made)
     assert is_grounded(sentence, a, b) in (True, False) and contradicts(decision, sentence, a, b) in (True, False)
     assert made or not is_grounded(sentence, a, b)
+    said = corrected(sentence, a, b)
+    assert said == sentence or (is_grounded(said, a, b) and len(said) <= MAX_REASONING_CHARS and corrected(said, a, b) == said)
 
 
 def test_an_honest_steward_never_contradicts_itself():

@@ -20,6 +20,7 @@ from crm_dedup_plugin.matching.probability import Calibration
 from crm_dedup_plugin.pair.answer import LABELS, exchange_sides
 from crm_dedup_plugin.pair.prompt import ask
 from crm_dedup_plugin.pair.record import Record, RecordError, check, normalise
+from crm_dedup_plugin.policy.reasoning import corrected
 
 NONE, REVIEW, ALL = EXPLAIN = ("none", "review", "all")
 AUTO, TRANSFORMERS, VLLM = BACKENDS = ("auto", "transformers", "vllm")
@@ -140,8 +141,8 @@ class Matcher:
 
     def _decision(self, pair: Pair, label: str, row: Sequence[float], reply) -> Decision:
         said, reasoning = reply.answer if reply and reply.answer else (label, None)
-        if reasoning and ask(*pair).record_a is not pair[0]:
-            reasoning = exchange_sides(reasoning)
+        if reasoning:
+            reasoning = corrected(reasoning if ask(*pair).record_a is pair[0] else exchange_sides(reasoning), *pair)
         # Where two decisions are equally probable, the whole answer may take the other one: its reasoning argues for that.
         # But what was learned from a reviewer overrules what the model says.
         label = said if self.calibration.slope is None else label

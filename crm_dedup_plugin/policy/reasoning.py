@@ -7,6 +7,7 @@
 import random
 import re
 
+from crm_dedup_plugin.pair.answer import MAX_REASONING_CHARS
 from crm_dedup_plugin.policy.evidence import FOUND, ONLY_A, ONLY_B, Evidence, compare
 from crm_dedup_plugin.policy.fields import CONCEPTS
 from crm_dedup_plugin.policy.rules import DUPLICATE, NO_MATCH, POSSIBLE, decide
@@ -36,6 +37,7 @@ _WORDS = load(
 )
 _WRITTEN, _TOLD, _RELATION_PATTERNS = _WORDS["written"], _WORDS["told"], _WORDS["relations"]
 _FIELD_PATTERN = re.compile("|".join(rf"\b(?P<{concept}>{pattern.pattern})\b" for concept, pattern in _WORDS["fields"].items()))
+_BETWEEN = re.compile(r"[,;.!?]|\bbut\b|\bwhile\b", re.IGNORECASE)  # clauses
 _VERDICTS = [item for entry in _WORDS["verdicts"] for item in entry.items()]
 
 
@@ -117,7 +119,7 @@ def claims(text: str) -> list[tuple[str, str]]:
     A clause ends at a comma, a semicolon, a full stop, "but" or "while"; fields joined by "and" share the relation of their clause.
     """
     found = []
-    for clause in re.split(r"[,;.!?]|\bbut\b|\bwhile\b", text.casefold()):
+    for clause in _BETWEEN.split(text.casefold()):
         if told := next((flag for flag, phrase in _TOLD.items() if phrase in clause), None):
             found.append(("notes", told))
         elif said := next((relation for relation, pattern in _RELATION_PATTERNS.items() if pattern.search(clause)), None):
@@ -129,6 +131,25 @@ def is_grounded(text: str, record_a: dict[str, str], record_b: dict[str, str]) -
     """Tell whether a reasoning claims something, and every claim about a field is true of the two records."""
     evidence, made = compare(record_a, record_b), claims(text)
     return bool(made) and all(_holds(evidence, concept, said) for concept, said in made)
+
+
+def corrected(text: str, record_a: dict[str, str], record_b: dict[str, str]) -> str:
+    """Return a reasoning whose every claim about a field is true of the two records; one that is true already stays as it is.
+
+    A clause that claims what is not true says what is, or is left out. Where nothing is left, all fields that can be compared are named instead.
+    """
+    evidence = compare(record_a, record_b)
+    relations, kept = _sayable(evidence), []
+    if not relations or all(_holds(evidence, *claim) for claim in claims(text)):
+        return text
+    for clause in filter(str.strip, _BETWEEN.split(text)):
+        made = claims(clause)
+        true = all(_holds(evidence, *claim) for claim in made)
+        kept += [clause.strip()] if true else _plainly({concept: relations[concept] for concept, _ in made if concept in relations})
+    kept = kept if any(map(claims, kept)) else _plainly(relations)
+    while len(made := _sentence(", ".join(kept))) > MAX_REASONING_CHARS:
+        kept.pop()
+    return made
 
 
 def contradicts(decision: str, text: str, record_a: dict[str, str], record_b: dict[str, str]) -> bool:
