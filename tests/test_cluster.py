@@ -161,6 +161,8 @@ def test_several_gpus_of_one_machine_are_a_cluster_of_their_own(folder, one_thre
     monkeypatch.setattr(cluster, "CORES", 1)
     connect, addresses = ray_nodes.connect, []
     monkeypatch.setattr(ray_nodes, "connect", lambda address: addresses.append(address) or connect(address))
+    assert main(words("few")) == 0 and addresses == [], "one GPU is done before two are ready"
+    monkeypatch.setattr(cluster, "LOCAL_FEW", cluster.FEW)
     assert main(words("shared")) == 0 and addresses == ["local"]
     assert main(words("shared")) == 0 and addresses == ["local"]
     assert main(words("alone", "--engines", "2")) == 0 and addresses == ["local"], "the options say how to use the GPUs"

@@ -89,14 +89,12 @@ def _learned(run: Path) -> str:
     return model or embedded.NAME
 
 
-def _cluster(options) -> str | None:
-    """Return the cluster that shares the pairs: where this machine has several GPUs, itself, unless the options say how to use them."""
+def _all_gpus(options) -> bool:
+    """Tell whether all GPUs of this machine share many pairs: where it has several, unless the options say how to use them."""
     from crm_dedup_plugin.inference.devices import several_gpus
-    from crm_dedup_plugin.inference.nodes import LOCAL
     from crm_dedup_plugin.matching.matcher import VLLM
 
-    chosen = options.cluster or options.engine or options.engines > 1 or options.backend == VLLM
-    return options.cluster if chosen or not several_gpus() else LOCAL
+    return not (options.cluster or options.engine or options.engines > 1 or options.backend == VLLM) and several_gpus()
 
 
 @quiet()
@@ -108,11 +106,10 @@ def _run_match(options) -> None:
     read.check(options.files, options.profile)  # before there is a folder for the run
     run, engine = place(options.name, options.files), options.blocking or spark.DUCKDB
     spark.check(engine)
-    options.cluster = _cluster(options)
     settings = pipeline.Settings(
         options.profile, options.candidates, options.threshold, options.explain, options.price_per_hour, options.primary, options.until, engine
     )
-    with run_folder.alone(run), opened(options, options.model or _learned(run)) as matcher:
+    with run_folder.alone(run), opened(options, options.model or _learned(run), _all_gpus(options)) as matcher:
         found = pipeline.match(run, options.files, matcher, settings)
         if "plan" in found:
             print(pipeline.summary(found))

@@ -67,17 +67,18 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def opened(options, model: str) -> "Matcher":
-    """Return the matcher that the options of `asking` describe; close it."""
+def opened(options, model: str, all_gpus: bool = False) -> "Matcher":
+    """Return the matcher that the options of `asking` describe; `all_gpus` of this machine share the pairs if these are many. Close it."""
     from crm_dedup_plugin.inference.engine import arguments
     from crm_dedup_plugin.matching.matcher import Matcher
 
     settings = arguments(options.engine or ())
-    if not options.cluster:
+    if not options.cluster and not all_gpus:
         return Matcher(model, options.backend, options.engines, settings)
-    from crm_dedup_plugin.matching.cluster import ClusterMatcher
+    from crm_dedup_plugin.matching.cluster import FEW, LOCAL, LOCAL_FEW, ClusterMatcher
 
-    return ClusterMatcher(options.cluster, model, options.backend, options.engines, settings)
+    few = FEW if options.cluster else LOCAL_FEW
+    return ClusterMatcher(options.cluster or LOCAL, model, options.backend, options.engines, settings, few)
 
 
 def _hurry() -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from crm_dedup_plugin.errors import UserError
 from crm_dedup_plugin.inference import devices, nodes
 from crm_dedup_plugin.inference.engine import Pair
+from crm_dedup_plugin.inference.nodes import LOCAL
 from crm_dedup_plugin.matching.matcher import AUTO, GPU_SHARD, SHARD, TRANSFORMERS, Answered, Matcher, normalised
 from crm_dedup_plugin.pair import probe
 from crm_dedup_plugin.pair.record import Record, to_json
@@ -36,16 +37,16 @@ MODELS = Path.home() / ".cache" / "crm-dedup" / "models"  # on a node, those tha
 
 
 class ClusterMatcher(Matcher):
-    """A `Matcher` whose `each` is the work of a Ray cluster. Few pairs are asked about on this machine.
+    """A `Matcher` whose `each` is the work of a Ray cluster. Up to `few` pairs are asked about on this machine.
 
     `address` is what Ray connects to: "ray://HOST:10001" from any machine, "HOST:6379" or "auto" from a node of the cluster, "local" for this
     machine alone. `engines` is the least number of copies of the model; each GPU gets one in any case. Raises UserError where no cluster is.
     """
 
-    def __init__(self, address: str, model: str, backend: str = AUTO, engines: int = 1, options: dict | None = None):
+    def __init__(self, address: str, model: str, backend: str = AUTO, engines: int = 1, options: dict | None = None, few: int = FEW):
         super().__init__(model, backend, options=options)
-        self.address, self._engines = address, engines
-        if address != nodes.LOCAL:
+        self.address, self._engines, self.few = address, engines, few
+        if address != LOCAL:
             _ = self._copies  # connects before the work starts
 
     @functools.cached_property
@@ -59,7 +60,7 @@ class ClusterMatcher(Matcher):
 
     @functools.cached_property
     def _gpus(self) -> int:
-        return len(devices.visible_gpus()) if self.address == nodes.LOCAL else nodes.gpus_of(self._nodes)
+        return len(devices.visible_gpus()) if self.address == LOCAL else nodes.gpus_of(self._nodes)
 
     @functools.cached_property
     def _copies(self) -> tuple[dict[str, float], int, dict]:
@@ -77,12 +78,11 @@ class ClusterMatcher(Matcher):
 
     def each(self, shards: Iterable[Sequence[Pair]], explain: str | None = None, count: int | None = None) -> Iterator[Answered]:
         """Yield what `Matcher.each` does, as it is ready; unless they are few, the shards are all read first."""
-        few = LOCAL_FEW if self.address == nodes.LOCAL and self._gpus else FEW
-        if count is not None and count <= few:
+        if count is not None and count <= self.few:
             yield from super().each(shards, explain)
             return
         records, parts = _packed(shards)
-        if count is None and sum(map(len, parts)) <= 2 * few:
+        if count is None and sum(map(len, parts)) <= 2 * self.few:
             yield from super().each((_pairs(records, part) for part in parts), explain)
             return
         yield from ((at, []) for at, part in enumerate(parts) if not part)
