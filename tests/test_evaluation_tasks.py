@@ -73,7 +73,7 @@ def test_a_model_that_decides_by_the_place_of_a_record_cannot_flip_when_they_cha
     by_place = Planted(lambda text: LABELS[len(first_record(text)) % 3])
     result = evaluate(by_place, ["crm_dedup_swapped", "crm_dedup"], data=str(split))
     assert value(result, "crm_dedup_swapped", "flip_rate") == 0
-    monkeypatch.setattr(prompt, "ask", lambda a, b: (f"\n\nRecord A: {prompt.to_json(a)}\nRecord B: {prompt.to_json(b)}", a, b))
+    monkeypatch.setattr(prompt, "ask", lambda a, b: prompt.Prompt(("\n\nRecord A: ", prompt.to_json(a), "\nRecord B: ", prompt.to_json(b)), a, b))
     unordered = evaluate(by_place, ["crm_dedup_swapped", "crm_dedup"], data=str(split))
     assert value(unordered, "crm_dedup_swapped", "flip_rate") > 0.3
     steady = evaluate(Planted(lambda _: "DUPLICATE"), ["crm_dedup", *CHANGED], data=str(split))
